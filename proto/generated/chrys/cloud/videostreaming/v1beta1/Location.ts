@@ -1,0 +1,12 @@
+// Original file: proto/video_streaming.proto
+
+
+export interface Location {
+  'lat'?: (number | string);
+  'lon'?: (number | string);
+}
+
+export interface Location__Output {
+  'lat': (number);
+  'lon': (number);
+}

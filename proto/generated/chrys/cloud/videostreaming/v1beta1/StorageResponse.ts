@@ -1,0 +1,12 @@
+// Original file: proto/video_streaming.proto
+
+
+export interface StorageResponse {
+  'device_id'?: (string);
+  'start'?: (boolean);
+}
+
+export interface StorageResponse__Output {
+  'device_id': (string);
+  'start': (boolean);
+}

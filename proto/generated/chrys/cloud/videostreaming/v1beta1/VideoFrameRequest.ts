@@ -1,0 +1,12 @@
+// Original file: proto/video_streaming.proto
+
+
+export interface VideoFrameRequest {
+  'key_frame_only'?: (boolean);
+  'device_id'?: (string);
+}
+
+export interface VideoFrameRequest__Output {
+  'key_frame_only': (boolean);
+  'device_id': (string);
+}

@@ -1,0 +1,120 @@
+// What processes tell each other about cameras, in JetStream KV. Every value is checked when it is read.
+import * as v from 'valibot'
+import { isCameraName, isNamespace } from './subjects.ts'
+
+const text = (max: number) => v.pipe(v.string(), v.maxLength(max))
+const count = v.pipe(v.number(), v.integer(), v.minValue(0))
+const ms = v.pipe(v.number(), v.minValue(0))
+
+const PodState = v.object({
+  /** A CamelCase reason such as ImagePullBackOff, CrashLoop, OOMKilled; absent while nothing is wrong. */
+  reason: v.optional(text(128)),
+  message: v.optional(text(1024)),
+  running: v.boolean(),
+  /** Terminated and not coming back. */
+  dead: v.boolean(),
+  /** Of the container's last termination; 0 before any. */
+  exitCode: v.pipe(v.number(), v.integer()),
+  oomKilled: v.boolean(),
+  restarts: count,
+  node: v.optional(text(253)),
+})
+
+/** operator (local mode: supervisor) → `cameras` bucket. */
+export const CameraRecord = v.object({
+  v: v.literal(1),
+  uid: text(64),
+  namespace: v.pipe(v.string(), v.check(isNamespace)),
+  name: v.pipe(v.string(), v.check(isCameraName)),
+  generation: count,
+  suspended: v.boolean(),
+  decoding: v.object({
+    scale: v.optional(text(64)),
+    maxFps: v.optional(v.number()),
+    keyFramesOnly: v.boolean(),
+    placement: v.picklist(['Auto', 'Sidecar', 'Gateway']),
+  }),
+  bufferScale: v.optional(text(64)),
+  proxy: v.object({ hasTarget: v.boolean(), enabled: v.boolean() }),
+  archive: v.boolean(),
+  pod: PodState,
+})
+export type CameraRecord = v.InferOutput<typeof CameraRecord>
+
+/** The codec of one epoch. */
+export const Codec = v.object({
+  /** ffmpeg's name: h264, hevc, mjpeg, av1 … */
+  name: text(32),
+  longName: text(256),
+  width: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535)),
+  height: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535)),
+  /** Of the compressed stream. */
+  pixFmt: text(32),
+  /** Parameter sets as the container carries them, base64. */
+  extradata: text(65_536),
+  /** Seconds per tick, as a fraction. */
+  timeBase: v.tuple([v.pipe(v.number(), v.integer(), v.minValue(1)), v.pipe(v.number(), v.integer(), v.minValue(1))]),
+  /** How many frames the decoder must hold back to put them in presentation order. */
+  reorder: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(16)),
+})
+export type Codec = v.InferOutput<typeof Codec>
+
+const Part = v.object({
+  /** False: wanted and not working; see reason. */
+  ok: v.boolean(),
+  reason: v.optional(text(64)),
+  message: v.optional(text(1024)),
+})
+
+/** sidecar → `states` bucket: on change, and at least every 5 s as a heartbeat. */
+export const CameraState = v.object({
+  v: v.literal(1),
+  uid: text(64),
+  /** When this sidecar process started, ms since the epoch. */
+  run: ms,
+  /** When this was written, by the sidecar's clock. */
+  at: ms,
+  /** `streaming`: packets flow. `waiting`: backing off after a failure. */
+  connection: v.picklist(['connecting', 'streaming', 'waiting']),
+  /** Of the last failure; absent while streaming: ConnectionRefused, AuthFailed … */
+  reason: v.optional(text(64)),
+  message: v.optional(text(1024)),
+  /** Failed attempts to connect in a row. */
+  failingStreak: count,
+  reconnects: count,
+  /** The camera's ffmpeg; 0 when none. */
+  pid: count,
+  /** Start of the current epoch, ms since the epoch; its name. 0 before the first. */
+  epoch: ms,
+  codec: v.optional(Codec),
+  /** Packets per second, over the last seconds. */
+  fps: v.number(),
+  bitsPerSecond: v.number(),
+  lastPacketAt: v.optional(ms),
+  decoding: v.object({ active: v.boolean(), ok: v.boolean(), reason: v.optional(text(64)), message: v.optional(text(1024)) }),
+  buffer: Part,
+})
+export type CameraState = v.InferOutput<typeof CameraState>
+
+/** gateway → `switches` bucket. */
+export const CameraSwitches = v.object({
+  v: v.literal(1),
+  uid: text(64),
+  /** spec.proxy's generation that this overrides: editing the spec resets the switch. */
+  generation: count,
+  proxy: v.boolean(),
+})
+export type CameraSwitches = v.InferOutput<typeof CameraSwitches>
+
+/** gateway → sidecar, on the demand subject, every second while clients ask. */
+export const Demand = v.object({
+  v: v.literal(1),
+  gateway: text(64),
+  /** `none`: this gateway wants nothing any more. */
+  wants: v.picklist(['all', 'keyframes', 'none']),
+})
+export type Demand = v.InferOutput<typeof Demand>
+
+export function encodeState(value: CameraRecord | CameraState | CameraSwitches | Demand): Uint8Array {
+  return Buffer.from(JSON.stringify(value))
+}

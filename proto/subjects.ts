@@ -1,0 +1,62 @@
+// Every NATS name of ours: streams, subjects, KV buckets, keys and headers. Names are made here and nowhere
+// else, from validated parts only: nats.js checks no more than that a subject is not empty, so an unchecked id
+// could carry a space, a wildcard or a line break into the protocol.
+
+/** A camera's identity in the cluster. Both parts are DNS labels. */
+export type CameraRef = { readonly namespace: string; readonly name: string }
+
+const NAME = /^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$/
+const NAMESPACE = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
+
+export const CAMERA_NAME_RULE = 'must be a DNS label of at most 52 characters'
+
+export const isCameraName = (name: string): boolean => NAME.test(name)
+export const isNamespace = (namespace: string): boolean => NAMESPACE.test(namespace)
+
+/** `namespace/name`: how logs, errors and the API name a camera outside the gateway's own namespace. */
+export const refText = (ref: CameraRef): string => `${ref.namespace}/${ref.name}`
+
+function checked(ref: CameraRef, separator: string): string {
+  if (!isNamespace(ref.namespace)) throw new Error(`namespace ${JSON.stringify(ref.namespace)} must be a DNS label`)
+  if (!isCameraName(ref.name)) throw new Error(`camera name ${JSON.stringify(ref.name)} ${CAMERA_NAME_RULE}`)
+  return `${ref.namespace}${separator}${ref.name}`
+}
+
+// DNS labels hold neither '.' nor '_', so both separators keep the parts apart.
+export const packetStream = (ref: CameraRef): string => `chrys_packets_${checked(ref, '_')}`
+export const packetSubject = (ref: CameraRef): string => `chrys.packets.${checked(ref, '.')}`
+export const frameSubject = (ref: CameraRef): string => `chrys.frames.${checked(ref, '.')}`
+export const demandSubject = (ref: CameraRef): string => `chrys.demand.${checked(ref, '.')}`
+export const cameraKey = (ref: CameraRef): string => checked(ref, '.')
+
+/** The one memory-backed stream of decoded frames, all cameras, a subject each. */
+export const FRAME_STREAM = 'chrys_frames'
+export const FRAME_SUBJECTS = 'chrys.frames.*.*'
+
+export const BUCKET = {
+  /** operator → all: which cameras exist, their spec's essence and their pod's state. */
+  cameras: 'chrys_cameras',
+  /** sidecar → all: what the camera is doing. */
+  states: 'chrys_states',
+  /** gateway → sidecar: the switches of the Proxy and Storage calls. */
+  switches: 'chrys_switches',
+} as const
+
+/** The camera a KV key stands for; undefined for a key that is not ours. */
+export function refOfKey(key: string): CameraRef | undefined {
+  const [namespace, name, ...rest] = key.split('.')
+  if (namespace === undefined || name === undefined || rest.length > 0) return undefined
+  return isNamespace(namespace) && isCameraName(name) ? { namespace, name } : undefined
+}
+
+export const HEADER = {
+  version: 'Chrys-Version',
+  /** metadata.uid of the Camera: a re-created Camera never serves its namesake's pictures. */
+  camera: 'Chrys-Camera',
+  /** JSON: what the payload is (messages.ts). */
+  packet: 'Chrys-Packet',
+  codec: 'Chrys-Codec',
+  frame: 'Chrys-Frame',
+  /** `1/3`: this message's place among the parts of one payload; absent when there is one. */
+  part: 'Chrys-Part',
+} as const
