@@ -1,0 +1,207 @@
+// What crosses NATS: packets (sidecar → packet stream) and frames (sidecar → frame stream). The payload is the
+// thing itself, the headers say what it is. Decoding is total: a checked value, or a BadMessage to be counted.
+import { headers as newHeaders, type MsgHdrs } from 'nats'
+import * as v from 'valibot'
+import { Codec } from './state.ts'
+import { HEADER } from './subjects.ts'
+
+const WIRE_VERSION = '1'
+/** Beyond this no packet or frame is believed: 16384 × 16384 × 3 bytes. */
+const SIZE_MAX = 805_306_368
+const PARTS_MAX = 1024
+const TEN_YEARS_MS = 10 * 365.25 * 86_400_000
+
+export type BadReason =
+  'empty' | 'header' | 'version' | 'size' | 'camera' | 'epoch' | 'sequence' | 'timestamp' | 'shape' | 'encoding' | 'incomplete' | 'reply'
+
+/** A message that no honest peer of this version sends; `reason` is the label of `bad_messages_total`. */
+export class BadMessage extends Error {
+  readonly reason: BadReason
+  constructor(reason: BadReason, message: string) {
+    super(message)
+    this.reason = reason
+  }
+}
+
+const integer = v.pipe(v.number(), v.safeInteger())
+const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const flag = v.picklist([0, 1])
+
+const PacketHeader = v.object({
+  /** The epoch's name: ms since the epoch when it began. */
+  epoch: natural,
+  /** Place in its GOP, 0 at the keyframe. */
+  index: natural,
+  /** Keyframes since the epoch began, this GOP's included. */
+  keyframe: natural,
+  pts: integer,
+  dts: integer,
+  /** Capture time, ms since the epoch. */
+  timestamp: integer,
+  key: flag,
+  corrupt: flag,
+  size: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(SIZE_MAX)),
+  /** Stream sequence of the GOP's keyframe (its first part); 0 on the keyframe itself. */
+  keySeq: natural,
+})
+
+/** One packet of the compressed stream, as every process sees it. Times in the codec's time base, timestamp in ms. */
+export type Packet = {
+  epoch: number
+  index: number
+  keyframe: number
+  pts: number
+  dts: number
+  timestamp: number
+  key: boolean
+  corrupt: boolean
+  data: Uint8Array
+}
+/** A packet read from its stream; a keyframe brings its epoch's codec. */
+export type StoredPacket = Packet & { keySeq: number; codec?: Codec }
+
+const FrameHeader = v.object({
+  epoch: natural,
+  /** Rises with every frame a sidecar publishes; with epoch, the order of frames. */
+  seq: natural,
+  timestamp: integer,
+  key: flag,
+  width: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
+  height: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
+  /** Of the payload: a serialized VideoFrame. */
+  size: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(SIZE_MAX)),
+})
+
+/** A decoded frame: `message` is a serialized VideoFrame, forwarded to clients as it is. */
+export type Frame = {
+  epoch: number
+  seq: number
+  timestamp: number
+  key: boolean
+  width: number
+  height: number
+  message: Uint8Array
+}
+
+export type Outgoing = { headers: MsgHdrs; payload: Uint8Array }
+/** As nats.js delivers it; the header's own name is kept out of the way of `Headers`. */
+export type Incoming = { headers?: MsgHdrs | undefined; data: Uint8Array }
+
+/** The messages that carry one packet: one, unless it exceeds `payloadMax` bytes. A keyframe needs its codec. */
+export function packetMessages(uid: string, packet: Packet, keySeq: number, codec: Codec, payloadMax: number): Outgoing[] {
+  const { data, key, corrupt, ...rest } = packet
+  const header = { ...rest, key: key ? 1 : 0, corrupt: corrupt ? 1 : 0, size: data.length, keySeq }
+  const extra = key ? { [HEADER.codec]: JSON.stringify(codec) } : {}
+  return inParts({ [HEADER.camera]: uid, [HEADER.packet]: JSON.stringify(header), ...extra }, data, payloadMax)
+}
+
+export function frameMessages(uid: string, frame: Frame, payloadMax: number): Outgoing[] {
+  const { message, key, ...rest } = frame
+  const header = { ...rest, key: key ? 1 : 0, size: message.length }
+  return inParts({ [HEADER.camera]: uid, [HEADER.frame]: JSON.stringify(header) }, message, payloadMax)
+}
+
+function inParts(fields: Record<string, string>, payload: Uint8Array, payloadMax: number): Outgoing[] {
+  const count = Math.max(1, Math.ceil(payload.length / payloadMax))
+  return Array.from({ length: count }, (_, i) => {
+    const headers = newHeaders()
+    headers.set(HEADER.version, WIRE_VERSION)
+    for (const [name, value] of Object.entries(fields)) headers.set(name, value)
+    if (count > 1) headers.set(HEADER.part, `${i + 1}/${count}`)
+    return { headers, payload: payload.subarray(i * payloadMax, (i + 1) * payloadMax) }
+  })
+}
+
+/** Puts the messages of one camera's subject together again. One per subject and direction; holds at most one payload. */
+export class Reassembly {
+  readonly #uid: string
+  #open: { key: string; count: number; size: number; bytes: number; parts: Uint8Array[] } | undefined
+
+  constructor(uid: string) {
+    this.#uid = uid
+  }
+
+  /** The packet this message completes; undefined while parts are missing. Throws BadMessage. */
+  packet(message: Incoming): StoredPacket | undefined {
+    const header = this.#header(message, HEADER.packet, PacketHeader)
+    const data = this.#join(message, header.size)
+    if (data === undefined) return undefined
+    const { key, corrupt, size: _, ...rest } = header.value
+    const codec = key === 1 ? { codec: parse(Codec, message.headers?.get(HEADER.codec)) } : {}
+    return { ...rest, key: key === 1, corrupt: corrupt === 1, data, ...codec }
+  }
+
+  /** The frame this message completes; undefined while parts are missing. Throws BadMessage. */
+  frame(message: Incoming): Frame | undefined {
+    const header = this.#header(message, HEADER.frame, FrameHeader)
+    const { key, size: _, ...rest } = header.value
+    if (header.size < rest.width * rest.height * 3) throw new BadMessage('shape', `${header.size} bytes for ${rest.width}×${rest.height}`)
+    const data = this.#join(message, header.size)
+    return data === undefined ? undefined : { ...rest, key: key === 1, message: data }
+  }
+
+  #header<T extends { timestamp: number; size: number }>(message: Incoming, name: string, schema: v.GenericSchema<unknown, T>) {
+    if (message.data.length === 0) throw new BadMessage('empty', 'empty message')
+    const version = message.headers?.get(HEADER.version)
+    if (version !== WIRE_VERSION) throw new BadMessage('version', `wire version ${JSON.stringify(version ?? null)}`)
+    if (message.headers?.get(HEADER.camera) !== this.#uid) throw new BadMessage('camera', 'another camera’s uid')
+    const value = parse(schema, message.headers.get(name))
+    if (Math.abs(value.timestamp - Date.now()) > TEN_YEARS_MS) throw new BadMessage('timestamp', `timestamp ${value.timestamp}`)
+    return { value, size: value.size }
+  }
+
+  #join(message: Incoming, size: number): Uint8Array | undefined {
+    const text = message.headers?.get(HEADER.part)
+    if (text === undefined || text === '') {
+      if (this.#open !== undefined) this.#open = undefined
+      if (message.data.length !== size) throw new BadMessage('size', `${message.data.length} bytes, ${size} declared`)
+      return message.data
+    }
+    const match = /^(\d{1,4})\/(\d{1,4})$/.exec(text)
+    const index = Number(match?.[1])
+    const count = Number(match?.[2])
+    if (match === null || index < 1 || index > count || count > PARTS_MAX) throw new BadMessage('header', 'malformed part')
+    const key = `${message.headers?.get(HEADER.packet)}${message.headers?.get(HEADER.frame)}`
+    if (index === 1) this.#open = { key, count, size, bytes: 0, parts: [] }
+    const open = this.#open
+    if (open === undefined || open.key !== key || open.count !== count || open.parts.length !== index - 1) {
+      this.#open = undefined
+      throw new BadMessage('incomplete', `part ${text} without the parts before it`)
+    }
+    open.parts.push(message.data)
+    open.bytes += message.data.length
+    if (open.bytes > size || (index === count && open.bytes !== size)) {
+      this.#open = undefined
+      throw new BadMessage('size', `parts of ${open.bytes} bytes, ${size} declared`)
+    }
+    if (index < count) return undefined
+    this.#open = undefined
+    return Buffer.concat(open.parts, size)
+  }
+}
+
+function parse<T>(schema: v.GenericSchema<unknown, T>, text: string | undefined): T {
+  if (text === undefined || text === '') throw new BadMessage('header', 'header missing')
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    throw new BadMessage('header', 'header is not JSON')
+  }
+  const result = v.safeParse(schema, json)
+  if (!result.success) throw new BadMessage('header', v.flatten(result.issues).nested ? JSON.stringify(v.flatten(result.issues).nested) : 'header')
+  return result.output
+}
+
+/** A KV value or small JSON message, checked. Throws BadMessage. */
+export function parseJson<T>(schema: v.GenericSchema<unknown, T>, bytes: Uint8Array): T {
+  if (bytes.length === 0) throw new BadMessage('empty', 'empty message')
+  if (bytes.length > 1_048_576) throw new BadMessage('size', `${bytes.length} bytes of JSON`)
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw new BadMessage('encoding', 'not UTF-8')
+  }
+  return parse(schema, text)
+}
