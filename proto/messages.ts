@@ -189,7 +189,8 @@ function parse<T>(schema: v.GenericSchema<unknown, T>, text: string | undefined)
     throw new BadMessage('header', 'header is not JSON')
   }
   const result = v.safeParse(schema, json)
-  if (!result.success) throw new BadMessage('header', v.flatten(result.issues).nested ? JSON.stringify(v.flatten(result.issues).nested) : 'header')
+  if (!result.success)
+    throw new BadMessage('header', v.flatten(result.issues).nested ? JSON.stringify(v.flatten(result.issues).nested) : 'header')
   return result.output
 }
 

@@ -1,0 +1,20 @@
+/** Why something failed: a CamelCase reason that conditions and metrics carry, and a sentence for a person. No credentials. */
+export class Failure extends Error {
+  readonly reason: string
+  constructor(reason: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.reason = reason
+  }
+}
+
+/** Every problem of a configuration at once; the process exits 78 (EX_CONFIG) with a line for each. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+  constructor(problems: readonly string[]) {
+    super(`bad configuration: ${problems.join('; ')}`)
+    this.problems = problems
+  }
+}
+
+/** The message of anything thrown. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

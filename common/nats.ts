@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs'
+import { connect, credsAuthenticator, Events, type Authenticator, type NatsConnection } from 'nats'
+import type { Logger } from './log.ts'
+import { messageOf } from './errors.ts'
+import { aborted } from './stop.ts'
+
+export type Nats = AsyncDisposable & {
+  nc: NatsConnection
+  /** False while the link is down: what is published then is lost without an error (nats.js discards its buffer). */
+  connected(): boolean
+  /** Calls back on each (re)connect, the first one excluded. */
+  onReconnect(callback: () => void): Disposable
+}
+
+const TEXT = new TextEncoder()
+
+/** Reads the file at each connect, so that rotated credentials take effect without a restart. */
+const credsFrom =
+  (file: string): Authenticator =>
+  nonce =>
+    credsAuthenticator(TEXT.encode(readFileSync(file, 'utf8')))(nonce)
+
+/**
+ * A connection that never gives up: it waits for the first connect and reconnects forever, since the defaults close it for good
+ * after 20 s of outage or two authentication failures. Rejects only when `signal` aborts first.
+ */
+export async function connectNats(
+  name: string,
+  { url, credsFile }: { url: string; credsFile: string | undefined },
+  log: Logger,
+  signal: AbortSignal,
+): Promise<Nats> {
+  const connecting = connect({
+    servers: url.replace(/^(nats|tls):\/\//, ''),
+    name,
+    ...(url.startsWith('tls:') ? { tls: {} } : {}),
+    ...(credsFile === undefined ? {} : { authenticator: credsFrom(credsFile) }),
+    waitOnFirstConnect: true,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 500,
+    reconnectJitter: 250,
+    ignoreAuthErrorAbort: true,
+    pingInterval: 10_000,
+    maxPingOut: 2,
+    timeout: 5_000,
+  })
+  log.info({ url }, 'connecting to NATS')
+  const nc = await Promise.race([connecting, aborted(signal).then(() => undefined)])
+  if (nc === undefined) {
+    void connecting.then(
+      late => late.close(),
+      () => {},
+    )
+    throw new Error('stopped before NATS was reached')
+  }
+  let up = true
+  const callbacks = new Set<() => void>()
+  const watching = (async () => {
+    for await (const { type, data } of nc.status()) {
+      if (type === Events.Disconnect) {
+        up = false
+        log.warn('NATS is away')
+      } else if (type === Events.Reconnect) {
+        up = true
+        log.info('NATS is back')
+        for (const callback of callbacks) callback()
+      } else if (type === Events.Error) {
+        log.warn({ error: messageOf(data) }, 'NATS reports an error')
+      }
+    }
+  })()
+  return {
+    nc,
+    connected: () => up && !nc.isClosed(),
+    onReconnect(callback) {
+      callbacks.add(callback)
+      return { [Symbol.dispose]: () => void callbacks.delete(callback) }
+    },
+    async [Symbol.asyncDispose]() {
+      // Draining would wait for a server that may be away; what matters was acknowledged before.
+      await nc.close()
+      await watching
+    },
+  }
+}
