@@ -1,0 +1,313 @@
+// Packets in, BGR24 frames out, each with exactly the metadata of the packet it came from. One ffmpeg per decoder: NUT on
+// its stdin, raw frames on a pipe, their description (showinfo) and their damage (-debug_ts) on stderr.
+import type { Packet } from '../../proto/messages.ts'
+import type { Codec } from '../../proto/state.ts'
+import { openPipe, runFfmpeg, type End, type Run } from './ffmpeg.ts'
+import { NutWriter } from './nut.ts'
+
+/** A decoded picture. Its BGR24 bytes are `buffer.subarray(offset, offset + width * height * 3)`; the room around them is the caller's. */
+export type DecodedFrame = {
+  packet: Packet
+  width: number
+  height: number
+  type: string
+  key: boolean
+  corrupt: boolean
+  buffer: Buffer
+  offset: number
+}
+
+export type DecoderOptions = {
+  codec: Codec
+  /** An ffmpeg scale expression of two parts. */
+  scale?: string | undefined
+  maxFps?: number | undefined
+  /** 1 for live pictures (no frame is held back), 0 lets ffmpeg choose for throughput. */
+  threads: 0 | 1
+  /** Bytes left free in front of and behind each picture. */
+  room: { head: number; tail: number }
+  /** False: take no further frame until `resume`; ffmpeg then waits in its pipe. */
+  onFrame: (frame: DecodedFrame) => boolean
+  /** ffmpeg's own words, for logs and for finding the cause of a failure. */
+  onLine?: (line: string) => void
+}
+
+/** Packets whose frames have not come out: beyond this the decoder is not keeping up or not decoding. */
+const AWAITED_MAX = 1024
+/** NUT's times must be ≥ 0; B-frames of the first GOP may lie before the first packet. */
+const PTS_MARGIN_S = 30
+
+type Description = { pts: number; width: number; height: number; key: boolean; type: string }
+
+export class Decoder implements AsyncDisposable {
+  readonly #run: Run
+  readonly #options: DecoderOptions
+  readonly #nut: NutWriter
+  readonly #awaited = new Map<number, Packet>()
+  readonly #damaged = new Set<number>()
+  readonly #frames: FrameReader
+  #damage = false
+  #ptsOffset: number | undefined
+  readonly #margin: number
+  #drain: (() => void) | undefined
+  /** Settles when ffmpeg has gone and its last frame has been delivered. */
+  readonly ended: Promise<End>
+
+  private constructor(options: DecoderOptions, run: Run, frames: FrameReader, lines: Lines) {
+    this.#options = options
+    this.#run = run
+    this.#frames = frames
+    this.#nut = new NutWriter(options.codec)
+    this.#margin = Math.ceil((PTS_MARGIN_S * options.codec.timeBase[1]) / options.codec.timeBase[0])
+    lines.handler = line => this.#line(line)
+    frames.onPicture = (description, buffer) => this.#deliver(description, buffer)
+    run.stdin?.on('drain', () => this.#drained())
+    this.ended = Promise.all([run.ended, frames.ended]).then(([end]) => {
+      this.#drained()
+      return end
+    })
+    run.stdin?.write(this.#nut.header())
+  }
+
+  /** Starts ffmpeg. Rejects with Failure SpawnFailed. */
+  static async start(options: DecoderOptions): Promise<Decoder> {
+    const lines: Lines = { handler: () => {} }
+    const frames = new FrameReader(options.room)
+    const { writeFd } = await frames.open()
+    try {
+      const run = await runFfmpeg(decodeArgs(options), { stdin: true, outputFd: writeFd, onLine: line => lines.handler(line) })
+      return new Decoder(options, run, frames, lines)
+    } catch (error) {
+      frames.close()
+      throw error
+    }
+  }
+
+  get pid(): number {
+    return this.#run.pid
+  }
+
+  /** How many packets went in whose frames have not come out. */
+  get awaited(): number {
+    return this.#awaited.size
+  }
+
+  /** Feeds one packet, in decoding order, keyframe first. False: stdin is full; await `writable` before the next. */
+  feed(packet: Packet): boolean {
+    const { stdin } = this.#run
+    if (stdin === undefined || stdin.destroyed) return true // `ended` tells
+    this.#ptsOffset ??= this.#margin - packet.pts
+    const pts = packet.pts + this.#ptsOffset
+    if (pts < 0) return true
+    if (!this.#awaited.has(pts)) this.#awaited.set(pts, packet)
+    if (this.#awaited.size > AWAITED_MAX) this.#awaited.delete(this.#awaited.keys().next().value as number)
+    stdin.cork()
+    stdin.write(this.#nut.frameHeader(pts, packet.key, packet.data.length))
+    const room = stdin.write(packet.data)
+    stdin.uncork()
+    return room
+  }
+
+  /** Resolves when stdin has room again or the decoder has ended. */
+  get writable(): Promise<void> {
+    if (this.#run.stdin?.writableNeedDrain !== true) return Promise.resolve()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const before = this.#drain
+    this.#drain = () => {
+      before?.()
+      resolve()
+    }
+    return promise
+  }
+
+  /** No more packets: ffmpeg delivers what it holds back and ends. */
+  end(): void {
+    this.#run.stdin?.end()
+  }
+
+  /** Frames are wanted again after onFrame returned false. */
+  resume(): void {
+    this.#frames.resume()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#frames.close()
+    await this.#run.stop()
+    this.#drained()
+  }
+
+  #drained(): void {
+    const drain = this.#drain
+    this.#drain = undefined
+    drain?.()
+  }
+
+  #line(line: string): void {
+    const shown = / n: *\d+ pts: *(-?\d+) .*? s:(\d+)x(\d+) .*? iskey:(\d) type:(\S)/.exec(line)
+    if (shown !== null) {
+      const [, pts, width, height, key, type] = shown
+      return this.#frames.describe({ pts: Number(pts), width: Number(width), height: Number(height), key: key === '1', type: type ?? '?' })
+    }
+    // The warning and the next frame come from the decoder's own thread, in this order, in every version of ffmpeg.
+    if (line.includes('corrupt decoded frame')) this.#damage = true
+    const decoded = this.#damage ? /decoder -> (?:.*?frame_)?pts:(-?\d+)/.exec(line) : null
+    if (decoded !== null) {
+      this.#damage = false
+      this.#damaged.add(Number(decoded[1]))
+    }
+    if (!isTrace(line)) this.#options.onLine?.(line)
+  }
+
+  #deliver({ pts, width, height, key, type }: Description, buffer: Buffer): boolean {
+    const packet = this.#awaited.get(pts)
+    const corrupt = this.#damaged.delete(pts) || packet?.corrupt === true
+    // Frames come in presentation order: what lies before this one was dropped by a filter or not decodable.
+    for (const earlier of this.#awaited.keys()) if (earlier <= pts) this.#awaited.delete(earlier)
+    for (const earlier of this.#damaged) if (earlier <= pts) this.#damaged.delete(earlier)
+    if (packet === undefined) return true // ffmpeg made it up
+    return this.#options.onFrame({ packet, width, height, type, key, corrupt, buffer, offset: this.#options.room.head })
+  }
+}
+
+type Lines = { handler: (line: string) => void }
+
+/** `-debug_ts` says ten lines a frame; none but the decoder's is of use. */
+const isTrace = (line: string): boolean => / -> |muxer <-|encoder <-|showinfo/.test(line)
+
+function decodeArgs({ scale, maxFps, threads }: DecoderOptions): string[] {
+  const filters = [
+    // The first frame of each period passes: maxFps on average whatever the source's rate. The quarter keeps a camera's
+    // jitter away from the periods' borders when its rate is a multiple.
+    ...(maxFps === undefined ? [] : [`select=isnan(prev_selected_t)+gt(floor(t*${maxFps}+0.25)\\,floor(prev_selected_t*${maxFps}+0.25))`]),
+    ...(scale === undefined ? [] : [`scale=${scale}`]),
+    'format=bgr24',
+    'showinfo=checksum=0',
+  ]
+  return [
+    ...['-debug_ts', '-probesize', '32', '-analyzeduration', '0', '-fpsprobesize', '0', '-threads', String(threads)],
+    ...['-protocol_whitelist', 'pipe', '-copyts', '-f', 'nut', '-i', 'pipe:0', '-map', '0:v:0'],
+    // Without -noautoscale a change of size in the stream would be scaled to the first size.
+    ...['-vf', filters.join(','), '-noautoscale', '-fps_mode', 'passthrough'],
+    // The rawvideo encoder is frame-threaded: with more than one thread it holds back one or two frames.
+    ...['-threads', '1', '-f', 'rawvideo', 'pipe:3'],
+  ]
+}
+
+/**
+ * Cuts ffmpeg's raw output into pictures, each read straight into the buffer it stays in. How large the next picture is becomes
+ * known with its description; until then it is taken to be as large as the last one.
+ */
+class FrameReader {
+  readonly #room: { head: number; tail: number }
+  readonly #described: Description[] = []
+  onPicture: (description: Description, buffer: Buffer) => boolean = () => true
+  /** Settles when the pipe has closed: no picture will follow. */
+  readonly ended: Promise<void>
+  #close: () => void = () => {}
+  #reader: Awaited<ReturnType<typeof openPipe>>['reader'] | undefined
+  /** Where the next bytes go: never full. */
+  #buffer = Buffer.alloc(0)
+  #size = 0
+  #filled = 0
+  /** A complete picture whose description has not come yet. */
+  #full: Buffer | undefined
+  /** Bytes of later pictures, read while the size was guessed wrong: empty but for a change of size. */
+  #surplus = Buffer.alloc(0)
+  #paused = false
+
+  constructor(room: { head: number; tail: number }) {
+    this.#room = room
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.ended = promise
+    this.#close = resolve
+  }
+
+  async open(): Promise<{ writeFd: number }> {
+    this.#renew(64 * 1024)
+    const { reader, writeFd } = await openPipe(
+      () => this.#buffer.subarray(this.#room.head + this.#filled, this.#room.head + this.#size),
+      (count, into) => this.#arrived(count, into),
+    )
+    this.#reader = reader
+    reader.once('close', () => this.#close()).on('error', () => {})
+    return { writeFd }
+  }
+
+  describe(description: Description): void {
+    this.#described.push(description)
+    this.#settle()
+    this.#readOn()
+  }
+
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#settle()
+    this.#readOn()
+  }
+
+  close(): void {
+    this.#reader?.destroy()
+    this.#close()
+  }
+
+  get #mayRead(): boolean {
+    return !this.#paused && this.#full === undefined
+  }
+
+  #readOn(): void {
+    if (this.#mayRead) this.#reader?.resume()
+  }
+
+  #arrived(count: number, into: Uint8Array): boolean {
+    // The socket was given its memory before the size was known to have changed.
+    if (into.buffer !== this.#buffer.buffer) this.#surplus = Buffer.concat([this.#surplus, into.subarray(0, count)])
+    else this.#filled += count
+    this.#settle()
+    return this.#mayRead
+  }
+
+  /** Delivers every picture that is both described and complete. */
+  #settle(): void {
+    this.#absorb()
+    for (let next = this.#described[0]; next !== undefined && !this.#paused; next = this.#described[0]) {
+      const size = next.width * next.height * 3
+      if (size !== this.#size) this.#resize(size)
+      if (this.#full === undefined) return
+      const buffer = this.#full
+      this.#full = undefined
+      this.#described.shift()
+      this.#paused = !this.onPicture(next, buffer)
+      this.#absorb()
+    }
+  }
+
+  /** Moves bytes from the surplus to where they belong, and sets a completed picture aside. */
+  #absorb(): void {
+    if (this.#full !== undefined) return
+    if (this.#surplus.length > 0) {
+      const moved = this.#surplus.copy(this.#buffer, this.#room.head + this.#filled, 0, this.#size - this.#filled)
+      this.#surplus = this.#surplus.subarray(moved)
+      this.#filled += moved
+    }
+    if (this.#filled < this.#size) return
+    this.#full = this.#buffer
+    this.#renew(this.#size)
+  }
+
+  /** The guess was wrong (the first picture, or the stream changed its size): what has been read is cut anew. */
+  #resize(size: number): void {
+    const { head } = this.#room
+    const full = this.#full?.subarray(head, head + this.#size) ?? Buffer.alloc(0)
+    this.#surplus = Buffer.concat([full, this.#buffer.subarray(head, head + this.#filled), this.#surplus])
+    this.#full = undefined
+    this.#renew(size)
+    this.#absorb()
+  }
+
+  #renew(size: number): void {
+    this.#size = size
+    this.#filled = 0
+    this.#buffer = Buffer.allocUnsafeSlow(this.#room.head + size + this.#room.tail)
+  }
+}

@@ -1,0 +1,176 @@
+// A camera's packets as ffmpeg's demuxer sees them, without decoding: the bytes come through the `data` muxer, their
+// description through `framecrc`, both behind one `tee`, so that sizes cut the bytes exactly.
+import type { Readable } from 'node:stream'
+import { readLines, runFfmpeg, type End } from './ffmpeg.ts'
+
+/** Times in `timeBase` ticks; undefined where the stream has none. */
+export type DemuxedPacket = {
+  pts: number | undefined
+  dts: number | undefined
+  key: boolean
+  corrupt: boolean
+  /** The packet came with new parameter sets beside it: what was known of the stream ends here. */
+  newExtradata: boolean
+  data: Buffer
+  /** When the description arrived, ms since the epoch. */
+  arrivedAt: number
+}
+
+export type DemuxInfo = {
+  codec: string
+  timeBase: [number, number]
+  /** 0×0 when ffmpeg could not tell. */
+  width: number
+  height: number
+  pixFmt: string
+  extradata: Buffer
+}
+
+export type DemuxRun = AsyncDisposable & {
+  pid: number
+  ended: Promise<End>
+  stop(): Promise<End>
+}
+
+/** More bytes than this without a packet boundary is not video. */
+const PENDING_MAX = 64 * 1024 * 1024
+
+/** What follows the input in the command line. */
+const OUTPUT = [
+  ...['-map', '0:v:0', '-c', 'copy', '-copytb', '1'],
+  // In front of every keyframe, always the same bytes, which are cut off again: this is how extradata reaches us.
+  ...['-bsf:v', 'dump_extra=freq=keyframe'],
+  ...['-f', 'tee', '[f=data:onfail=abort]pipe\\:3|[f=framecrc:onfail=abort]pipe\\:4'],
+]
+
+export type DemuxHandlers = {
+  /** Called for each packet, in decoding order. `info` stays the same object while the stream's description does. */
+  onPacket: (packet: DemuxedPacket, info: DemuxInfo) => void
+  onLine: (line: string) => void
+  /** The bytes and their description no longer fit together. */
+  onDesync: (problem: string) => void
+}
+
+/** Runs ffmpeg on `inputArgs` (up to `-i URL`). `copyTimestamps` for sources whose own clock is continuous (RTSP, RTMP). */
+export async function demux(inputArgs: readonly string[], copyTimestamps: boolean, handlers: DemuxHandlers): Promise<DemuxRun> {
+  const parser = new PacketParser(handlers)
+  const run = await runFfmpeg([...inputArgs, ...(copyTimestamps ? ['-copyts'] : []), ...OUTPUT], {
+    pipes: 2,
+    onLine: line => {
+      parser.banner(line)
+      handlers.onLine(line)
+    },
+  })
+  const [bytes, lines] = run.pipes as [Readable, Readable]
+  bytes.on('data', (chunk: Buffer) => parser.bytes(chunk))
+  readLines(lines, line => parser.line(line))
+  return run
+}
+
+type Description = Omit<DemuxedPacket, 'data'> & { size: number }
+
+class PacketParser {
+  readonly #handlers: DemuxHandlers
+  readonly #chunks: Buffer[] = []
+  #pending = 0
+  readonly #described: Description[] = []
+  readonly #head = { codec: '', timeBase: [1, 1] as [number, number], width: 0, height: 0, extradataSize: 0, pixFmt: '' }
+  #info: DemuxInfo | undefined
+  #broken = false
+
+  constructor(handlers: DemuxHandlers) {
+    this.#handlers = handlers
+  }
+
+  /** The input's `Stream #0:0: Video: h264 (High) (…), yuv420p(progressive), …`; the output's comes later and is ignored. */
+  banner(line: string): void {
+    const match = / Stream #\d+:\d+.*?: Video: \w+(?: \([^)]*\))*, (\w+)/.exec(line)
+    if (match?.[1] !== undefined && this.#head.pixFmt === '' && match[1] !== 'none') this.#head.pixFmt = match[1]
+  }
+
+  bytes(chunk: Buffer): void {
+    if (this.#broken) return
+    this.#chunks.push(chunk)
+    this.#pending += chunk.length
+    this.#deliver()
+    if (this.#pending > PENDING_MAX) this.#desync(`${this.#pending} bytes without a packet`)
+  }
+
+  line(line: string): void {
+    if (this.#broken) return
+    if (line.startsWith('#')) return this.#headerLine(line)
+    const fields = line.split(',').map(field => field.trim())
+    const [, dts, pts, , size, , ...flags] = fields
+    const flag = flags.find(field => field.startsWith('F='))
+    const bits = flag === undefined ? 1 : Number.parseInt(flag.slice(2), 16)
+    const bytes = Number(size)
+    if (!Number.isSafeInteger(bytes) || bytes < 0) return this.#desync(`unexpected packet description ${JSON.stringify(line.slice(0, 80))}`)
+    this.#described.push({
+      pts: ticks(pts),
+      dts: ticks(dts),
+      size: bytes,
+      key: (bits & 1) !== 0,
+      corrupt: (bits & 2) !== 0,
+      newExtradata: announcesExtradata(flags),
+      arrivedAt: Date.now(),
+    })
+    this.#deliver()
+  }
+
+  #headerLine(line: string): void {
+    const [, name, value] = /^#(\w+) 0: (.*)$/.exec(line) ?? []
+    if (name === undefined || value === undefined) return
+    const [a, b] = value.split(/[/x,]/).map(Number)
+    if (name === 'codec_id') this.#head.codec = value
+    else if (name === 'tb') this.#head.timeBase = [a ?? 1, b ?? 1]
+    else if (name === 'dimensions') Object.assign(this.#head, { width: a ?? 0, height: b ?? 0 })
+    else if (name === 'extradata') this.#head.extradataSize = a ?? 0
+  }
+
+  #deliver(): void {
+    for (let next = this.#described[0]; next !== undefined && next.size <= this.#pending; next = this.#described[0]) {
+      this.#described.shift()
+      const { size, ...packet } = next
+      const bytes = this.#take(size)
+      const cut = next.key && size >= this.#head.extradataSize ? this.#head.extradataSize : 0
+      const { extradataSize: _, ...head } = this.#head
+      this.#info ??= { ...head, extradata: Buffer.from(bytes.subarray(0, cut)) }
+      this.#handlers.onPacket({ ...packet, data: bytes.subarray(cut) }, this.#info)
+    }
+  }
+
+  #take(size: number): Buffer {
+    this.#pending -= size
+    const whole = Buffer.allocUnsafeSlow(size) // held for a GOP: must not pin a larger chunk or a pool's slab
+    for (let filled = 0; filled < size;) {
+      const chunk = this.#chunks[0] as Buffer
+      const copied = chunk.copy(whole, filled)
+      filled += copied
+      if (copied === chunk.length) this.#chunks.shift()
+      else this.#chunks[0] = chunk.subarray(copied)
+    }
+    return whole
+  }
+
+  #desync(problem: string): void {
+    this.#broken = true
+    this.#chunks.length = 0
+    this.#described.length = 0
+    this.#handlers.onDesync(problem)
+  }
+}
+
+const ticks = (text: string | undefined): number | undefined => {
+  const value = Number(text)
+  return text === undefined || text === 'NOPTS' || !Number.isSafeInteger(value) ? undefined : value
+}
+
+/** Side data is listed behind `S=`: by name, size and checksum, or before ffmpeg 6 by size and checksum alone. */
+function announcesExtradata(fields: readonly string[]): boolean {
+  const from = fields.findIndex(field => field.startsWith('S='))
+  if (from < 0) return false
+  const sideData = fields.slice(from + 1)
+  if (sideData.some(field => /new extradata/i.test(field))) return true
+  // Unnamed: parameter sets are longer than an id (1), skip samples (10) or a reference time (16).
+  return sideData.every(field => /^[0-9]|^0x/.test(field)) && sideData.some(field => /^\d+$/.test(field) && Number(field) >= 20)
+}

@@ -1,0 +1,124 @@
+// One run of ffmpeg: arguments in, pipes and stderr lines out, an end that always comes.
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
+import { promisify } from 'node:util'
+import { Failure } from '../errors.ts'
+import { ffmpegPath } from './locate.ts'
+
+/** Said by every run: levels in front of lines, no banner, no progress, no keyboard. */
+const QUIET = ['-nostdin', '-nostats', '-hide_banner', '-loglevel', 'level+info']
+const KILL_AFTER_MS = 5_000
+const LINE_MAX = 8_192
+
+export type End = { code: number | null; signal: NodeJS.Signals | null }
+
+export type Run = AsyncDisposable & {
+  pid: number
+  /** ffmpeg's pipe:0; present when `stdin: true`. */
+  stdin: Writable | undefined
+  /** ffmpeg's pipe:3, pipe:4 …, as many as `pipes`. */
+  pipes: readonly Readable[]
+  /** Settles when the process has gone and its pipes are closed. */
+  ended: Promise<End>
+  /** SIGTERM once (more than three signals make ffmpeg exit uncleanly), SIGKILL after 5 s; resolves with the end. */
+  stop(): Promise<End>
+}
+
+export type RunOptions = {
+  stdin?: boolean
+  /** How many extra output pipes, from descriptor 3 on. */
+  pipes?: number
+  /** A descriptor of ours that becomes ffmpeg's pipe:3 instead; closed here once ffmpeg has it. */
+  outputFd?: number
+  onLine: (line: string) => void
+}
+
+/** Starts ffmpeg. Rejects with Failure SpawnFailed when it can't be started; nothing is left behind then. */
+export async function runFfmpeg(args: readonly string[], { stdin = false, pipes = 0, outputFd, onLine }: RunOptions): Promise<Run> {
+  const extra = outputFd === undefined ? Array.from({ length: pipes }, () => 'pipe' as const) : [outputFd]
+  const child = spawn(ffmpegPath(process.env), [...QUIET, ...args], {
+    stdio: [stdin ? 'pipe' : 'ignore', 'ignore', 'pipe', ...extra],
+    env: {},
+  })
+  if (outputFd !== undefined) closeSync(outputFd)
+  // 'close' follows 'exit' and 'error' alike, when the pipes have closed too.
+  const ended = new Promise<End>(resolve => child.once('close', (code, signal) => resolve({ code, signal })))
+  try {
+    await once(child, 'spawn')
+  } catch (error) {
+    throw new Failure('SpawnFailed', `ffmpeg could not be started: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  readLines(child.stderr as Readable, onLine)
+  // A write to an ffmpeg that has gone is no error of its own: `ended` tells.
+  child.stdin?.on('error', () => {})
+  const outputs = outputFd === undefined ? (child.stdio.slice(3) as Readable[]) : []
+  for (const output of outputs) output.on('error', () => {})
+  const stop = async () => {
+    child.kill('SIGTERM')
+    const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS)
+    // Nobody may be reading any more; ffmpeg must not wait for room in its pipes.
+    for (const output of outputs) output.destroy()
+    child.stdin?.destroy()
+    const end = await ended
+    clearTimeout(timer)
+    return end
+  }
+  return {
+    pid: child.pid ?? 0,
+    stdin: child.stdin ?? undefined,
+    pipes: outputs,
+    ended,
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop()
+    },
+  }
+}
+
+/** Calls back with each line; a line's rest beyond 8 KiB is cut. */
+export function readLines(stream: Readable, onLine: (line: string) => void): void {
+  let rest = ''
+  stream.setEncoding('utf8')
+  stream.on('error', () => {})
+  stream.on('data', (chunk: string) => {
+    rest += chunk
+    let from = 0
+    for (let end = rest.indexOf('\n', from); end >= 0; end = rest.indexOf('\n', from)) {
+      onLine(rest.slice(from, end))
+      from = end + 1
+    }
+    rest = rest.slice(from, from + LINE_MAX)
+  })
+  stream.on('end', () => rest !== '' && onLine(rest))
+}
+
+/**
+ * A pipe whose reading end fills buffers of ours: Node's own child pipes bring 64 KiB chunks in fresh memory, which costs
+ * more than decoding. `next` gives the memory for the next read, `onBytes` tells how much arrived in it; false pauses.
+ */
+export async function openPipe(
+  next: () => Uint8Array,
+  onBytes: (count: number, into: Uint8Array) => boolean,
+): Promise<{ reader: Socket; writeFd: number }> {
+  const folder = mkdtempSync(join(tmpdir(), 'chrysalis-'))
+  try {
+    const path = join(folder, 'pipe')
+    await promisify(execFile)('mkfifo', ['-m', '600', path])
+    const readFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK) // does not wait for a writer
+    const writeFd = openSync(path, constants.O_WRONLY)
+    const reader = new Socket({
+      fd: readFd,
+      readable: true,
+      writable: false,
+      onread: { buffer: next, callback: onBytes },
+    } as ConstructorParameters<typeof Socket>[0])
+    return { reader, writeFd }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,203 @@
+// The size of the picture from a keyframe's own parameter sets, without decoding: a camera may change it in mid-stream.
+// H.264: ITU-T H.264 7.3.2.1; HEVC: ITU-T H.265 7.3.2.2; JPEG: ITU-T T.81 B.2.2.
+
+export type Parameters = {
+  width: number
+  height: number
+  pixFmt: string
+  /** The parameter sets as they stand in the packet (Annex B); empty for JPEG. */
+  extradata: Buffer
+}
+
+/** What a keyframe says of its picture; undefined where it says nothing (parameter sets elsewhere, other codecs, damage). */
+export function keyframeParameters(codec: string, data: Uint8Array): Parameters | undefined {
+  try {
+    if (codec === 'mjpeg') return jpeg(data)
+    if (codec === 'h264') return annexB(data, unit => (unit[0] ?? 0) & 31, H264, h264Sps)
+    if (codec === 'hevc') return annexB(data, unit => ((unit[0] ?? 0) >> 1) & 63, HEVC, hevcSps)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error // ran past the end: a damaged parameter set says nothing
+  }
+  return undefined
+}
+
+type UnitTypes = { sps: number; sets: readonly number[]; isSlice: (type: number) => boolean }
+const H264: UnitTypes = { sps: 7, sets: [7, 8, 13, 15], isSlice: type => type >= 1 && type <= 5 }
+const HEVC: UnitTypes = { sps: 33, sets: [32, 33, 34], isSlice: type => type <= 31 }
+
+function annexB(
+  data: Uint8Array,
+  typeOf: (unit: Uint8Array) => number,
+  types: UnitTypes,
+  parse: (sps: Uint8Array) => Omit<Parameters, 'extradata'>,
+) {
+  const sets: Uint8Array[] = []
+  let sps: Uint8Array | undefined
+  for (const unit of nalUnits(data)) {
+    const type = typeOf(unit)
+    if (types.isSlice(type)) break // parameter sets stand in front
+    if (types.sets.includes(type)) sets.push(unit)
+    if (type === types.sps) sps ??= unit
+  }
+  if (sps === undefined) return undefined
+  const extradata = Buffer.concat(sets.flatMap(set => [START_CODE, set]))
+  return { ...parse(sps), extradata }
+}
+
+const START_CODE = Buffer.from([0, 0, 0, 1])
+
+/** The NAL units of an Annex B stream, without start codes and trailing zeros. */
+function* nalUnits(data: Uint8Array): Generator<Uint8Array> {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  const mark = Buffer.from([0, 0, 1])
+  for (let start = bytes.indexOf(mark); start >= 0;) {
+    const next = bytes.indexOf(mark, start + 3)
+    let end = next < 0 ? bytes.length : next
+    while (end > start + 3 && bytes[end - 1] === 0) end--
+    if (end > start + 3) yield bytes.subarray(start + 3, end)
+    start = next
+  }
+}
+
+class BitReader {
+  readonly #bytes: Uint8Array
+  #bit = 0
+
+  constructor(unit: Uint8Array) {
+    // 00 00 03 stands for 00 00 inside a NAL unit.
+    this.#bytes = unit.filter((byte, i) => !(byte === 3 && i >= 2 && unit[i - 1] === 0 && unit[i - 2] === 0))
+  }
+
+  bits(count: number): number {
+    let value = 0
+    for (let i = 0; i < count; i++, this.#bit++) {
+      const byte = this.#bytes[this.#bit >> 3]
+      if (byte === undefined) throw new RangeError('end of parameter set')
+      value = value * 2 + ((byte >> (7 - (this.#bit & 7))) & 1)
+    }
+    return value
+  }
+
+  flag(): boolean {
+    return this.bits(1) === 1
+  }
+
+  /** ue(v): Exp-Golomb, 9.1. */
+  ue(): number {
+    let zeros = 0
+    while (!this.flag()) if (++zeros > 32) throw new RangeError('malformed Exp-Golomb code')
+    return 2 ** zeros - 1 + this.bits(zeros)
+  }
+
+  se(): number {
+    const code = this.ue()
+    return code % 2 === 0 ? -code / 2 : (code + 1) / 2
+  }
+}
+
+const SUBSAMPLING = ['gray', 'yuv420p', 'yuv422p', 'yuv444p']
+const pixelFormat = (chroma: number, depth: number): string => {
+  const base = SUBSAMPLING[chroma] ?? 'yuv420p'
+  return depth === 8 ? base : `${base}${depth}le`
+}
+/** Luma samples per chroma sample, for cropping. */
+const chromaStep = (chroma: number) => ({ x: chroma === 1 || chroma === 2 ? 2 : 1, y: chroma === 1 ? 2 : 1 })
+
+const HIGH_PROFILES = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135]
+
+function h264Sps(unit: Uint8Array): Omit<Parameters, 'extradata'> {
+  const r = new BitReader(unit.subarray(1))
+  const profile = r.bits(8)
+  r.bits(16) // constraints, level
+  r.ue() // id
+  let chroma = 1
+  let depth = 8
+  if (HIGH_PROFILES.includes(profile)) {
+    chroma = r.ue()
+    if (chroma === 3) r.flag() // separate_colour_plane
+    depth = 8 + r.ue()
+    r.ue() // bit_depth_chroma
+    r.flag() // transform bypass
+    if (r.flag()) for (let i = 0; i < (chroma === 3 ? 12 : 8); i++) if (r.flag()) skipScalingList(r, i < 6 ? 16 : 64)
+  }
+  r.ue() // log2_max_frame_num
+  const pocType = r.ue()
+  if (pocType === 0) r.ue()
+  else if (pocType === 1) {
+    r.flag()
+    r.se()
+    r.se()
+    for (let n = r.ue(); n > 0; n--) r.se()
+  }
+  r.ue() // max_num_ref_frames
+  r.flag() // gaps allowed
+  const widthInMbs = r.ue() + 1
+  const heightInMapUnits = r.ue() + 1
+  const frameMbsOnly = r.flag()
+  if (!frameMbsOnly) r.flag()
+  r.flag() // direct_8x8_inference
+  const crop = r.flag() ? [r.ue(), r.ue(), r.ue(), r.ue()] : [0, 0, 0, 0]
+  const [left = 0, right = 0, top = 0, bottom = 0] = crop
+  const step = chromaStep(chroma)
+  const fields = frameMbsOnly ? 1 : 2
+  return {
+    width: widthInMbs * 16 - (left + right) * step.x,
+    height: heightInMapUnits * 16 * fields - (top + bottom) * step.y * fields,
+    pixFmt: pixelFormat(chroma, depth),
+  }
+}
+
+function skipScalingList(r: BitReader, size: number): void {
+  let last = 8
+  let next = 8
+  for (let i = 0; i < size; i++) {
+    if (next !== 0) next = (last + r.se() + 256) % 256
+    if (next !== 0) last = next
+  }
+}
+
+function hevcSps(unit: Uint8Array): Omit<Parameters, 'extradata'> {
+  const r = new BitReader(unit.subarray(2))
+  r.bits(4) // vps id
+  const subLayers = r.bits(3)
+  r.flag() // temporal_id_nesting
+  r.bits(88) // general profile
+  r.bits(8) // general level
+  const present = Array.from({ length: subLayers }, () => ({ profile: r.flag(), level: r.flag() }))
+  if (subLayers > 0) r.bits(2 * (8 - subLayers))
+  for (const layer of present) {
+    if (layer.profile) r.bits(88)
+    if (layer.level) r.bits(8)
+  }
+  r.ue() // sps id
+  const chroma = r.ue()
+  if (chroma === 3) r.flag()
+  const width = r.ue()
+  const height = r.ue()
+  const [left = 0, right = 0, top = 0, bottom = 0] = r.flag() ? [r.ue(), r.ue(), r.ue(), r.ue()] : []
+  const depth = 8 + r.ue()
+  const step = chromaStep(chroma)
+  return {
+    width: width - (left + right) * step.x,
+    height: height - (top + bottom) * step.y,
+    pixFmt: pixelFormat(chroma, depth),
+  }
+}
+
+function jpeg(data: Uint8Array): Parameters | undefined {
+  if (data[0] !== 0xff || data[1] !== 0xd8) return undefined
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+  for (let at = 2; at + 4 <= data.length;) {
+    if (data[at] !== 0xff) return undefined
+    const marker = data[at + 1] ?? 0
+    const isFrame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc
+    if (isFrame) {
+      const sampling = data[at + 11] ?? 0x22
+      const pixFmt = data[at + 9] === 1 ? 'gray' : sampling === 0x22 ? 'yuvj420p' : sampling === 0x21 ? 'yuvj422p' : 'yuvj444p'
+      return { height: view.getUint16(at + 5), width: view.getUint16(at + 7), pixFmt, extradata: Buffer.alloc(0) }
+    }
+    if (marker === 0xda) return undefined // the scan began without a frame header
+    at += 2 + (marker === 0xff ? -1 : view.getUint16(at + 2))
+  }
+  return undefined
+}
