@@ -1,0 +1,43 @@
+// ffmpeg, which takes in and decodes every camera; and ffprobe, with which tests compare.
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { cacheFolder } from '../../common/cache.mjs'
+import { isProgram, onPath } from '../../common/which.mjs'
+import { aptInstall, canInstall, fromWheel, pythonWithPip, say, SetupProblem } from './system.mjs'
+
+const requirements = fileURLToPath(new URL('tools/ffmpeg.txt', import.meta.url))
+
+export async function prepareFfmpeg() {
+  const chosen = process.env['FFMPEG_PATH']
+  if (chosen) {
+    if (!isProgram(chosen)) throw new SetupProblem(`FFMPEG_PATH is ${chosen}, which is not a program: correct it, or unset it`)
+    return
+  }
+  const places = [onPath('ffmpeg', process.env), join(cacheFolder(process.env), 'bin', 'ffmpeg'), ffmpegStatic()]
+  if (places.some(path => path !== undefined && isProgram(path))) return
+  if (canInstall() && (await aptInstall(['ffmpeg'], 'ffmpeg'))) return
+  const python = await pythonWithPip()
+  if (python !== undefined) {
+    say('fetching ffmpeg')
+    if (await fromWheel(python, requirements, 'imageio_ffmpeg/binaries/ffmpeg-*', 'ffmpeg')) return
+  }
+  throw new SetupProblem('ffmpeg is needed: install it (as root: apt-get install ffmpeg), or set FFMPEG_PATH to one')
+}
+
+export async function prepareFfprobe() {
+  if (onPath('ffprobe', process.env) !== undefined) return
+  if (canInstall() && (await aptInstall(['ffmpeg'], 'ffprobe, for tests'))) return
+  say('ffprobe is missing, so tests of media will fail: install it (as root: apt-get install ffmpeg)')
+}
+
+/** An optional dependency. Its installer, which downloads the program, is run only by who wants it. */
+function ffmpegStatic() {
+  try {
+    /** @type {unknown} */
+    const path = createRequire(import.meta.url)('ffmpeg-static')
+    return typeof path === 'string' ? path : undefined
+  } catch {
+    return undefined
+  }
+}

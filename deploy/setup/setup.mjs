@@ -1,0 +1,25 @@
+// Makes what the project's commands need, and says what it does; silent where nothing is to do. Plain JavaScript without
+// packages: it runs on whichever Node a person has, before there is a better one.
+import { fileURLToPath } from 'node:url'
+import { prepareFfmpeg, prepareFfprobe } from './ffmpeg.mjs'
+import { prepareNatsServer } from './nats-server.mjs'
+import { preparePackages } from './packages.mjs'
+import { say, SetupProblem } from './system.mjs'
+import { prepareCamera, preparePython } from './test-tools.mjs'
+
+const forTests = process.argv.includes('--test')
+const root = fileURLToPath(new URL('../..', import.meta.url))
+try {
+  await preparePackages(root)
+  await prepareFfmpeg()
+  await prepareNatsServer()
+  if (forTests) {
+    await prepareFfprobe()
+    await prepareCamera()
+    await preparePython()
+  }
+} catch (error) {
+  if (!(error instanceof SetupProblem)) throw error
+  say(error.message)
+  process.exitCode = 1
+}
