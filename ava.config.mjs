@@ -1,0 +1,10 @@
+export default {
+  files: ['test/**/*.test.ts'],
+  extensions: ['ts'],
+  // Tests wait for real cameras and servers, on whatever machine there is; each wait has a shorter limit of its own.
+  timeout: '3m',
+  // A process per file: what a test starts dies with it.
+  workerThreads: false,
+  // Files wait more than they compute, but a camera that encodes takes a good part of a core.
+  concurrency: 2,
+}

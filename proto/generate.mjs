@@ -1,0 +1,42 @@
+// Writes the types of video_streaming.proto; with --check it only says whether the written ones are up to date.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const generated = join(root, 'proto', 'generated')
+const options = ['--grpcLib=@grpc/grpc-js', '--longs=Number', '--enums=String', '--keepCase', '--defaults', '--oneofs']
+const extensions = ['--targetFileExtension=.ts', '--importFileExtension=.ts']
+
+/** @param {string} folder */
+function generate(folder) {
+  const program = join(root, 'node_modules', '.bin', 'proto-loader-gen-types')
+  execFileSync(program, [...options, ...extensions, `--outDir=${folder}`, 'proto/video_streaming.proto'], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+}
+
+/** @param {string} folder */
+function contents(folder) {
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'))
+  return JSON.stringify(names.toSorted().map(name => [name, readFileSync(join(folder, name), 'utf8')]))
+}
+
+if (process.argv.includes('--check')) {
+  const folder = mkdtempSync(join(tmpdir(), 'chrysalis-proto-'))
+  try {
+    generate(folder)
+    if (contents(folder) !== contents(generated)) {
+      console.error('proto/generated is not what video_streaming.proto says: npm run generate')
+      process.exitCode = 1
+    }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+} else {
+  rmSync(generated, { recursive: true, force: true })
+  generate(generated)
+}
