@@ -87,9 +87,9 @@ export class Decoder implements AsyncDisposable {
     return this.#run.pid
   }
 
-  /** How many packets went in whose frames have not come out. */
-  get awaited(): number {
-    return this.#awaited.size
+  /** Bytes of packets that wait for room in ffmpeg's stdin. */
+  get backlog(): number {
+    return this.#run.stdin?.writableLength ?? 0
   }
 
   /** Feeds one packet, in decoding order, keyframe first. False: stdin is full; await `writable` before the next. */

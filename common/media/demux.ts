@@ -37,7 +37,7 @@ const PENDING_MAX = 64 * 1024 * 1024
 
 /** What follows the input in the command line. */
 const OUTPUT = [
-  ...['-map', '0:v:0', '-c', 'copy', '-copytb', '1'],
+  ...['-copytb', '1'],
   // In front of every keyframe, always the same bytes, which are cut off again: this is how extradata reaches us.
   ...['-bsf:v', 'dump_extra=freq=keyframe'],
   ...['-f', 'tee', '[f=data:onfail=abort]pipe\\:3|[f=framecrc:onfail=abort]pipe\\:4'],
@@ -51,10 +51,14 @@ export type DemuxHandlers = {
   onDesync: (problem: string) => void
 }
 
-/** Runs ffmpeg on `inputArgs` (up to `-i URL`). `copyTimestamps` for sources whose own clock is continuous (RTSP, RTMP). */
-export async function demux(inputArgs: readonly string[], copyTimestamps: boolean, handlers: DemuxHandlers): Promise<DemuxRun> {
+/** `codecArgs`: `-c copy`, or an encoder for a source that is not compressed. `copyTimestamps`: the source's own clock is continuous. */
+export type DemuxOptions = { codecArgs: readonly string[]; copyTimestamps: boolean }
+
+/** Runs ffmpeg on `inputArgs` (up to `-i URL`). */
+export async function demux(inputArgs: readonly string[], options: DemuxOptions, handlers: DemuxHandlers): Promise<DemuxRun> {
   const parser = new PacketParser(handlers)
-  const run = await runFfmpeg([...inputArgs, ...(copyTimestamps ? ['-copyts'] : []), ...OUTPUT], {
+  const timestamps = options.copyTimestamps ? ['-copyts'] : []
+  const run = await runFfmpeg([...inputArgs, ...timestamps, '-map', '0:v:0', ...options.codecArgs, ...OUTPUT], {
     pipes: 2,
     onLine: line => {
       parser.banner(line)

@@ -1,0 +1,38 @@
+import { NatsError, type JetStreamManager, type StreamConfig, type StreamInfo } from 'nats'
+
+/** JetStream's error codes that mean something to us. */
+const NOT_FOUND = 10_059
+const NAME_IN_USE = 10_058
+const RESOURCES = [10_023, 10_028, 10_047, 10_077]
+
+const codeOf = (error: unknown): number | undefined => (error instanceof NatsError ? error.api_error?.err_code : undefined)
+
+export const isStreamMissing = (error: unknown): boolean =>
+  codeOf(error) === NOT_FOUND || (error instanceof NatsError && (error.code === '503' || error.message.includes('stream not found')))
+
+/** JetStream refuses to reserve what the stream may need. */
+export const isQuotaRefusal = (error: unknown): boolean =>
+  RESOURCES.includes(codeOf(error) ?? 0) ||
+  (error instanceof NatsError && /insufficient|resource limits|maximum bytes/i.test(error.message))
+
+/** Makes the stream, or makes an existing one match; one whose storage differs is made anew. Returns what it is now. */
+export async function ensureStream(jsm: JetStreamManager, config: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
+  const existing = await jsm.streams.info(config.name).catch((error: unknown) => {
+    if (codeOf(error) === NOT_FOUND) return undefined
+    throw error
+  })
+  if (existing === undefined) {
+    return jsm.streams.add(config).catch((error: unknown) => {
+      if (codeOf(error) === NAME_IN_USE) return jsm.streams.info(config.name) // another process was quicker
+      throw error
+    })
+  }
+  if (existing.config.storage !== config.storage) {
+    await jsm.streams.delete(config.name)
+    return jsm.streams.add(config)
+  }
+  const same = Object.entries(config).every(
+    ([key, value]) => JSON.stringify(existing.config[key as keyof StreamConfig]) === JSON.stringify(value),
+  )
+  return same ? existing : jsm.streams.update(config.name, config)
+}

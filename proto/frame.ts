@@ -1,0 +1,66 @@
+// A VideoFrame, serialized around picture bytes that are already in place: the order of fields on the wire is free, so
+// `data` goes first and the rest behind it, and the picture is never copied. Encoding: protobuf, fields of video_streaming.proto.
+import protobuf from 'protobufjs/minimal.js'
+
+/** Everything of a VideoFrame but its data. */
+export type FrameFields = {
+  width: number
+  height: number
+  timestamp: number
+  isKeyframe: boolean
+  pts: number
+  dts: number
+  frameType: string
+  isCorrupt: boolean
+  timeBase: number
+  deviceId: string
+  packet: number
+  keyframe: number
+  codecName: string
+  pixFmt: string
+}
+
+const VARINT = 0
+const FIXED64 = 1
+const BYTES = 2
+const tag = (field: number, wireType: number) => (field << 3) | wireType
+
+/** Room that sealFrame needs in front of the picture (a tag and a length) and behind it (all other fields). */
+export const FRAME_ROOM = { head: 16, tail: 1024 } as const
+
+/**
+ * The serialized VideoFrame as a part of `buffer`, which holds `size` bytes of BGR24 at `offset` with FRAME_ROOM around
+ * them. Throws RangeError when the fields do not fit (a device id of a kilobyte).
+ */
+export function sealFrame(buffer: Buffer, offset: number, size: number, fields: FrameFields): Buffer {
+  const head = protobuf.Writer.create().uint32(tag(3, BYTES)).uint32(size).finish()
+  const tail = encodeFields(fields)
+  if (head.length > offset || offset + size + tail.length > buffer.length) throw new RangeError('the frame’s fields do not fit behind it')
+  buffer.set(head, offset - head.length)
+  buffer.set(tail, offset + size)
+  return buffer.subarray(offset - head.length, offset + size + tail.length)
+}
+
+function encodeFields(f: FrameFields): Uint8Array {
+  const w = protobuf.Writer.create()
+  w.uint32(tag(1, VARINT)).int64(f.width)
+  w.uint32(tag(2, VARINT)).int64(f.height)
+  w.uint32(tag(4, VARINT)).int64(f.timestamp)
+  if (f.isKeyframe) w.uint32(tag(5, VARINT)).bool(true)
+  w.uint32(tag(6, VARINT)).int64(f.pts)
+  w.uint32(tag(7, VARINT)).int64(f.dts)
+  w.uint32(tag(8, BYTES)).string(f.frameType)
+  if (f.isCorrupt) w.uint32(tag(9, VARINT)).bool(true)
+  w.uint32(tag(10, FIXED64)).double(f.timeBase)
+  w.uint32(tag(11, BYTES)).fork()
+  for (const [name, length] of [f.height, f.width, 3].entries()) {
+    w.uint32(tag(2, BYTES)).fork().uint32(tag(1, VARINT)).int64(length).uint32(tag(2, BYTES)).string(String(name)).ldelim()
+  }
+  w.ldelim()
+  w.uint32(tag(12, BYTES)).string(f.deviceId)
+  w.uint32(tag(13, VARINT)).int64(f.packet)
+  w.uint32(tag(14, VARINT)).int64(f.keyframe)
+  w.uint32(tag(16, BYTES)).string(f.codecName)
+  w.uint32(tag(17, BYTES)).string(f.pixFmt)
+  return w.finish()
+}

@@ -1,0 +1,46 @@
+// Where a camera may be: its host name is resolved here at each connect, and ffmpeg only ever gets addresses that the
+// policy allows. A name that changes its mind afterwards (DNS rebinding) changes nothing.
+import { lookup } from 'node:dns/promises'
+import { BlockList, isIP } from 'node:net'
+import { Failure } from '../common/errors.ts'
+import { messageOf } from '../common/errors.ts'
+
+/** Why `cidr` is none; undefined when it is one. */
+export function checkCidr(cidr: string): string | undefined {
+  const [address = '', prefix = '', ...rest] = cidr.split('/')
+  const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1
+  const valid = rest.length === 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= bits
+  return valid ? undefined : `${JSON.stringify(cidr)} must be an address range such as 10.0.0.0/8`
+}
+
+export function denied(cidrs: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const cidr of cidrs) {
+    const [address = '', prefix = ''] = cidr.split('/')
+    list.addSubnet(address, Number(prefix), isIP(address) === 6 ? 'ipv6' : 'ipv4')
+  }
+  return list
+}
+
+/** The address to connect to. Throws Failure HostNotFound or AddressDenied. */
+export async function resolveHost(host: string, deny: BlockList): Promise<string> {
+  const name = host.replace(/^\[(.*)\]$/, '$1')
+  let found
+  try {
+    found = await lookup(name, { all: true, verbatim: false })
+  } catch (error) {
+    throw new Failure('HostNotFound', `the host name ${JSON.stringify(name)} does not resolve: ${messageOf(error)}`)
+  }
+  const allowed = found.find(({ address, family }) => !isDenied(address, family, deny))
+  if (allowed === undefined) {
+    const addresses = found.map(({ address }) => address).join(', ')
+    throw new Failure('AddressDenied', `${JSON.stringify(name)} is at ${addresses}, which the address policy excludes`)
+  }
+  return allowed.address
+}
+
+function isDenied(address: string, family: number, deny: BlockList): boolean {
+  if (family === 4) return deny.check(address, 'ipv4')
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
+  return deny.check(address, 'ipv6') || (mapped !== undefined && deny.check(mapped, 'ipv4'))
+}

@@ -1,0 +1,48 @@
+import type { Packet } from '../proto/messages.ts'
+
+/** The packets since the last keyframe, where decoding can begin at any time. Bounded in bytes: a GOP beyond that is not kept. */
+export class Gop {
+  readonly #maxBytes: number
+  #packets: Packet[] = []
+  #bytes = 0
+  #newestPts = 0
+  /** Since the last keyframe there were more bytes than may be held: decoding can begin at the next one. */
+  #overrun = false
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  /** Decodable from its first packet on; empty when there is no such beginning. */
+  get packets(): readonly Packet[] {
+    return this.#packets
+  }
+
+  /** The highest pts held. */
+  get newestPts(): number {
+    return this.#newestPts
+  }
+
+  push(packet: Packet): void {
+    if (packet.key) {
+      this.#packets = []
+      this.#bytes = 0
+      this.#overrun = false
+      this.#newestPts = packet.pts
+    }
+    if (this.#overrun || (this.#packets.length === 0 && !packet.key)) return
+    this.#bytes += packet.data.length
+    if (this.#bytes > this.#maxBytes) {
+      this.#overrun = true
+      this.#packets = []
+      return
+    }
+    this.#packets.push(packet)
+    this.#newestPts = Math.max(this.#newestPts, packet.pts)
+  }
+
+  clear(): void {
+    this.#packets = []
+    this.#bytes = 0
+  }
+}

@@ -1,0 +1,93 @@
+// What the camera is doing, told to everyone through KV: when it changes, and every few seconds as a sign of life.
+import type { KV } from 'nats'
+import { openBucket } from '../common/buckets.ts'
+import { messageOf } from '../common/errors.ts'
+import { everyMinute, type Logger } from '../common/log.ts'
+import type { Nats } from '../common/nats.ts'
+import { sleep } from '../common/stop.ts'
+import { encodeState, type CameraState } from '../proto/state.ts'
+import { cameraKey, type CameraRef } from '../proto/subjects.ts'
+import type { Packet } from '../proto/messages.ts'
+
+const HEARTBEAT_MS = 5_000
+/** A camera that flaps does not flood the bucket. */
+const SPACING_MS = 500
+const RATE_WINDOW_MS = 5_000
+
+/** Packets and bits per second over the last seconds. Pure. */
+export class Rate {
+  readonly #samples: { atMs: number; bytes: number }[] = []
+
+  add(bytes: number, atMs: number): void {
+    this.#samples.push({ atMs, bytes })
+    this.#trim(atMs)
+  }
+
+  at(nowMs: number): { fps: number; bitsPerSecond: number } {
+    this.#trim(nowMs)
+    const first = this.#samples[0]
+    if (first === undefined || this.#samples.length < 2) return { fps: 0, bitsPerSecond: 0 }
+    const seconds = Math.max(nowMs - first.atMs, 1) / 1000
+    const bytes = this.#samples.reduce((sum, sample) => sum + sample.bytes, 0)
+    return { fps: Math.round((this.#samples.length / seconds) * 10) / 10, bitsPerSecond: Math.round((bytes * 8) / seconds) }
+  }
+
+  #trim(nowMs: number): void {
+    while (this.#samples[0] !== undefined && nowMs - this.#samples[0].atMs > RATE_WINDOW_MS) this.#samples.shift()
+  }
+}
+
+export type Reported = Omit<CameraState, 'v' | 'at' | 'fps' | 'bitsPerSecond'>
+
+export class Health {
+  #state: Reported
+  readonly #rate = new Rate()
+  #changed = Promise.withResolvers<void>()
+
+  constructor(initial: Reported) {
+    this.#state = initial
+  }
+
+  get state(): Readonly<Reported> {
+    return this.#state
+  }
+
+  set(change: Partial<Reported>): void {
+    const next = { ...this.#state, ...change }
+    if (JSON.stringify(next) === JSON.stringify(this.#state)) return
+    this.#state = next
+    this.#changed.resolve()
+  }
+
+  packet(packet: Packet): void {
+    const now = performance.now()
+    this.#rate.add(packet.data.length, now)
+    this.#state.lastPacketAt = packet.timestamp // told with the next heartbeat
+  }
+
+  snapshot(): CameraState {
+    return { v: 1, ...this.#state, at: Date.now(), ...this.#rate.at(performance.now()) }
+  }
+
+  /** Writes until `signal` aborts, through outages of NATS. */
+  async run(nats: Nats, camera: CameraRef, log: Logger, signal: AbortSignal): Promise<void> {
+    const warn = everyMinute((count, error) => log.warn({ count, error }, 'the camera’s state could not be published'))
+    let bucket: KV | undefined
+    while (!signal.aborted) {
+      try {
+        if (nats.connected()) {
+          bucket ??= await openBucket(nats.nc, 'states')
+          await bucket.put(cameraKey(camera), encodeState(this.snapshot()))
+        }
+      } catch (error) {
+        bucket = undefined // it may have vanished with a restart of NATS
+        warn(messageOf(error))
+      }
+      await sleep(SPACING_MS, signal)
+      const over = new AbortController()
+      await Promise.race([this.#changed.promise, sleep(HEARTBEAT_MS, AbortSignal.any([signal, over.signal]))])
+      over.abort()
+      this.#changed = Promise.withResolvers()
+    }
+  }
+}

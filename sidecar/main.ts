@@ -1,0 +1,79 @@
+// One process per camera: camera → packets → buffer, and frames while somebody wants them.
+import { createLog } from '../common/log.ts'
+import { createRegistry } from '../common/metrics.ts'
+import { connectNats } from '../common/nats.ts'
+import { serveProbes } from '../common/probes.ts'
+import { runProcess } from '../common/stop.ts'
+import { refText } from '../proto/subjects.ts'
+import { denied } from './address.ts'
+import { PacketBuffer } from './buffer.ts'
+import { readConfig } from './config.ts'
+import { followDemand } from './demand.ts'
+import { Health } from './health.ts'
+import { ingest } from './ingest.ts'
+import { Live } from './live.ts'
+import { createMetrics } from './metrics.ts'
+import { FramePublisher } from './publisher.ts'
+
+await runProcess(process.env, async signal => {
+  const config = readConfig(process.env)
+  const { camera } = config
+  const log = (await createLog('sidecar', config.log)).child({ camera: refText(camera) })
+  const registry = createRegistry()
+  const metrics = createMetrics(registry)
+  const health = new Health({
+    ...{ uid: camera.uid, run: Date.now(), connection: 'connecting', failingStreak: 0, reconnects: 0, pid: 0, epoch: 0 },
+    decoding: { active: false, ok: true },
+    buffer: { ok: true },
+  })
+  let connected = () => false
+  await using probes = await serveProbes(config.probes, registry, () => (connected() ? [] : ['NATS is away']))
+  log.info({ probePort: probes.port }, 'sidecar starts')
+
+  await using nats = await connectNats(`sidecar ${refText(camera)}`, config.nats, log, signal)
+  connected = nats.connected
+  const publisher = new FramePublisher(nats, camera, metrics, log)
+  const buffer = new PacketBuffer(nats, config, metrics, log, state => health.set({ buffer: state }))
+  await using live = new Live({
+    ...{ deviceId: config.deviceId, decoding: config.decoding, metrics, log },
+    publish: frame => publisher.offer(frame),
+    onHealth: decoding => health.set({ decoding }),
+  })
+  using _demand = followDemand(
+    nats.nc,
+    camera,
+    wants => live.setWants(wants),
+    bad => metrics.badMessages.inc({ reason: bad.reason }),
+  )
+  const events = {
+    onPacket: (packet: Parameters<typeof live.push>[0], codec: Parameters<typeof live.push>[1], newEpoch: boolean) => {
+      metrics.packets.inc()
+      metrics.packetBytes.inc(packet.data.length)
+      if (packet.key) metrics.keyframes.inc()
+      if (packet.corrupt) metrics.corruptPackets.inc()
+      if (newEpoch) {
+        metrics.epochs.inc()
+        log.info({ codec: codec.name, width: codec.width, height: codec.height, epoch: packet.epoch }, 'a new epoch begins')
+      }
+      health.packet(packet)
+      if (health.state.codec !== codec) health.set({ codec, epoch: packet.epoch })
+      buffer.push(packet, codec)
+      live.push(packet, codec, newEpoch)
+    },
+    onState: ({ connection, pid, failingStreak, failure }: Parameters<Parameters<typeof ingest>[2]['onState']>[0]) => {
+      metrics.streaming.set(connection === 'streaming' ? 1 : 0)
+      if (failure !== undefined) metrics.failures.inc({ reason: failure.reason })
+      if (connection !== 'streaming') live.reset()
+      const reconnects = health.state.reconnects + (connection === 'waiting' && health.state.connection === 'streaming' ? 1 : 0)
+      // While it tries again, the reason it failed for still holds.
+      const cause = connection === 'connecting' ? {} : { reason: failure?.reason, message: failure?.message }
+      health.set({ connection, pid, failingStreak, reconnects, ...cause })
+    },
+  }
+  await Promise.all([
+    ingest(config, denied(config.denyCidrs), events, log, signal),
+    buffer.run(signal),
+    health.run(nats, camera, log, signal),
+  ])
+  log.info('sidecar stops')
+})

@@ -1,0 +1,63 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { LATENCY_BUCKETS } from '../common/metrics.ts'
+
+/** What the sidecar counts. Its one camera is named by the scrape's labels (pod), not by labels of ours. */
+export function createMetrics(registry: Registry) {
+  const registers = [registry]
+  return {
+    packets: new Counter({ name: 'chrys_packets_total', help: 'Packets received from the camera', registers }),
+    packetBytes: new Counter({ name: 'chrys_packet_bytes_total', help: 'Bytes of packets received from the camera', registers }),
+    corruptPackets: new Counter({ name: 'chrys_corrupt_packets_total', help: 'Packets the demuxer marked as corrupt', registers }),
+    keyframes: new Counter({ name: 'chrys_keyframes_total', help: 'Keyframes received from the camera', registers }),
+    epochs: new Counter({
+      name: 'chrys_epochs_total',
+      help: 'Stretches of unbroken video: codec, size and time base unchanged',
+      registers,
+    }),
+    failures: new Counter({
+      name: 'chrys_connect_failures_total',
+      help: 'Ends of the camera connection, by reason',
+      labelNames: ['reason'],
+      registers,
+    }),
+    streaming: new Gauge({ name: 'chrys_streaming', help: '1 while packets flow', registers }),
+    buffered: new Counter({ name: 'chrys_buffer_packets_total', help: 'Packets acknowledged by the packet stream', registers }),
+    bufferDropped: new Counter({
+      name: 'chrys_buffer_dropped_total',
+      help: 'Packets that did not reach the packet stream, by cause',
+      labelNames: ['cause'],
+      registers,
+    }),
+    bufferQueue: new Gauge({ name: 'chrys_buffer_queue_bytes', help: 'Bytes waiting for the packet stream', registers }),
+    decoderRunning: new Gauge({ name: 'chrys_decoder_running', help: '1 while a live decoder runs', registers }),
+    demand: new Gauge({ name: 'chrys_demand', help: 'What clients want now', labelNames: ['wants'], registers }),
+    framesDecoded: new Counter({ name: 'chrys_frames_decoded_total', help: 'Frames decoded for live clients', registers }),
+    framesCorrupt: new Counter({ name: 'chrys_frames_corrupt_total', help: 'Decoded frames with damage', registers }),
+    framesPublished: new Counter({ name: 'chrys_frames_published_total', help: 'Frames acknowledged by the frame stream', registers }),
+    framesDropped: new Counter({
+      name: 'chrys_frames_dropped_total',
+      help: 'Frames or packets not delivered live, by cause',
+      labelNames: ['cause'],
+      registers,
+    }),
+    decodeSeconds: new Histogram({
+      name: 'chrys_decode_seconds',
+      help: 'From a packet’s arrival at the decoder to its frame',
+      buckets: LATENCY_BUCKETS,
+      registers,
+    }),
+    publishSeconds: new Histogram({
+      name: 'chrys_publish_seconds',
+      help: 'From a frame’s completion to its acknowledgement by NATS',
+      buckets: LATENCY_BUCKETS,
+      registers,
+    }),
+    badMessages: new Counter({
+      name: 'chrys_bad_messages_total',
+      help: 'Messages dropped as malformed',
+      labelNames: ['reason'],
+      registers,
+    }),
+  }
+}
+export type Metrics = ReturnType<typeof createMetrics>

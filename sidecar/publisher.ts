@@ -1,0 +1,88 @@
+// Frames → NATS, newest wins: at most two frames are on their way, one waits, and a newer one takes its place.
+import { DiscardPolicy, RetentionPolicy, StorageType, nanos } from 'nats'
+import { messageOf } from '../common/errors.ts'
+import { everyMinute, type Logger } from '../common/log.ts'
+import type { Nats } from '../common/nats.ts'
+import { ensureStream, isStreamMissing } from '../common/streams.ts'
+import { frameMessages, type Frame } from '../proto/messages.ts'
+import { FRAME_STREAM, FRAME_SUBJECTS, frameSubject, type CameraRef } from '../proto/subjects.ts'
+import type { Metrics } from './metrics.ts'
+
+const IN_FLIGHT_MAX = 2
+const ACK_TIMEOUT_MS = 2_000
+/** Headers count towards the server's max_payload too. */
+const HEADER_ROOM = 8_192
+
+const STREAM = {
+  name: FRAME_STREAM,
+  subjects: [FRAME_SUBJECTS],
+  retention: RetentionPolicy.Limits,
+  storage: StorageType.Memory,
+  discard: DiscardPolicy.Old,
+  max_msgs_per_subject: 3,
+  max_age: nanos(3_000),
+  max_bytes: 128 * 2 ** 20,
+}
+
+export class FramePublisher {
+  readonly #nats: Nats
+  readonly #subject: string
+  readonly #uid: string
+  readonly #metrics: Metrics
+  readonly #warn: (message: string) => void
+  #waiting: Frame | undefined
+  #inFlight = 0
+  #ensuring: Promise<void> | undefined
+
+  constructor(nats: Nats, camera: CameraRef & { uid: string }, metrics: Metrics, log: Logger) {
+    this.#nats = nats
+    this.#subject = frameSubject(camera)
+    this.#uid = camera.uid
+    this.#metrics = metrics
+    this.#warn = everyMinute((count, error) => log.warn({ count, error }, 'frames could not be published'))
+  }
+
+  offer(frame: Frame): void {
+    if (!this.#nats.connected()) return this.#drop('nats_away')
+    if (this.#inFlight < IN_FLIGHT_MAX) return void this.#send(frame)
+    if (this.#waiting !== undefined) this.#drop('link_busy')
+    this.#waiting = frame
+  }
+
+  #drop(cause: string): void {
+    this.#metrics.framesDropped.inc({ cause })
+  }
+
+  async #send(frame: Frame): Promise<void> {
+    this.#inFlight++
+    const end = this.#metrics.publishSeconds.startTimer()
+    try {
+      const js = this.#nats.nc.jetstream()
+      const payloadMax = (this.#nats.nc.info?.max_payload ?? 2 ** 20) - HEADER_ROOM
+      const messages = frameMessages(this.#uid, frame, payloadMax)
+      await Promise.all(messages.map(({ headers, payload }) => js.publish(this.#subject, payload, { headers, timeout: ACK_TIMEOUT_MS })))
+      end()
+      this.#metrics.framesPublished.inc()
+    } catch (error) {
+      // The message itself has reached gateways that listen; without an acknowledgement nobody knows.
+      this.#drop('publish_failed')
+      if (isStreamMissing(error)) await (this.#ensuring ??= this.#ensure())
+      else this.#warn(messageOf(error))
+    } finally {
+      this.#inFlight--
+    }
+    const next = this.#waiting
+    this.#waiting = undefined
+    if (next !== undefined) this.offer(next)
+  }
+
+  async #ensure(): Promise<void> {
+    try {
+      await ensureStream(await this.#nats.nc.jetstreamManager({ checkAPI: false }), STREAM)
+    } catch (error) {
+      this.#warn(messageOf(error))
+    } finally {
+      this.#ensuring = undefined
+    }
+  }
+}
