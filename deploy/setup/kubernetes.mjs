@@ -52,7 +52,7 @@ export async function prepareKubernetes(programs = CONTROL_PLANE) {
     say(`tests on a Kubernetes API will be skipped: ${missing.join(', ')} missing; set KUBEBUILDER_ASSETS to envtest's, or install Go 1.24`)
     return
   }
-  say(`building ${missing.join(', ')} with Go, for tests (this takes about ten minutes, once)`)
+  say(`building ${missing.join(', ')} with Go, for tests (this takes up to ten minutes, once)`)
   await mkdir(folderOf(process.env), { recursive: true })
   for (const program of missing) if (!(await build(go, program))) return
 }
