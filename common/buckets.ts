@@ -1,0 +1,84 @@
+// The KV buckets that processes share: opened here with their settings by whoever comes first, and followed here.
+import { StorageType, type KV, type NatsConnection } from 'nats'
+import { BUCKET } from '../proto/subjects.ts'
+import { messageOf } from './errors.ts'
+import type { Logger } from './log.ts'
+import type { Nats } from './nats.ts'
+import { sleep } from './stop.ts'
+
+export type BucketName = keyof typeof BUCKET
+
+const MIB = 2 ** 20
+
+// JetStream reserves these bytes. Cameras and switches outlive a restart of NATS; states are written anew every few seconds.
+const SETTINGS = {
+  cameras: { storage: StorageType.File, max_bytes: 16 * MIB },
+  states: { storage: StorageType.Memory, max_bytes: 16 * MIB },
+  switches: { storage: StorageType.File, max_bytes: 4 * MIB },
+} as const satisfies Record<BucketName, { storage: StorageType; max_bytes: number }>
+
+/** Opens the bucket, creating it where it is missing. Rejects while JetStream is away. */
+export function openBucket(nc: NatsConnection, name: BucketName): Promise<KV> {
+  return nc.jetstream().views.kv(BUCKET[name], { ...SETTINGS[name], history: 1 })
+}
+
+export type BucketView = {
+  /** A key's value, or its deletion. `ageMs`: how long ago it was stored, by the server's clock. */
+  changed(key: string, value: Uint8Array | undefined, ageMs: number): void
+  /** The bucket's content has been delivered: there are these keys and no others. Again after each reconnect. */
+  complete(keys: ReadonlySet<string>): void
+}
+
+/** A bucket younger than this may still be being filled by the process that made it. */
+const SETTLE_MS = 1_000
+const RETRY_MS = 1_000
+
+/**
+ * Follows a bucket until `signal` aborts, through restarts of NATS and the bucket's loss; the view keeps what it last knew meanwhile.
+ * Only its writer makes the `cameras` bucket: one that a reader made would look like a list without cameras.
+ */
+export async function watchBucket(nats: Nats, name: BucketName, view: BucketView, log: Logger, signal: AbortSignal): Promise<void> {
+  for (let said = ''; !signal.aborted;) {
+    try {
+      await follow(nats, name, view, signal)
+      said = ''
+    } catch (error) {
+      const message = messageOf(error)
+      if (message !== said && nats.connected()) log.warn({ bucket: BUCKET[name], error: message }, 'waiting for a bucket')
+      said = message
+    }
+    await sleep(RETRY_MS, signal)
+  }
+}
+
+/** Ends at a reconnect, so that what was missed meanwhile, deletions too, is learnt from a new start. */
+async function follow(nats: Nats, name: BucketName, view: BucketView, signal: AbortSignal): Promise<void> {
+  const kv = name === 'cameras' ? await nats.nc.jetstream().views.kv(BUCKET[name], { bindOnly: true }) : await openBucket(nats.nc, name)
+  const { streamInfo } = await kv.status()
+  const serverNow = streamInfo.ts === undefined ? Date.now() : Date.parse(streamInfo.ts)
+  const settleMs = Math.max(0, SETTLE_MS - (serverNow - Date.parse(streamInfo.created)))
+  const keys = new Set<string>()
+  let initial = true
+  let settling: NodeJS.Timeout | undefined
+  const initializedFn = () => {
+    initial = false
+    if (settleMs === 0) view.complete(keys)
+    else settling = setTimeout(() => view.complete(keys), settleMs)
+  }
+  const entries = await kv.watch({ initializedFn })
+  const stop = () => entries.stop()
+  using _ = nats.onReconnect(stop)
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
+  try {
+    for await (const { key, operation, value, created } of entries) {
+      const exists = operation === 'PUT'
+      if (exists) keys.add(key)
+      else keys.delete(key)
+      view.changed(key, exists ? value : undefined, initial ? Math.max(0, serverNow - created.getTime()) : 0)
+    }
+  } finally {
+    clearTimeout(settling)
+    signal.removeEventListener('abort', stop)
+  }
+}

@@ -1,0 +1,133 @@
+// Runs the calls of all RPCs alike. Handlers are functions, or async generators, of requests; cancellation, back-pressure, errors, the
+// limit on calls and the end of the process are dealt with here.
+import { status, type handleBidiStreamingCall, type handleServerStreamingCall, type handleUnaryCall, type Metadata } from '@grpc/grpc-js'
+import type { Logger } from '../common/log.ts'
+import { sleep } from '../common/stop.ts'
+import type { Metrics } from './metrics.ts'
+import { Refusal, toStatus, type Status } from './status.ts'
+
+/** What a handler knows of its call besides the request. `signal` aborts when nobody waits for an answer any more. */
+export type Caller = { readonly metadata: Metadata; readonly peer: string; readonly signal: AbortSignal }
+
+type ServerCall = { metadata: Metadata; getPeer(): string; on(event: 'cancelled', listener: () => void): unknown }
+type Writer<Response> = { write(message: Response, callback: () => void): boolean }
+/** A call until its last byte is sent. `over` aborts with the Status that ended it from outside. */
+type Call = { over: AbortController; fail: (status: Status) => void }
+
+const CANCELLED: Status = { code: status.CANCELLED, details: 'cancelled' }
+
+export class Calls {
+  readonly #max: number
+  readonly #metrics: Metrics
+  readonly #log: Logger
+  readonly #open = new Set<Call>()
+  #drained: (() => void) | undefined
+  #isDraining = false
+
+  constructor(max: number, metrics: Metrics, log: Logger) {
+    this.#max = max
+    this.#metrics = metrics
+    this.#log = log
+  }
+
+  unary<Request, Response>(method: string, handle: (request: Request, caller: Caller) => Promise<Response> | Response) {
+    const handler: handleUnaryCall<Request, Response> = (call, callback) => {
+      void this.#run(method, call, callback, async caller => {
+        const response = await handle(call.request, caller)
+        if (!caller.signal.aborted) callback(null, response)
+      })
+    }
+    return handler
+  }
+
+  serverStream<Request, Response>(method: string, handle: (request: Request, caller: Caller) => AsyncIterable<Response>) {
+    const handler: handleServerStreamingCall<Request, Response> = call => {
+      const fail = (status: Status) => void call.emit('error', status)
+      void this.#run(method, call, fail, async caller => {
+        await sendAll(call, handle(call.request, caller), caller.signal)
+        if (!caller.signal.aborted) call.end()
+      })
+    }
+    return handler
+  }
+
+  /** Requests leave the transport as the handler asks for them, so that a client can't pile them up here. */
+  duplex<Request, Response>(method: string, handle: (requests: AsyncIterable<Request>, caller: Caller) => AsyncIterable<Response>) {
+    const handler: handleBidiStreamingCall<Request, Response> = call => {
+      const fail = (status: Status) => void call.emit('error', status)
+      void this.#run(method, call, fail, async caller => {
+        // By default the iterator destroys the stream, answers included, when the client half-closes.
+        const requests = call.iterator({ destroyOnReturn: false })
+        await sendAll(call, handle(requests, caller), caller.signal)
+        if (!caller.signal.aborted) call.end()
+      })
+    }
+    return handler
+  }
+
+  /** Ends every call, those still to come too, with UNAVAILABLE. Returns when the clients have been told, at the latest after `ms`. */
+  async drain(ms: number): Promise<void> {
+    this.#isDraining = true
+    const reason = toStatus(shuttingDown(), 'drain', this.#log)
+    for (const { over, fail } of this.#open) {
+      over.abort(reason)
+      fail(reason)
+    }
+    if (this.#open.size === 0) return
+    const drained = new AbortController()
+    this.#drained = () => drained.abort()
+    await sleep(ms, drained.signal)
+  }
+
+  /** Never rejects: what the work throws ends the call with the status it stands for. */
+  async #run(method: string, serverCall: ServerCall, fail: (status: Status) => void, work: (caller: Caller) => Promise<void>): Promise<void> {
+    const call: Call = { over: new AbortController(), fail }
+    const { signal } = call.over
+    this.#open.add(call)
+    this.#metrics.callsRunning.inc({ method })
+    serverCall.on('cancelled', () => this.#close(call, method)) // comes at the end of every call, whoever ended it
+    let code: status = status.OK
+    try {
+      if (this.#isDraining) throw shuttingDown()
+      if (this.#open.size > this.#max) throw new Refusal('exhausted', `too many calls, at most ${this.#max} are served at once`)
+      await work({ metadata: serverCall.metadata, peer: serverCall.getPeer(), signal })
+    } catch (error) {
+      // What is thrown after the end is the end's own doing, such as the error of a stream cut off.
+      if (!signal.aborted) {
+        const refusal = toStatus(error, method, this.#log)
+        code = refusal.code
+        fail(refusal)
+      }
+    }
+    const { code: endedWith } = signal.aborted ? (signal.reason as Status) : { code }
+    this.#metrics.calls.inc({ method, code: status[endedWith] })
+  }
+
+  #close(call: Call, method: string): void {
+    if (!this.#open.delete(call)) return
+    call.over.abort(CANCELLED)
+    this.#metrics.callsRunning.dec({ method })
+    if (this.#open.size === 0) this.#drained?.()
+  }
+}
+
+const shuttingDown = () => new Refusal('unavailable', 'shutting down')
+
+async function sendAll<Response>(call: Writer<Response>, responses: AsyncIterable<Response>, signal: AbortSignal): Promise<void> {
+  for await (const response of responses) {
+    if (!signal.aborted) await sent(call, response, signal)
+    if (signal.aborted) return
+  }
+}
+
+/** Settles when the transport has taken the message or the call is over: of each call at most one message is unsent. */
+function sent<Response>(call: Writer<Response>, message: Response, signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    const end = () => {
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    signal.addEventListener('abort', end)
+    call.write(message, end)
+  })
+}

@@ -1,0 +1,169 @@
+// Which cameras exist, in what state, and which of them a device_id means.
+import { watchBucket } from '../common/buckets.ts'
+import { everyMinute, type Logger } from '../common/log.ts'
+import type { Nats } from '../common/nats.ts'
+import { BadMessage, parseJson } from '../proto/messages.ts'
+import { CameraRecord, CameraState } from '../proto/state.ts'
+import { cameraKey, isCameraName, isNamespace, refOfKey, refText, type CameraRef } from '../proto/subjects.ts'
+import type { Metrics } from './metrics.ts'
+import { Refusal } from './status.ts'
+
+/** A sidecar writes its state every five seconds at least; one that was silent for longer than this is not believed to be there. */
+export const SILENT_MS = 15_000
+
+/** What a sidecar said last, and when that was, by this process's performance.now(). */
+export type Report = { readonly state: CameraState; readonly receivedMs: number }
+
+export type KnownCamera = {
+  readonly ref: CameraRef
+  readonly uid: string
+  readonly record: CameraRecord
+  /** Of this very camera, not of a deleted one of the same name. */
+  readonly report: Report | undefined
+}
+
+/** `name` or `namespace/name`; throws a Refusal. Any other text must not come near a NATS subject or an answer. */
+export function parseDeviceId(deviceId: string): { namespace: string | undefined; name: string } {
+  if (deviceId === '') throw new Refusal('invalid', 'device_id is required')
+  const [first = '', second, ...rest] = deviceId.split('/')
+  const [namespace, name] = second === undefined ? [undefined, first] : [first, second]
+  if (rest.length > 0 || !isCameraName(name) || (namespace !== undefined && !isNamespace(namespace))) {
+    throw new Refusal('invalid', 'device_id must be a camera name or namespace/name')
+  }
+  return { namespace, name }
+}
+
+export class Cameras {
+  readonly #namespace: string
+  readonly #metrics: Metrics
+  readonly #logBad: (message: string) => void
+  readonly #onGone: (uid: string) => void
+  readonly #records = new Map<string, CameraRecord>()
+  readonly #reports = new Map<string, Report>()
+  readonly #listed = Promise.withResolvers<void>()
+  #isListed = false
+
+  /** `onGone` is told the uid of each camera that ceases to exist, one that another of the same name replaces included. */
+  constructor(namespace: string, metrics: Metrics, log: Logger, onGone: (uid: string) => void) {
+    this.#namespace = namespace
+    this.#metrics = metrics
+    this.#onGone = onGone
+    this.#logBad = everyMinute((count, error) => log.warn({ count, error }, 'dropped bad values about cameras'))
+  }
+
+  /** The list of cameras has been received. From then on the last one known counts, whatever becomes of NATS. */
+  get isListed(): boolean {
+    return this.#isListed
+  }
+
+  /** When `isListed` becomes true. */
+  get listed(): Promise<void> {
+    return this.#listed.promise
+  }
+
+  /** Ordered as ListStreams names them. Throws a Refusal before the list is there. */
+  list(): KnownCamera[] {
+    if (!this.#isListed) throw notListed()
+    return [...this.#records.values()]
+      .map(record => this.#known(record))
+      .sort((a, b) => (this.deviceId(a.ref) < this.deviceId(b.ref) ? -1 : 1))
+  }
+
+  /** The camera that a client means. Throws a Refusal. */
+  resolve(deviceId: string): KnownCamera {
+    const { namespace, name } = parseDeviceId(deviceId)
+    const record = this.#records.get(cameraKey({ namespace: namespace ?? this.#namespace, name }))
+    if (record !== undefined) return this.#known(record)
+    if (!this.#isListed) throw notListed()
+    const elsewhere = namespace === undefined ? [...this.#records.values()].filter(other => other.name === name) : []
+    const [only] = elsewhere
+    if (only === undefined) throw new Refusal('notFound', `camera "${deviceId}" not found`)
+    if (elsewhere.length === 1) return this.#known(only)
+    const candidates = elsewhere.map(refText).sort().join(', ')
+    throw new Refusal('invalid', `camera "${deviceId}" exists in several namespaces; name one of ${candidates}`)
+  }
+
+  /** A camera's canonical device_id. */
+  deviceId(ref: CameraRef): string {
+    return ref.namespace === this.#namespace ? ref.name : refText(ref)
+  }
+
+  /** Follows the buckets until `signal` aborts. */
+  async follow(nats: Nats, log: Logger, signal: AbortSignal): Promise<void> {
+    const records = {
+      changed: (key: string, value: Uint8Array | undefined) => this.setRecord(key, value),
+      complete: (keys: ReadonlySet<string>) => this.complete(keys),
+    }
+    const reports = {
+      changed: (key: string, value: Uint8Array | undefined, ageMs: number) => this.setReport(key, value, ageMs),
+      // A lost bucket fills up again; until then what was said last is better than nothing.
+      complete: (keys: ReadonlySet<string>) => {
+        for (const key of this.#reports.keys()) if (!keys.has(key) && !this.#records.has(key)) this.#reports.delete(key)
+      },
+    }
+    await Promise.all([watchBucket(nats, 'cameras', records, log, signal), watchBucket(nats, 'states', reports, log, signal)])
+  }
+
+  setRecord(key: string, value: Uint8Array | undefined): void {
+    if (value === undefined) return this.#forget(key)
+    this.#accept(key, () => {
+      const record = parseJson(CameraRecord, value)
+      checkKey(key, record)
+      const before = this.#records.get(key)
+      this.#records.set(key, record)
+      this.#metrics.cameras.set(this.#records.size)
+      if (before !== undefined && before.uid !== record.uid) this.#onGone(before.uid)
+    })
+  }
+
+  setReport(key: string, value: Uint8Array | undefined, ageMs: number): void {
+    if (value === undefined) return void this.#reports.delete(key)
+    this.#accept(key, () => {
+      const ref = refOfKey(key)
+      if (ref === undefined) throw new BadMessage('camera', 'not the key of a camera')
+      const state = parseJson(CameraState, value)
+      this.#reports.set(key, { state, receivedMs: performance.now() - ageMs })
+      const isLive = ageMs === 0 && this.#records.get(key)?.uid === state.uid
+      if (isLive) this.#metrics.clockSkew.set({ camera: refText(ref) }, (Date.now() - state.at) / 1000)
+    })
+  }
+
+  /** The bucket holds these cameras and no others. */
+  complete(keys: ReadonlySet<string>): void {
+    for (const key of this.#records.keys()) if (!keys.has(key)) this.#forget(key)
+    this.#isListed = true
+    this.#listed.resolve()
+  }
+
+  #known(record: CameraRecord): KnownCamera {
+    const { namespace, name, uid } = record
+    const ref = { namespace, name }
+    const report = this.#reports.get(cameraKey(ref))
+    return { ref, uid, record, report: report?.state.uid === uid ? report : undefined }
+  }
+
+  #forget(key: string): void {
+    const record = this.#records.get(key)
+    if (record === undefined) return
+    this.#records.delete(key)
+    this.#metrics.cameras.set(this.#records.size)
+    this.#onGone(record.uid)
+    this.#metrics.forget(refText(record))
+  }
+
+  #accept(key: string, take: () => void): void {
+    try {
+      take()
+    } catch (error) {
+      if (!(error instanceof BadMessage)) throw error
+      this.#metrics.badMessages.inc({ reason: error.reason })
+      this.#logBad(`${key}: ${error.message}`)
+    }
+  }
+}
+
+function checkKey(key: string, ref: CameraRef): void {
+  if (key !== cameraKey(ref)) throw new BadMessage('camera', `a record of ${refText(ref)}`)
+}
+
+const notListed = () => new Refusal('unavailable', 'the list of cameras has not been received yet')

@@ -1,0 +1,42 @@
+import { EnvReader, readCommonConfig, type CommonConfig, type Env } from '../common/env.ts'
+import { messageOf } from '../common/errors.ts'
+import { parseBytes } from '../proto/camera.ts'
+import { isNamespace } from '../proto/subjects.ts'
+
+export type Config = CommonConfig & {
+  /** Where a device_id without a namespace is looked for first. */
+  namespace: string
+  grpc: { host: string; port: number; callsMax: number }
+  /** Bytes of frames held for one camera's clients. */
+  ringBytesMax: number
+  /** Bytes of frames handed to the transport and not yet sent, over all clients. */
+  unsentBytesMax: number
+}
+
+/** Throws ConfigError naming every problem. */
+export function readConfig(variables: Env): Config {
+  const env = new EnvReader(variables)
+  const bytes = (name: string, fallback: string) => {
+    const text = env.text(name, fallback)
+    try {
+      return parseBytes(text)
+    } catch (error) {
+      env.problem(name, messageOf(error))
+      return 0
+    }
+  }
+  const config = {
+    ...readCommonConfig(env),
+    namespace: env.text('CHRYS_NAMESPACE', 'default'),
+    grpc: {
+      host: env.text('CHRYS_GRPC_HOST', '0.0.0.0'),
+      port: env.port('CHRYS_GRPC_PORT', 50_001),
+      callsMax: env.integer('CHRYS_GRPC_MAX_CALLS', { min: 1, max: 100_000, fallback: 1_000 }),
+    },
+    ringBytesMax: bytes('CHRYS_RING_MAX_BYTES', '128Mi'),
+    unsentBytesMax: bytes('CHRYS_UNSENT_MAX_BYTES', '512Mi'),
+  }
+  if (!isNamespace(config.namespace)) env.problem('CHRYS_NAMESPACE', 'must be a DNS label')
+  env.done()
+  return config
+}

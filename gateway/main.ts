@@ -1,0 +1,72 @@
+// The gateway: cameras' frames, from NATS to gRPC clients.
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { createLog } from '../common/log.ts'
+import { createRegistry } from '../common/metrics.ts'
+import { connectNats, type Nats } from '../common/nats.ts'
+import { serveProbes } from '../common/probes.ts'
+import { aborted, runProcess } from '../common/stop.ts'
+import { Calls } from './calls.ts'
+import { Cameras } from './cameras.ts'
+import { readConfig } from './config.ts'
+import { ClientCursors } from './cursor.ts'
+import { createMetrics } from './metrics.ts'
+import { serveGrpc } from './server.ts'
+import { Subscriptions } from './subscription.ts'
+
+await runProcess(process.env, async signal => {
+  const config = readConfig(process.env)
+  const log = await createLog('gateway', config.log)
+  const registry = createRegistry()
+  const metrics = createMetrics(registry)
+  const identity = `${hostname().slice(0, 48)}-${randomBytes(4).toString('hex')}`
+
+  let link: Nats | undefined
+  const isConnected = () => link?.connected() ?? false
+  const subscriptions = new Subscriptions(identity, config.ringBytesMax, metrics, log)
+  const cameras = new Cameras(config.namespace, metrics, log, uid => subscriptions.end(uid))
+  const cursors = new ClientCursors()
+  const calls = new Calls(config.grpc.callsMax, metrics, log)
+
+  const missing = () => [
+    ...(link === undefined ? ['NATS has not been reached yet'] : []),
+    ...(cameras.isListed ? [] : ['the list of cameras has not been received yet']),
+  ]
+  await using probes = await serveProbes(config.probes, registry, missing)
+  // Serving from the start: until there is a list of cameras, clients and health checks are told so.
+  const parts = { calls, cameras, cursors, subscriptions, metrics, isConnected, unsentBytesMax: config.unsentBytesMax }
+  await using server = await serveGrpc(config.grpc, parts, log)
+  log.info({ identity, namespace: config.namespace, grpcPort: server.port, probePort: probes.port }, 'the gateway is up')
+
+  const connection = await unlessStopped(connectNats(identity, config.nats, log, signal), signal)
+  if (connection === undefined) return
+  await using nats = connection
+  link = nats
+  using _demand = subscriptions.start(nats)
+  using _bookkeeping = every(1_000, () => {
+    cursors.expire(performance.now())
+    metrics.cursors.set(cursors.size)
+    metrics.natsConnected.set(isConnected() ? 1 : 0)
+  })
+  void cameras.follow(nats, log, signal)
+  void cameras.listed.then(() => signal.aborted || server.setServing(true))
+
+  const lost = nats.nc.closed()
+  await Promise.race([aborted(signal), lost])
+  await server.drain()
+  if (!signal.aborted) throw new Error('the connection to NATS ended for good', { cause: await lost })
+})
+
+async function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  try {
+    return await promise
+  } catch (error) {
+    if (signal.aborted) return undefined
+    throw error
+  }
+}
+
+function every(ms: number, act: () => void): Disposable {
+  const timer = setInterval(act, ms)
+  return { [Symbol.dispose]: () => clearInterval(timer) }
+}

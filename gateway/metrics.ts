@@ -1,0 +1,74 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { LATENCY_BUCKETS } from '../common/metrics.ts'
+
+export type Metrics = ReturnType<typeof createMetrics>
+
+/** Cameras are labelled `namespace/name`; only those that exist, so labels stay bounded. */
+export function createMetrics(registry: Registry) {
+  const registers = [registry]
+  const camera = ['camera'] as const
+  const ofCamera = {
+    framesReceived: new Counter({ name: 'chrys_frames_received_total', help: 'Frames that arrived from sidecars', labelNames: camera, registers }),
+    bytesReceived: new Counter({ name: 'chrys_frame_bytes_received_total', help: 'Bytes of the frames that arrived', labelNames: camera, registers }),
+    framesServed: new Counter({ name: 'chrys_frames_served_total', help: 'Frames sent to clients', labelNames: camera, registers }),
+    bytesServed: new Counter({ name: 'chrys_frame_bytes_served_total', help: 'Bytes of the frames sent', labelNames: camera, registers }),
+    emptyServed: new Counter({ name: 'chrys_empty_answers_total', help: 'Requests answered without a frame', labelNames: camera, registers }),
+    framesMissed: new Counter({
+      name: 'chrys_frames_missed_total',
+      help: 'Frames that a client did not get because it had fallen behind the ring',
+      labelNames: camera,
+      registers,
+    }),
+    framesWithheld: new Counter({
+      name: 'chrys_frames_withheld_total',
+      help: 'Frames withheld because too many bytes wait for clients that do not read',
+      labelNames: camera,
+      registers,
+    }),
+    delivery: new Histogram({
+      name: 'chrys_delivery_seconds',
+      help: 'From capture to having been sent to a client',
+      labelNames: camera,
+      buckets: LATENCY_BUCKETS,
+      registers,
+    }),
+    clockSkew: new Gauge({
+      name: 'chrys_clock_skew_seconds',
+      help: 'How far the clock of the camera’s sidecar is behind ours, the way of its heartbeat included',
+      labelNames: camera,
+      registers,
+    }),
+    ringFrames: new Gauge({ name: 'chrys_ring_frames', help: 'Frames held for clients', labelNames: camera, registers }),
+    ringBytes: new Gauge({ name: 'chrys_ring_bytes', help: 'Bytes of the frames held', labelNames: camera, registers }),
+  }
+  return {
+    ...ofCamera,
+    demand: new Gauge({
+      name: 'chrys_demand_cameras',
+      help: 'Cameras that clients want, by what of them',
+      labelNames: ['wants'] as const,
+      registers,
+    }),
+    badMessages: new Counter({
+      name: 'chrys_bad_messages_total',
+      help: 'Messages from NATS that no honest peer of this version sends, dropped',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
+    cameras: new Gauge({ name: 'chrys_cameras', help: 'Cameras that exist', registers }),
+    cursors: new Gauge({ name: 'chrys_cursors', help: 'Places kept for clients that make a call for each frame', registers }),
+    natsConnected: new Gauge({ name: 'chrys_nats_connected', help: '1 while NATS is connected', registers }),
+    callsRunning: new Gauge({ name: 'chrys_calls_running', help: 'gRPC calls in flight', labelNames: ['method'] as const, registers }),
+    calls: new Counter({
+      name: 'chrys_calls_total',
+      help: 'gRPC calls that ended, by status code',
+      labelNames: ['method', 'code'] as const,
+      registers,
+    }),
+    unsentBytes: new Gauge({ name: 'chrys_unsent_bytes', help: 'Bytes of frames on their way to clients', registers }),
+    /** A camera that is gone takes its series with it. */
+    forget(name: string): void {
+      for (const metric of Object.values(ofCamera)) metric.remove({ camera: name })
+    },
+  }
+}

@@ -1,0 +1,67 @@
+// The gRPC server: bind, limits, health, reflection, and an orderly end.
+import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { ReflectionService } from '@grpc/reflection'
+import { HealthImplementation } from 'grpc-health-check'
+import { isIPv6 } from 'node:net'
+import { Failure } from '../common/errors.ts'
+import type { Logger } from '../common/log.ts'
+import { sleep } from '../common/stop.ts'
+import type { Calls } from './calls.ts'
+import { IMAGE_PACKAGE, IMAGE_SERVICE, imageDefinition, imageService, type ImageParts } from './service/image.ts'
+
+const DRAIN_MS = 10_000
+/** After the last call, for what is on its way and for those who only watch the health. */
+const CLOSE_MS = 500
+
+const OPTIONS = {
+  'grpc.max_receive_message_length': 2 ** 20,
+  'grpc.max_send_message_length': -1,
+  'grpc.max_concurrent_streams': 100,
+  // A client that vanished without a word is gone after 20 s.
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.max_connection_idle_ms': 300_000,
+}
+
+export type GrpcServer = AsyncDisposable & {
+  port: number
+  /** What health checks are told; NOT_SERVING until then. */
+  setServing(isServing: boolean): void
+  /** Ends all calls and connections, within about ten seconds. */
+  drain(): Promise<void>
+}
+
+/** Throws Failure when the address can't be had. Port 0 takes any free one. */
+export async function serveGrpc({ host, port }: { host: string; port: number }, parts: ImageParts, log: Logger): Promise<GrpcServer> {
+  const server = new Server(OPTIONS)
+  server.addService(imageDefinition, imageService(parts))
+  const health = new HealthImplementation({ '': 'NOT_SERVING', [IMAGE_SERVICE]: 'NOT_SERVING' })
+  health.addToServer(server)
+  new ReflectionService(IMAGE_PACKAGE).addToServer(server)
+  const setServing = (isServing: boolean) => {
+    for (const name of ['', IMAGE_SERVICE]) health.setStatus(name, isServing ? 'SERVING' : 'NOT_SERVING')
+  }
+  const bound = await bind(server, `${isIPv6(host) ? `[${host}]` : host}:${port}`)
+  log.info({ host, port: bound }, 'serving gRPC')
+  let draining: Promise<void> | undefined
+  const drain = () => (draining ??= shutDown(server, parts.calls, () => setServing(false)))
+  return { port: bound, setServing, drain, [Symbol.asyncDispose]: drain }
+}
+
+function bind(server: Server, address: string): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>()
+  server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+    if (error === null) resolve(port)
+    else reject(new Failure('AddressUnavailable', `cannot serve gRPC on ${address}: ${error.message}`))
+  })
+  return promise
+}
+
+async function shutDown(server: Server, calls: Calls, stopServing: () => void): Promise<void> {
+  stopServing()
+  const closed = new AbortController()
+  server.tryShutdown(() => closed.abort()) // no new connection or call
+  await calls.drain(DRAIN_MS)
+  await sleep(CLOSE_MS, closed.signal)
+  server.forceShutdown()
+}
