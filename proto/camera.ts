@@ -39,8 +39,13 @@ export type CameraSpec = {
     scale?: string
   }
   archive?: {
-    /** A Kubernetes volume source; local mode takes `hostPath: {path}`. */
-    volume: Record<string, unknown>
+    /** Exactly one kind, as in a Pod; local mode knows hostPath. */
+    volume: {
+      persistentVolumeClaim?: { claimName: string }
+      hostPath?: { path: string; type?: '' | 'Directory' | 'DirectoryOrCreate' }
+      nfs?: { server: string; path: string }
+      emptyDir?: { medium?: '' | 'Memory'; sizeLimit?: string }
+    }
     /** Length of a file: `GOP`, or a duration. */
     segment: string
     retention: string
@@ -54,9 +59,15 @@ export type CameraSpec = {
   onNodeFailure: 'Stay' | 'Move'
   pod?: {
     image?: string
-    resources?: Record<string, unknown>
+    resources?: { requests?: Record<string, string | number>; limits?: Record<string, string | number> }
     nodeSelector?: Record<string, string>
-    tolerations?: Record<string, unknown>[]
+    tolerations?: {
+      key?: string
+      operator?: 'Equal' | 'Exists'
+      value?: string
+      effect?: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute'
+      tolerationSeconds?: number
+    }[]
     affinity?: Record<string, unknown>
     runtimeClassName?: string
     env?: { name: string; value: string }[]
