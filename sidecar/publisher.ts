@@ -3,7 +3,7 @@ import { DiscardPolicy, RetentionPolicy, StorageType, nanos } from 'nats'
 import { messageOf } from '../common/errors.ts'
 import { everyMinute, type Logger } from '../common/log.ts'
 import type { Nats } from '../common/nats.ts'
-import { ensureStream, isStreamMissing } from '../common/streams.ts'
+import { ensureStream } from '../common/streams.ts'
 import { frameMessages, type Frame } from '../proto/messages.ts'
 import { FRAME_STREAM, FRAME_SUBJECTS, frameSubject, type CameraRef } from '../proto/subjects.ts'
 import type { Metrics } from './metrics.ts'
@@ -32,6 +32,8 @@ export class FramePublisher {
   readonly #warn: (message: string) => void
   #waiting: Frame | undefined
   #inFlight = 0
+  /** The stream is there, for all that is known. A subject without its stream would not be acknowledged by anyone. */
+  #ready = false
   #ensuring: Promise<void> | undefined
 
   constructor(nats: Nats, camera: CameraRef & { uid: string }, metrics: Metrics, log: Logger) {
@@ -40,6 +42,7 @@ export class FramePublisher {
     this.#uid = camera.uid
     this.#metrics = metrics
     this.#warn = everyMinute((count, error) => log.warn({ count, error }, 'frames could not be published'))
+    void this.#ensure() // before the first client asks
   }
 
   offer(frame: Frame): void {
@@ -57,6 +60,7 @@ export class FramePublisher {
     this.#inFlight++
     const end = this.#metrics.publishSeconds.startTimer()
     try {
+      if (!this.#ready) await (this.#ensuring ??= this.#ensure())
       const js = this.#nats.nc.jetstream()
       const payloadMax = (this.#nats.nc.info?.max_payload ?? 2 ** 20) - HEADER_ROOM
       const messages = frameMessages(this.#uid, frame, payloadMax)
@@ -66,8 +70,8 @@ export class FramePublisher {
     } catch (error) {
       // The message itself has reached gateways that listen; without an acknowledgement nobody knows.
       this.#drop('publish_failed')
-      if (isStreamMissing(error)) await (this.#ensuring ??= this.#ensure())
-      else this.#warn(messageOf(error))
+      this.#ready = false // memory streams go with their server
+      this.#warn(messageOf(error))
     } finally {
       this.#inFlight--
     }
@@ -79,6 +83,7 @@ export class FramePublisher {
   async #ensure(): Promise<void> {
     try {
       await ensureStream(await this.#nats.nc.jetstreamManager({ checkAPI: false }), STREAM)
+      this.#ready = true
     } catch (error) {
       this.#warn(messageOf(error))
     } finally {

@@ -36,7 +36,8 @@ function annexB(
   for (const unit of nalUnits(data)) {
     const type = typeOf(unit)
     if (types.isSlice(type)) break // parameter sets stand in front
-    if (types.sets.includes(type)) sets.push(unit)
+    // Some cameras say the same twice.
+    if (types.sets.includes(type) && !sets.some(set => Buffer.compare(set, unit) === 0)) sets.push(unit)
     if (type === types.sps) sps ??= unit
   }
   if (sps === undefined) return undefined
