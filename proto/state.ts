@@ -66,6 +66,9 @@ const Part = v.object({
   message: v.optional(text(1024)),
 })
 
+/** Something that is not always wanted: `active` while it runs, `ok` false when it is wanted and does not work. */
+const Activity = v.object({ active: v.boolean(), ok: v.boolean(), reason: v.optional(text(64)), message: v.optional(text(1024)) })
+
 /** sidecar → `states` bucket: on change, and at least every 5 s as a heartbeat. */
 export const CameraState = v.object({
   v: v.literal(1),
@@ -91,20 +94,34 @@ export const CameraState = v.object({
   fps: v.number(),
   bitsPerSecond: v.number(),
   lastPacketAt: v.optional(ms),
-  decoding: v.object({ active: v.boolean(), ok: v.boolean(), reason: v.optional(text(64)), message: v.optional(text(1024)) }),
+  decoding: Activity,
   buffer: Part,
+  /** Absent where the spec asks for none. */
+  proxy: v.optional(Activity),
+  archive: v.optional(Activity),
 })
 export type CameraState = v.InferOutput<typeof CameraState>
 
-/** gateway → `switches` bucket. */
+/** gateway → `switches` bucket: what the Proxy and Storage calls decided. */
 export const CameraSwitches = v.object({
   v: v.literal(1),
   uid: text(64),
-  /** spec.proxy's generation that this overrides: editing the spec resets the switch. */
-  generation: count,
-  proxy: v.boolean(),
+  /** `base`: spec.proxy.enabled when the call was made. The switch holds while the spec still says that: editing it resets the switch. */
+  proxy: v.optional(v.object({ on: v.boolean(), base: v.boolean() })),
+  /** The last wish that the cloud accepted. */
+  storage: v.optional(v.boolean()),
 })
 export type CameraSwitches = v.InferOutput<typeof CameraSwitches>
+
+/** Whether the stream is to be forwarded now. */
+export function proxyWanted(uid: string, specEnabled: boolean, switches: CameraSwitches | undefined): boolean {
+  const held = switches?.uid === uid ? switches.proxy : undefined
+  return held !== undefined && held.base === specEnabled ? held.on : specEnabled
+}
+
+/** sidecar → gateway, the answer on the stream key subject: the last path element of the camera's RTMP URL, which only its pod can read. */
+export const StreamKey = v.object({ v: v.literal(1), uid: text(64), streamKey: v.optional(text(1024)), reason: v.optional(text(256)) })
+export type StreamKey = v.InferOutput<typeof StreamKey>
 
 /** gateway → sidecar, on the demand subject, every second while clients ask. */
 export const Demand = v.object({
@@ -115,6 +132,6 @@ export const Demand = v.object({
 })
 export type Demand = v.InferOutput<typeof Demand>
 
-export function encodeState(value: CameraRecord | CameraState | CameraSwitches | Demand): Uint8Array {
+export function encodeState(value: CameraRecord | CameraState | CameraSwitches | Demand | StreamKey): Uint8Array {
   return Buffer.from(JSON.stringify(value))
 }

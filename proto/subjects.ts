@@ -25,13 +25,27 @@ function checked(ref: CameraRef, separator: string): string {
 // DNS labels hold neither '.' nor '_', so both separators keep the parts apart.
 export const packetStream = (ref: CameraRef): string => `chrys_packets_${checked(ref, '_')}`
 export const packetSubject = (ref: CameraRef): string => `chrys.packets.${checked(ref, '.')}`
+/** All packet streams' subjects: a stream has one of these. */
+export const PACKET_SUBJECTS = 'chrys.packets.*.*'
 export const frameSubject = (ref: CameraRef): string => `chrys.frames.${checked(ref, '.')}`
 export const demandSubject = (ref: CameraRef): string => `chrys.demand.${checked(ref, '.')}`
+/** Request-reply: the gateway asks the camera's sidecar for its stream key (StreamKey). */
+export const streamKeySubject = (ref: CameraRef): string => `chrys.streamkey.${checked(ref, '.')}`
 export const cameraKey = (ref: CameraRef): string => checked(ref, '.')
 
 /** The one memory-backed stream of decoded frames, all cameras, a subject each. */
 export const FRAME_STREAM = 'chrys_frames'
 export const FRAME_SUBJECTS = 'chrys.frames.*.*'
+
+/** Annotations that were acknowledged and wait for the cloud; with no cloud configured, the newest ones, for whoever listens. */
+export const ANNOTATION_STREAM = 'chrys_annotations'
+export const ANNOTATION_SUBJECTS = 'chrys.annotations.>'
+/** Annotations of one camera; those of a name that is no camera's share a subject. */
+export const annotationSubject = (ref: CameraRef | undefined): string =>
+  ref === undefined ? 'chrys.annotations.other' : `chrys.annotations.${checked(ref, '.')}`
+/** Annotations that the cloud refused for good. */
+export const DEAD_LETTER_STREAM = 'chrys_annotations_dead'
+export const DEAD_LETTER_SUBJECT = 'chrys.dead.annotations'
 
 export const BUCKET = {
   /** operator → all: which cameras exist, their spec's essence and their pod's state. */
@@ -40,6 +54,8 @@ export const BUCKET = {
   states: 'chrys_states',
   /** gateway → sidecar: the switches of the Proxy and Storage calls. */
   switches: 'chrys_switches',
+  /** sidecar ↔ sidecar: which of a camera's sidecars may open it. */
+  leases: 'chrys_leases',
 } as const
 
 /** The camera a KV key stands for; undefined for a key that is not ours. */
