@@ -15,6 +15,7 @@ const SETTINGS = {
   cameras: { storage: StorageType.File, max_bytes: 16 * MIB },
   states: { storage: StorageType.Memory, max_bytes: 16 * MIB },
   switches: { storage: StorageType.File, max_bytes: 4 * MIB },
+  leases: { storage: StorageType.Memory, max_bytes: 4 * MIB },
 } as const satisfies Record<BucketName, { storage: StorageType; max_bytes: number }>
 
 /** Opens the bucket, creating it where it is missing. Rejects while JetStream is away. */

@@ -1,0 +1,77 @@
+import * as v from 'valibot'
+import { EnvReader, readCommonConfig, type CommonConfig, type Env } from '../common/env.ts'
+import { isNamespace } from '../proto/subjects.ts'
+import { newIdentity } from './leader.ts'
+
+export type Resources = { requests?: Record<string, string>; limits?: Record<string, string> }
+
+export type OperatorConfig = CommonConfig & {
+  /** undefined: the pod's own ServiceAccount. */
+  kubeconfig: string | undefined
+  /** The operator's own namespace, where its Lease is. */
+  namespace: string
+  /** Names this process in the Lease. */
+  identity: string
+  /** Cameras reconciled at the same time. */
+  workers: number
+  /** What cameras' pods are made of. */
+  sidecar: {
+    image: string
+    imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never'
+    imagePullSecrets: readonly string[]
+    version: string
+    /** Where the gateway is: cameras there are called by their bare names. */
+    gatewayNamespace: string
+    natsUrl: string
+    /** A Secret in each camera's namespace with the key `user.creds`. */
+    natsSecret: string | undefined
+    denyCidrs: readonly string[]
+    resources: Resources
+    log: CommonConfig['log']
+  }
+}
+
+const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'] as const
+const DEFAULT_RESOURCES: Resources = { requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: '1Gi' } }
+
+const Quantities = v.optional(v.record(v.string(), v.string()))
+const ResourcesSchema = v.strictObject({ requests: Quantities, limits: Quantities })
+
+/** Throws ConfigError with every problem. */
+export function readConfig(env: Env): OperatorConfig {
+  const reader = new EnvReader(env)
+  const common = readCommonConfig(reader)
+  const namespace = reader.text('CHRYS_NAMESPACE')
+  if (namespace !== '' && !isNamespace(namespace)) reader.problem('CHRYS_NAMESPACE', 'must be a DNS label')
+  const image = reader.text('CHRYS_SIDECAR_IMAGE')
+  const config: OperatorConfig = {
+    ...common,
+    kubeconfig: reader.file('CHRYS_KUBECONFIG'),
+    namespace,
+    identity: reader.text('CHRYS_IDENTITY', newIdentity()),
+    workers: reader.integer('CHRYS_WORKERS', { min: 1, max: 64, fallback: 8 }),
+    sidecar: {
+      image,
+      imagePullPolicy: reader.oneOf('CHRYS_SIDECAR_PULL_POLICY', PULL_POLICIES, 'IfNotPresent'),
+      imagePullSecrets: reader.list('CHRYS_SIDECAR_PULL_SECRETS', objectName),
+      version: reader.text('CHRYS_VERSION', 'unknown'),
+      gatewayNamespace: namespace,
+      natsUrl: reader.url('CHRYS_SIDECAR_NATS_URL', ['nats:', 'tls:'], common.nats.url),
+      natsSecret: reader.list('CHRYS_SIDECAR_NATS_SECRET', objectName)[0],
+      denyCidrs: reader.list('CHRYS_DENY_CIDRS', () => undefined),
+      resources: readResources(reader),
+      log: common.log,
+    },
+  }
+  reader.done()
+  return config
+}
+
+const objectName = (name: string): string | undefined =>
+  /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(name) ? undefined : 'must be the name of a Secret'
+
+function readResources(reader: EnvReader): Resources {
+  if (reader.optional('CHRYS_SIDECAR_RESOURCES') === undefined) return DEFAULT_RESOURCES
+  const resources = reader.json('CHRYS_SIDECAR_RESOURCES', value => v.parse(ResourcesSchema, value))
+  return JSON.parse(JSON.stringify(resources ?? {})) as Resources
+}
