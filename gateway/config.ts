@@ -11,6 +11,8 @@ export type Config = CommonConfig & {
   ringBytesMax: number
   /** Bytes of frames handed to the transport and not yet sent, over all clients. */
   unsentBytesMax: number
+  /** Reads of the past that are served at once. */
+  bufferedReadsMax: number
 }
 
 /** Throws ConfigError naming every problem. */
@@ -35,6 +37,7 @@ export function readConfig(variables: Env): Config {
     },
     ringBytesMax: bytes('CHRYS_RING_MAX_BYTES', '128Mi'),
     unsentBytesMax: bytes('CHRYS_UNSENT_MAX_BYTES', '512Mi'),
+    bufferedReadsMax: env.integer('CHRYS_BUFFERED_READS_MAX', { min: 1, max: 1_000, fallback: 8 }),
   }
   if (!isNamespace(config.namespace)) env.problem('CHRYS_NAMESPACE', 'must be a DNS label')
   env.done()

@@ -11,7 +11,9 @@ import { Cameras } from './cameras.ts'
 import { readConfig } from './config.ts'
 import { ClientCursors } from './cursor.ts'
 import { createMetrics } from './metrics.ts'
+import { PacketStream, type Source } from './packets.ts'
 import { serveGrpc } from './server.ts'
+import { Refusal } from './status.ts'
 import { Subscriptions } from './subscription.ts'
 
 await runProcess(process.env, async signal => {
@@ -34,7 +36,12 @@ await runProcess(process.env, async signal => {
   ]
   await using probes = await serveProbes(config.probes, registry, missing)
   // Serving from the start: until there is a list of cameras, clients and health checks are told so.
-  const parts = { calls, cameras, cursors, subscriptions, metrics, isConnected, unsentBytesMax: config.unsentBytesMax }
+  const packets = (source: Source) => {
+    if (link === undefined || !isConnected()) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS is away')
+    return new PacketStream(link.nc, source)
+  }
+  const { unsentBytesMax, bufferedReadsMax: readsMax } = config
+  const parts = { calls, cameras, cursors, subscriptions, metrics, isConnected, packets, unsentBytesMax, readsMax }
   await using server = await serveGrpc(config.grpc, parts, log)
   log.info({ identity, namespace: config.namespace, grpcPort: server.port, probePort: probes.port }, 'the gateway is up')
 

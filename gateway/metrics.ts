@@ -8,11 +8,26 @@ export function createMetrics(registry: Registry) {
   const registers = [registry]
   const camera = ['camera'] as const
   const ofCamera = {
-    framesReceived: new Counter({ name: 'chrys_frames_received_total', help: 'Frames that arrived from sidecars', labelNames: camera, registers }),
-    bytesReceived: new Counter({ name: 'chrys_frame_bytes_received_total', help: 'Bytes of the frames that arrived', labelNames: camera, registers }),
+    framesReceived: new Counter({
+      name: 'chrys_frames_received_total',
+      help: 'Frames that arrived from sidecars',
+      labelNames: camera,
+      registers,
+    }),
+    bytesReceived: new Counter({
+      name: 'chrys_frame_bytes_received_total',
+      help: 'Bytes of the frames that arrived',
+      labelNames: camera,
+      registers,
+    }),
     framesServed: new Counter({ name: 'chrys_frames_served_total', help: 'Frames sent to clients', labelNames: camera, registers }),
     bytesServed: new Counter({ name: 'chrys_frame_bytes_served_total', help: 'Bytes of the frames sent', labelNames: camera, registers }),
-    emptyServed: new Counter({ name: 'chrys_empty_answers_total', help: 'Requests answered without a frame', labelNames: camera, registers }),
+    emptyServed: new Counter({
+      name: 'chrys_empty_answers_total',
+      help: 'Requests answered without a frame',
+      labelNames: camera,
+      registers,
+    }),
     framesMissed: new Counter({
       name: 'chrys_frames_missed_total',
       help: 'Frames that a client did not get because it had fallen behind the ring',
@@ -30,6 +45,12 @@ export function createMetrics(registry: Registry) {
       help: 'From capture to having been sent to a client',
       labelNames: camera,
       buckets: LATENCY_BUCKETS,
+      registers,
+    }),
+    bufferedServed: new Counter({
+      name: 'chrys_buffered_frames_served_total',
+      help: 'Frames of the past sent to clients',
+      labelNames: camera,
       registers,
     }),
     clockSkew: new Gauge({
@@ -65,6 +86,7 @@ export function createMetrics(registry: Registry) {
       labelNames: ['method', 'code'] as const,
       registers,
     }),
+    bufferedReads: new Gauge({ name: 'chrys_buffered_reads', help: 'Reads of the past being served', registers }),
     unsentBytes: new Gauge({ name: 'chrys_unsent_bytes', help: 'Bytes of frames on their way to clients', registers }),
     /** A camera that is gone takes its series with it. */
     forget(name: string): void {

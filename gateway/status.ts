@@ -2,7 +2,7 @@
 import { status } from '@grpc/grpc-js'
 import type { Logger } from '../common/log.ts'
 
-export type RefusalKind = 'invalid' | 'notFound' | 'unavailable' | 'exhausted'
+export type RefusalKind = 'invalid' | 'notFound' | 'outOfRange' | 'precondition' | 'denied' | 'unavailable' | 'exhausted'
 
 /** A request that is answered with an error on purpose; the message is for the client. */
 export class Refusal extends Error {
@@ -16,6 +16,9 @@ export class Refusal extends Error {
 const CODE = {
   invalid: status.INVALID_ARGUMENT,
   notFound: status.NOT_FOUND,
+  outOfRange: status.OUT_OF_RANGE,
+  precondition: status.FAILED_PRECONDITION,
+  denied: status.PERMISSION_DENIED,
   unavailable: status.UNAVAILABLE,
   exhausted: status.RESOURCE_EXHAUSTED,
 } as const satisfies Record<RefusalKind, status>

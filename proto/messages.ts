@@ -112,6 +112,14 @@ function inParts(fields: Record<string, string>, payload: Uint8Array, payloadMax
   })
 }
 
+/** What a stored packet's headers say, where its bytes are not wanted. Throws BadMessage. */
+export type PacketSummary = { epoch: number; keyframe: number; timestamp: number; key: boolean; keySeq: number }
+
+export function packetSummary(uid: string, headers: MsgHdrs | undefined): PacketSummary {
+  const { key, ...rest } = checkHeader(uid, headers, HEADER.packet, PacketHeader)
+  return { ...rest, key: key === 1 }
+}
+
 /** Puts the messages of one camera's subject together again. One per subject and direction; holds at most one payload. */
 export class Reassembly {
   readonly #uid: string
@@ -142,11 +150,7 @@ export class Reassembly {
 
   #header<T extends { timestamp: number; size: number }>(message: Incoming, name: string, schema: v.GenericSchema<unknown, T>) {
     if (message.data.length === 0) throw new BadMessage('empty', 'empty message')
-    const version = message.headers?.get(HEADER.version)
-    if (version !== WIRE_VERSION) throw new BadMessage('version', `wire version ${JSON.stringify(version ?? null)}`)
-    if (message.headers?.get(HEADER.camera) !== this.#uid) throw new BadMessage('camera', 'another camera’s uid')
-    const value = parse(schema, message.headers.get(name))
-    if (Math.abs(value.timestamp - Date.now()) > TEN_YEARS_MS) throw new BadMessage('timestamp', `timestamp ${value.timestamp}`)
+    const value = checkHeader(this.#uid, message.headers, name, schema)
     return { value, size: value.size }
   }
 
@@ -178,6 +182,20 @@ export class Reassembly {
     this.#open = undefined
     return Buffer.concat(open.parts, size)
   }
+}
+
+function checkHeader<T extends { timestamp: number }>(
+  uid: string,
+  headers: MsgHdrs | undefined,
+  name: string,
+  schema: v.GenericSchema<unknown, T>,
+): T {
+  const version = headers?.get(HEADER.version)
+  if (version !== WIRE_VERSION) throw new BadMessage('version', `wire version ${JSON.stringify(version ?? null)}`)
+  if (headers?.get(HEADER.camera) !== uid) throw new BadMessage('camera', 'another camera’s uid')
+  const value = parse(schema, headers.get(name))
+  if (Math.abs(value.timestamp - Date.now()) > TEN_YEARS_MS) throw new BadMessage('timestamp', `timestamp ${value.timestamp}`)
+  return value
 }
 
 function parse<T>(schema: v.GenericSchema<unknown, T>, text: string | undefined): T {

@@ -3,7 +3,8 @@
 import { messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import { Decoder, type DecodedFrame } from '../common/media/decoder.ts'
-import { FRAME_ROOM, sealFrame } from '../proto/frame.ts'
+import { sealDecoded } from '../common/media/seal.ts'
+import { FRAME_ROOM } from '../proto/frame.ts'
 import type { Frame, Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
 import type { Wants } from './demand.ts'
@@ -207,17 +208,7 @@ export class Live implements AsyncDisposable {
 
 function toMessage(frame: DecodedFrame, codec: Codec, deviceId: string, seq: number): Frame {
   const { packet, width, height, key } = frame
-  const message = sealFrame(frame.buffer, frame.offset, width * height * 3, {
-    ...{ width, height, timestamp: packet.timestamp, isKeyframe: key, pts: packet.pts, dts: packet.dts, frameType: frame.type },
-    ...{
-      isCorrupt: frame.corrupt,
-      timeBase: codec.timeBase[0] / codec.timeBase[1],
-      deviceId,
-      packet: packet.index,
-      keyframe: packet.keyframe,
-    },
-    ...{ codecName: codec.name, pixFmt: codec.pixFmt },
-  })
+  const message = sealDecoded(frame, codec, deviceId)
   return { epoch: packet.epoch, seq, timestamp: packet.timestamp, key, width, height, message }
 }
 

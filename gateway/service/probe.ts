@@ -1,11 +1,42 @@
+import type { VideoBuffer } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoBuffer.ts'
 import type { VideoCodec } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoCodec.ts'
 import type { VideoProbeResponse } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoProbeResponse.ts'
 import type { Codec } from '../../proto/state.ts'
 import type { KnownCamera } from '../cameras.ts'
+import type { Extent, PacketStream, Source } from '../packets.ts'
+import { Refusal } from '../status.ts'
 
-/** What is known of the camera's stream; without a codec before the first connection. */
-export function probe({ report }: KnownCamera): VideoProbeResponse {
-  return { video_codec: report?.state.codec === undefined ? null : videoCodec(report.state.codec) }
+/** What is known of the camera's stream; without a codec before the first connection, without a buffer where nothing is stored. */
+export async function probe(camera: KnownCamera, packets: (source: Source) => PacketStream): Promise<VideoProbeResponse> {
+  const { report } = camera
+  const extent = await storedExtent(camera, packets)
+  return {
+    video_codec: report?.state.codec === undefined ? null : videoCodec(report.state.codec),
+    buffer: extent === undefined ? null : videoBuffer(extent),
+  }
+}
+
+/** A probe tells what is known: while NATS is away that is the codec. */
+async function storedExtent(camera: KnownCamera, packets: (source: Source) => PacketStream): Promise<Extent | undefined> {
+  try {
+    return await packets(camera).extent()
+  } catch (error) {
+    if (error instanceof Refusal) return undefined
+    throw error
+  }
+}
+
+function videoBuffer({ firstSeq, lastSeq, startMs, endMs }: Extent): VideoBuffer {
+  const frames = lastSeq - firstSeq + 1
+  const seconds = (endMs - startMs) / 1000
+  return {
+    start_time: startMs,
+    end_time: endMs,
+    duration_seconds: Math.round(seconds),
+    // As many frames as there are gaps between them, and one more.
+    approximate_fps: seconds > 0 ? Math.round((frames - 1) / seconds) : 0,
+    frames,
+  }
 }
 
 function videoCodec(codec: Codec): VideoCodec {

@@ -1,0 +1,27 @@
+import { sealFrame } from '../../proto/frame.ts'
+import type { Codec } from '../../proto/state.ts'
+import type { DecodedFrame } from './decoder.ts'
+
+/** A decoded picture as the VideoFrame that clients receive, serialized in the buffer it was decoded into (FRAME_ROOM around it). */
+export function sealDecoded(
+  { packet, width, height, key, type, corrupt, buffer, offset }: DecodedFrame,
+  codec: Codec,
+  deviceId: string,
+): Buffer {
+  return sealFrame(buffer, offset, width * height * 3, {
+    width,
+    height,
+    timestamp: packet.timestamp,
+    isKeyframe: key,
+    pts: packet.pts,
+    dts: packet.dts,
+    frameType: type,
+    isCorrupt: corrupt,
+    timeBase: codec.timeBase[0] / codec.timeBase[1],
+    deviceId,
+    packet: packet.index,
+    keyframe: packet.keyframe,
+    codecName: codec.name,
+    pixFmt: codec.pixFmt,
+  })
+}

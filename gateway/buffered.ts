@@ -1,0 +1,172 @@
+// Stored packets → the frames of a stretch of time. Everything is pulled: a client that reads slowly holds up the decoder in
+// its pipe, and the decoder the reading of packets.
+import { Decoder, type DecodedFrame } from '../common/media/decoder.ts'
+import { sealDecoded } from '../common/media/seal.ts'
+import { FRAME_ROOM } from '../proto/frame.ts'
+import type { BadMessage, StoredPacket } from '../proto/messages.ts'
+import type { Codec } from '../proto/state.ts'
+import type { PacketStream } from './packets.ts'
+
+export type Stretch = { fromMs: number; toMs: number; startSeq: number }
+
+/** Frames decoded ahead of the client. */
+const AHEAD_MAX = 2
+/** How long the newest packets may take from the camera to the stream. */
+const SETTLE_MS = 500
+
+/** Serialized VideoFrames with a timestamp in [fromMs, toMs], every one once and in order; ends when `signal` aborts. */
+export async function* bufferedFrames(
+  stream: PacketStream,
+  { fromMs, toMs, startSeq }: Stretch,
+  { deviceId, scale, onBad }: { deviceId: string; scale: string | undefined; onBad: (bad: BadMessage) => void },
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const over = new AbortController()
+  const either = AbortSignal.any([signal, over.signal])
+  const segments = new Segments(stream.read(startSeq, onBad, either), toMs)
+  try {
+    for (let codec = await segments.open(); codec !== undefined && !signal.aborted; codec = await segments.open()) {
+      for await (const frame of decode(segments, codec, scale, either)) {
+        const { timestamp } = frame.packet
+        if (timestamp >= fromMs && timestamp <= toMs) yield sealDecoded(frame, codec, deviceId)
+      }
+    }
+  } finally {
+    over.abort()
+    await segments.close()
+  }
+}
+
+/** Decodes one segment. */
+async function* decode(segments: Segments, codec: Codec, scale: string | undefined, signal: AbortSignal): AsyncGenerator<DecodedFrame> {
+  const frames: DecodedFrame[] = []
+  let wake = Promise.withResolvers<void>()
+  let over = false
+  await using decoder = await Decoder.start({
+    ...{ codec, scale, threads: 0, room: FRAME_ROOM },
+    onFrame: frame => {
+      frames.push(frame)
+      wake.resolve()
+      return frames.length < AHEAD_MAX
+    },
+  })
+  const stop = () => void decoder[Symbol.asyncDispose]()
+  signal.addEventListener('abort', stop, { once: true })
+  const feeding = feed(segments, decoder).catch(stop)
+  void decoder.ended.then(() => {
+    over = true
+    wake.resolve()
+  })
+  try {
+    while (!signal.aborted) {
+      const frame = frames.shift()
+      if (frame !== undefined) {
+        yield frame
+        if (frames.length < AHEAD_MAX) decoder.resume()
+      } else if (over) return await feeding
+      else {
+        await wake.promise
+        wake = Promise.withResolvers()
+      }
+    }
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
+async function feed(segments: Segments, decoder: Decoder): Promise<void> {
+  for (let packet = await segments.next(); packet !== undefined; packet = await segments.next()) {
+    if (!decoder.feed(packet)) await decoder.writable
+  }
+  decoder.end()
+}
+
+/** The packets of a stretch, cut where the epoch changes; each segment begins with a keyframe and has no gaps. */
+class Segments {
+  readonly #source: AsyncGenerator<{ packet: StoredPacket | undefined; caughtUp: boolean }>
+  readonly #toMs: number
+  #upcoming: StoredPacket | undefined
+  #codec: Codec | undefined
+  #epoch = -1
+  #place = { keyframe: 0, index: -1 }
+  #pending: Promise<IteratorResult<{ packet: StoredPacket | undefined; caughtUp: boolean }, void>> | undefined
+  #caughtUp = false
+  #over = false
+
+  constructor(source: AsyncGenerator<{ packet: StoredPacket | undefined; caughtUp: boolean }>, toMs: number) {
+    this.#source = source
+    this.#toMs = toMs
+  }
+
+  /** The codec of the segment that `next` will give; undefined at the end. */
+  async open(): Promise<Codec | undefined> {
+    while (!this.#over) {
+      const packet = this.#upcoming ?? (await this.#pull())
+      this.#upcoming = undefined
+      if (packet?.codec === undefined) continue // not decodable from here
+      this.#upcoming = packet
+      this.#codec = packet.codec
+      this.#epoch = packet.epoch
+      return this.#codec
+    }
+    return undefined
+  }
+
+  /** The segment's next packet; undefined at its end. */
+  async next(): Promise<StoredPacket | undefined> {
+    for (;;) {
+      const packet = this.#upcoming ?? (await this.#pull())
+      this.#upcoming = undefined
+      if (packet === undefined) return undefined
+      if (packet.epoch !== this.#epoch) {
+        this.#upcoming = packet
+        return undefined
+      }
+      const follows = packet.key || (packet.keyframe === this.#place.keyframe && packet.index === this.#place.index + 1)
+      if (!follows) continue // its GOP lost a packet
+      this.#place = { keyframe: packet.keyframe, index: packet.index }
+      return packet
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#over = true
+    await this.#source.return(undefined).catch(() => {})
+  }
+
+  /** The next packet whose frame may lie in the stretch. */
+  async #pull(): Promise<StoredPacket | undefined> {
+    while (!this.#over) {
+      this.#pending ??= this.#source.next()
+      const result = await this.#orSettled(this.#pending)
+      if (result === undefined || result.done === true) break
+      this.#pending = undefined
+      const { packet, caughtUp } = result.value
+      this.#caughtUp = caughtUp
+      if (packet === undefined) continue
+      // Frames to come are presented no earlier than this packet is decoded.
+      if (decodingMs(packet, packet.codec ?? this.#codec) > this.#toMs) break
+      return packet
+    }
+    this.#over = true
+    return undefined
+  }
+
+  /** What is stored has been read: waits a moment for what is on its way, no longer (the camera may be down). */
+  async #orSettled<T>(pending: Promise<T>): Promise<T | undefined> {
+    if (!this.#caughtUp) return await pending
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    const timer = setTimeout(() => resolve(undefined), SETTLE_MS)
+    try {
+      return await Promise.race([pending, promise])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+/** When the packet is decoded, on the scale of capture times. */
+function decodingMs(packet: StoredPacket, codec: Codec | undefined): number {
+  const [num, den] = codec?.timeBase ?? [0, 1]
+  return packet.timestamp - ((packet.pts - packet.dts) * 1000 * num) / den
+}

@@ -1,0 +1,55 @@
+// VideoBufferedImage: every stored frame of a stretch of time.
+import type { VideoFrameBufferedRequest__Output } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoFrameBufferedRequest.ts'
+import { refText } from '../../proto/subjects.ts'
+import { bufferedFrames } from '../buffered.ts'
+import type { Caller } from '../calls.ts'
+import type { Cameras } from '../cameras.ts'
+import type { Metrics } from '../metrics.ts'
+import { noBuffer, type PacketStream, type Source } from '../packets.ts'
+import { Refusal } from '../status.ts'
+
+export type BufferedImageParts = {
+  cameras: Cameras
+  /** Throws a Refusal while NATS is away. */
+  packets: (source: Source) => PacketStream
+  metrics: Metrics
+  /** How many reads are served at once: each is a decoder. */
+  readsMax: number
+}
+
+export class BufferedImages {
+  readonly #parts: BufferedImageParts
+  #running = 0
+
+  constructor(parts: BufferedImageParts) {
+    this.#parts = parts
+  }
+
+  async *answer(request: VideoFrameBufferedRequest__Output, { signal }: Caller): AsyncGenerator<Buffer> {
+    const { cameras, packets, metrics, readsMax } = this.#parts
+    const camera = cameras.resolve(request.device_id)
+    const { timestamp_from: fromMs, timestamp_to } = request
+    if (fromMs < 0 || fromMs > timestamp_to) throw new Refusal('invalid', 'timestamp_from must be >= 0 and <= timestamp_to')
+    const toMs = Math.min(timestamp_to, Date.now())
+    const stream = packets(camera)
+    if (this.#running >= readsMax) {
+      throw new Refusal('exhausted', `too many buffered reads, at most ${readsMax} are served at once: try again when one has ended`)
+    }
+    metrics.bufferedReads.set(++this.#running)
+    try {
+      const extent = await stream.extent()
+      if (extent === undefined) throw noBuffer(camera.ref)
+      if (fromMs > toMs) return // all of it is yet to come
+      if (toMs < extent.startMs) throw new Refusal('outOfRange', `buffer starts at ${extent.startMs}`)
+      const startSeq = await stream.keyframeBefore(fromMs, extent)
+      const onBad = ({ reason }: { reason: string }) => metrics.badMessages.inc({ reason })
+      const options = { deviceId: request.device_id, scale: camera.record.bufferScale, onBad }
+      for await (const message of bufferedFrames(stream, { fromMs, toMs, startSeq }, options, signal)) {
+        yield message
+        metrics.bufferedServed.inc({ camera: refText(camera.ref) })
+      }
+    } finally {
+      metrics.bufferedReads.set(--this.#running)
+    }
+  }
+}
