@@ -1,6 +1,9 @@
 import type { Packet } from '../proto/messages.ts'
 
-/** The packets since the last keyframe, where decoding can begin at any time. Bounded in bytes: a GOP beyond that is not kept. */
+/** More than any camera puts between two keyframes at a sane bitrate. */
+const BYTES_MAX = 64 * 2 ** 20
+
+/** The packets since the last keyframe, where decoding and forwarding can begin at any time. Bounded in bytes: a GOP beyond that is not kept. */
 export class Gop {
   readonly #maxBytes: number
   #packets: Packet[] = []
@@ -9,7 +12,7 @@ export class Gop {
   /** Since the last keyframe there were more bytes than may be held: decoding can begin at the next one. */
   #overrun = false
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes = BYTES_MAX) {
     this.#maxBytes = maxBytes
   }
 

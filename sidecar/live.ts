@@ -8,13 +8,15 @@ import { FRAME_ROOM } from '../proto/frame.ts'
 import type { Frame, Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
 import type { Wants } from './demand.ts'
-import { Gop } from './gop.ts'
+import type { Gop } from './gop.ts'
 import type { Metrics } from './metrics.ts'
 
 export type DecodingHealth = { active: boolean; ok: boolean; reason?: string; message?: string }
 
 export type LiveOptions = {
   deviceId: string
+  /** Filled by whoever owns it, before `push`. */
+  gop: Gop
   decoding: { scale: string | undefined; maxFps: number | undefined; keyFramesOnly: boolean }
   publish: (frame: Frame) => void
   onHealth: (health: DecodingHealth) => void
@@ -22,7 +24,6 @@ export type LiveOptions = {
   log: Logger
 }
 
-const GOP_BYTES_MAX = 64 * 2 ** 20
 const PIXELS_MAX = 40_000_000
 const UNDECODABLE_MS = 20_000
 const RESTART_MS = 1_000
@@ -37,7 +38,7 @@ type Mode = 'none' | 'all' | 'filtered' | 'keyframes'
 
 export class Live implements AsyncDisposable {
   readonly #options: LiveOptions
-  readonly #gop = new Gop(GOP_BYTES_MAX)
+  readonly #gop: Gop
   #codec: Codec | undefined
   #wants: Wants = 'none'
   #gopMs: number | undefined
@@ -51,6 +52,7 @@ export class Live implements AsyncDisposable {
 
   constructor(options: LiveOptions) {
     this.#options = options
+    this.#gop = options.gop
   }
 
   setWants(wants: Wants): void {
@@ -69,7 +71,6 @@ export class Live implements AsyncDisposable {
       this.#keyTimestamp = packet.timestamp
     }
     this.#codec = codec
-    this.#gop.push(packet)
     if (this.#mode === 'keyframes' && packet.key) this.#decodeKeyframe(packet, codec)
     else if (!this.#settle()) this.#stream?.feed(packet)
   }
@@ -77,7 +78,6 @@ export class Live implements AsyncDisposable {
   /** The connection has ended: what it left must not be shown as if it were new. */
   reset(): void {
     this.#endStream()
-    this.#gop.clear()
     this.#report()
   }
 

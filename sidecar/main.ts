@@ -9,6 +9,7 @@ import { denied } from './address.ts'
 import { PacketBuffer } from './buffer.ts'
 import { readConfig } from './config.ts'
 import { followDemand } from './demand.ts'
+import { Gop } from './gop.ts'
 import { Health } from './health.ts'
 import { ingest } from './ingest.ts'
 import { Live } from './live.ts'
@@ -34,8 +35,9 @@ await runProcess(process.env, async signal => {
   connected = nats.connected
   const publisher = new FramePublisher(nats, camera, metrics, log)
   const buffer = new PacketBuffer(nats, config, metrics, log, state => health.set({ buffer: state }))
+  const gop = new Gop()
   await using live = new Live({
-    ...{ deviceId: config.deviceId, decoding: config.decoding, metrics, log },
+    ...{ deviceId: config.deviceId, gop, decoding: config.decoding, metrics, log },
     publish: frame => publisher.offer(frame),
     onHealth: decoding => health.set({ decoding }),
   })
@@ -58,12 +60,16 @@ await runProcess(process.env, async signal => {
       health.packet(packet)
       if (health.state.codec !== codec) health.set({ codec, epoch: packet.epoch })
       buffer.push(packet, codec)
+      gop.push(packet)
       live.push(packet, codec, newEpoch)
     },
     onState: ({ connection, pid, failingStreak, failure }: Parameters<Parameters<typeof ingest>[2]['onState']>[0]) => {
       metrics.streaming.set(connection === 'streaming' ? 1 : 0)
       if (failure !== undefined) metrics.failures.inc({ reason: failure.reason })
-      if (connection !== 'streaming') live.reset()
+      if (connection !== 'streaming') {
+        gop.clear()
+        live.reset()
+      }
       const reconnects = health.state.reconnects + (connection === 'waiting' && health.state.connection === 'streaming' ? 1 : 0)
       // While it tries again, the reason it failed for still holds.
       const cause = connection === 'connecting' ? {} : { reason: failure?.reason, message: failure?.message }
