@@ -80,7 +80,12 @@ export class Calls {
   }
 
   /** Never rejects: what the work throws ends the call with the status it stands for. */
-  async #run(method: string, serverCall: ServerCall, fail: (status: Status) => void, work: (caller: Caller) => Promise<void>): Promise<void> {
+  async #run(
+    method: string,
+    serverCall: ServerCall,
+    fail: (status: Status) => void,
+    work: (caller: Caller) => Promise<void>,
+  ): Promise<void> {
     const call: Call = { over: new AbortController(), fail }
     const { signal } = call.over
     this.#open.add(call)

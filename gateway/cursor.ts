@@ -38,7 +38,9 @@ export function read(ring: Ring, position: Position | undefined, keyframesOnly: 
 function begin(ring: Ring, keyframesOnly: boolean, nowMs: number): Reading {
   const entry = ring.newest(keyframesOnly)
   const isFresh = entry !== undefined && nowMs - entry.receivedMs <= (keyframesOnly ? STALE_MS : FRESH_MS)
-  return isFresh ? { position: after(ring, entry), frame: entry.frame, missed: 0 } : { position: { ring, next: ring.head, keyframes: ring.keyframes }, missed: 0 }
+  return isFresh
+    ? { position: after(ring, entry), frame: entry.frame, missed: 0 }
+    : { position: { ring, next: ring.head, keyframes: ring.keyframes }, missed: 0 }
 }
 
 const after = (ring: Ring, { index, keyframes }: Entry): Position => ({ ring, next: index + 1, keyframes })

@@ -76,7 +76,7 @@ export class LatestImages {
 
 /** The client's next frame, or none when it did not come in time. The cursor moves on. */
 async function nextReading(subscription: Subscription, cursor: Cursor, keyframesOnly: boolean, signal: AbortSignal): Promise<Reading> {
-  for (const endMs = performance.now() + WAIT_MS; ; ) {
+  for (const endMs = performance.now() + WAIT_MS; ;) {
     const nowMs = performance.now()
     // Read anew each time: two calls may share the cursor.
     const reading = read(subscription.ring, cursor.position, keyframesOnly, nowMs)

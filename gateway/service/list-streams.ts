@@ -38,7 +38,7 @@ export function listStream({ record, report }: KnownCamera, name: string, isConn
     paused: record.suspended,
     restarting: status === 'restarting',
     oomkilled: pod.oomKilled,
-    error: cause === undefined ? '' : `${cause.reason}: ${cause.message}`,
+    error: cause === undefined ? '' : cause.message === '' ? cause.reason : `${cause.reason}: ${cause.message}`,
   }
 }
 
