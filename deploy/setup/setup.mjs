@@ -2,6 +2,7 @@
 // packages: it runs on whichever Node a person has, before there is a better one.
 import { fileURLToPath } from 'node:url'
 import { prepareFfmpeg, prepareFfprobe } from './ffmpeg.mjs'
+import { prepareKubernetes } from './kubernetes.mjs'
 import { prepareNatsServer } from './nats-server.mjs'
 import { preparePackages } from './packages.mjs'
 import { say, SetupProblem } from './system.mjs'
@@ -17,6 +18,7 @@ try {
     await prepareFfprobe()
     await prepareCamera()
     await preparePython()
+    await prepareKubernetes()
   }
 } catch (error) {
   if (!(error instanceof SetupProblem)) throw error
