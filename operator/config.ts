@@ -14,6 +14,8 @@ export type OperatorConfig = CommonConfig & {
   identity: string
   /** Cameras reconciled at the same time. */
   workers: number
+  /** How long a deleted Camera waits for NATS, to remove what it left there. */
+  cleanUpMs: number
   /** What cameras' pods are made of. */
   sidecar: {
     image: string
@@ -50,6 +52,7 @@ export function readConfig(env: Env): OperatorConfig {
     namespace,
     identity: reader.text('CHRYS_IDENTITY', newIdentity()),
     workers: reader.integer('CHRYS_WORKERS', { min: 1, max: 64, fallback: 8 }),
+    cleanUpMs: reader.integer('CHRYS_CLEAN_UP_SECONDS', { min: 1, max: 3_600, fallback: 300 }) * 1_000,
     sidecar: {
       image,
       imagePullPolicy: reader.oneOf('CHRYS_SIDECAR_PULL_POLICY', PULL_POLICIES, 'IfNotPresent'),

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto'
 import type { V1Container, V1Deployment, V1EnvVar, V1PodSpec, V1Toleration, V1Volume, V1VolumeMount } from '@kubernetes/client-node'
 import type { Camera } from '../proto/camera.ts'
 import type { OperatorConfig } from './config.ts'
-import { CAMERA_LABEL, HASH_ANNOTATION } from './kinds.ts'
+import { sortedJson } from './json.ts'
+import { CAMERA_LABEL, HASH_ANNOTATION, UID_LABEL } from './kinds.ts'
 
 export const APP = 'chrysalis-edge'
 export const COMPONENT = 'camera'
@@ -44,7 +45,7 @@ export function desiredDeployment(camera: Camera, settings: PodSettings, replica
       revisionHistoryLimit: 1,
       strategy: { type: 'Recreate' }, // two pods at once would fight for the camera
       selector: { matchLabels: selector },
-      template: { metadata: { labels }, spec: podSpec(camera, settings) },
+      template: { metadata: { labels: { ...labels, [UID_LABEL]: uid } }, spec: podSpec(camera, settings) },
     },
   } satisfies V1Deployment
   return { ...object, metadata: { ...object.metadata, annotations: { [HASH_ANNOTATION]: hashOf(object) } } }
@@ -165,12 +166,3 @@ function nodeFailureTolerations({ spec }: Camera): V1Toleration[] {
 }
 
 const hashOf = (object: object): string => createHash('sha256').update(sortedJson(object)).digest('hex').slice(0, 16)
-
-/** JSON that does not depend on the order of keys. */
-function sortedJson(value: unknown): string {
-  return JSON.stringify(value, (_, part: unknown) =>
-    part !== null && typeof part === 'object' && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : part,
-  )
-}

@@ -6,6 +6,8 @@ export const FIELD_MANAGER = 'chrysalis-edge-operator'
 export const FINALIZER = 'video.chrys.cloud/streams'
 /** On all that belongs to a camera: the camera's name. */
 export const CAMERA_LABEL = 'video.chrys.cloud/camera'
+/** On its pods: which camera of that name, since one may be deleted and made anew. */
+export const UID_LABEL = 'video.chrys.cloud/camera-uid'
 export const HASH_ANNOTATION = 'video.chrys.cloud/spec-hash'
 
 export type WatchedCamera = Omit<Camera, 'metadata'> & {
@@ -34,7 +36,7 @@ export type CameraStatus = {
   restarts?: number
 }
 
-type OwnerReference = { uid: string; controller?: boolean }
+type OwnerReference = { uid: string; kind?: string; name?: string; controller?: boolean }
 type Metadata = KubeObject['metadata'] & {
   generation?: number
   labels?: Record<string, string>
@@ -117,3 +119,8 @@ export const cameraKeyOf = ({ metadata }: { metadata: Metadata }): string | unde
 
 export const isControlledBy = ({ metadata }: { metadata: Metadata }, uid: string): boolean =>
   metadata.ownerReferences?.some(owner => owner.uid === uid && owner.controller === true) ?? false
+
+/** Controlled by another Camera of the same name, which is gone: it will go too. */
+export const isNamesakes = ({ metadata }: { metadata: Metadata }, { metadata: { name, uid } }: WatchedCamera): boolean =>
+  metadata.ownerReferences?.some(owner => owner.kind === 'Camera' && owner.name === name && owner.uid !== uid && owner.controller === true) ??
+  false

@@ -54,7 +54,7 @@ export function reconcileMetrics(registry: Registry, workers: number) {
     total: new Counter({
       registers: [registry],
       name: 'controller_runtime_reconcile_total',
-      help: 'Reconciles by result: success, requeue_after, error.',
+      help: 'Reconciles by result: success, error.',
       labelNames: ['controller', 'result'] as const,
     }),
     errors: new Counter({ ...common, name: 'controller_runtime_reconcile_errors_total', help: 'Reconciles that failed.' }).labels(labels),
@@ -65,7 +65,7 @@ export function reconcileMetrics(registry: Registry, workers: number) {
       buckets: SECONDS,
     }).labels(labels),
     active: new Gauge({ ...common, name: 'controller_runtime_active_workers', help: 'Reconciles that run now.' }).labels(labels),
-    count(result: 'success' | 'requeue_after' | 'error') {
+    count(result: 'success' | 'error') {
       this.total.inc({ ...labels, result })
       if (result === 'error') this.errors.inc()
     },
@@ -137,12 +137,21 @@ export function operatorMetrics(registry: Registry) {
       help: 'When the last event or bookmark of a resource came, seconds since the epoch.',
       labelNames: ['resource'] as const,
     }),
-    cameras: new Gauge({
-      registers,
-      name: 'chrysalis_operator_cameras',
-      help: 'Cameras by the reason of their Ready condition.',
-      labelNames: ['reason'] as const,
-    }),
   }
 }
+
+/** Counted when it is asked for. */
+export function camerasMetric(registry: Registry, reasons: () => Iterable<string>): void {
+  new Gauge({
+    registers: [registry],
+    name: 'chrysalis_operator_cameras',
+    help: 'Cameras by the reason of their Ready condition.',
+    labelNames: ['reason'],
+    collect() {
+      this.reset()
+      for (const reason of reasons()) this.inc({ reason })
+    },
+  })
+}
+
 export type OperatorMetrics = ReturnType<typeof operatorMetrics>

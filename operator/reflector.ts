@@ -58,10 +58,10 @@ export class Reflector<T extends KubeObject> {
   get(key: string): T | undefined {
     return this.#objects.get(key)
   }
-  keys(): Iterable<string> {
+  keys(): MapIterator<string> {
     return this.#objects.keys()
   }
-  values(): Iterable<T> {
+  values(): MapIterator<T> {
     return this.#objects.values()
   }
   get size(): number {

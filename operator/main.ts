@@ -1,0 +1,100 @@
+// Cameras → Deployments → status. One process leads and writes; others follow what happens, ready to take over.
+import { createLog } from '../common/log.ts'
+import { createRegistry } from '../common/metrics.ts'
+import { serveProbes } from '../common/probes.ts'
+import { aborted, runProcess, sleep } from '../common/stop.ts'
+import { messageOf } from '../common/errors.ts'
+import { refText } from '../proto/subjects.ts'
+import { Writer } from './apply.ts'
+import { KubeApi } from './client.ts'
+import { readConfig } from './config.ts'
+import { eventRecorder } from './events.ts'
+import { Elector, LEASE_TIMES, leadWith, leaseStore } from './leader.ts'
+import { camerasMetric, clientMetrics, leaderMetric, operatorMetrics, queueMetrics, reconcileMetrics } from './metrics.ts'
+import { KeyedQueue, work } from './queue.ts'
+import { Reconciler } from './reconcile.ts'
+import { SharedState } from './shared.ts'
+import { World } from './world.ts'
+
+const LEASE = 'chrysalis-edge-operator'
+const RESYNC_MS = 600_000
+
+await runProcess(process.env, async signal => {
+  const config = readConfig(process.env)
+  const log = await createLog('operator', config.log)
+  const registry = createRegistry()
+  const metrics = operatorMetrics(registry)
+  const api = new KubeApi(config.kubeconfig, clientMetrics(registry))
+  const queue = new KeyedQueue({ metrics: queueMetrics(registry, () => queue.running()) })
+  const world = new World(api, metrics, log, key => queue.add(key))
+  const leads = leaderMetric(registry, LEASE)
+  camerasMetric(registry, () => world.cameras.values().map(({ status }) => status?.reason ?? 'Unknown'))
+  await using probes = await serveProbes(config.probes, registry, () => (world.isSynced ? [] : ['the API server has not been read yet']))
+  log.info({ probePort: probes.port, identity: config.identity }, 'operator starts')
+
+  const store = leaseStore(api, config.namespace, LEASE, LEASE_TIMES.retry * 2)
+  const stop = new AbortController()
+  const watching = world.run(AbortSignal.any([signal, stop.signal]))
+  try {
+    await leadWith(new Elector(store, config.identity), LEASE_TIMES, lead, isLeading => leads.set(isLeading ? 1 : 0), log, signal)
+  } finally {
+    stop.abort()
+    await watching
+  }
+  log.info('operator stops')
+
+  /** Runs while this process holds the lease; `mayWrite` aborts when it does not any more. */
+  async function lead(mayWrite: AbortSignal): Promise<void> {
+    await Promise.race([world.synced, aborted(mayWrite)])
+    const begun = performance.now()
+    const writer = new Writer(api, metrics, mayWrite)
+    const events = eventRecorder(record => writer.writeEvent(record), () => metrics.eventsDropped.inc(), log)
+    const shared = new SharedState({ nats: config.nats, metrics, log, onChange: key => queue.add(key), onBack: () => void collectLeftovers() })
+    const reconciler = new Reconciler({
+      ...{ world, shared, writer, log, settings: config.sidecar, cleanUpMs: config.cleanUpMs },
+      record: happening => events.record(happening),
+      again: (key, ms) => queue.addAfter(key, ms),
+      onLeftoverRemoved: () => metrics.leftovers.inc(),
+      now: () => performance.now() - begun,
+    })
+    const reconciles = reconcileMetrics(registry, config.workers)
+    const reconcile = async (key: string) => {
+      reconciles.active.inc()
+      const done = reconciles.seconds.startTimer()
+      try {
+        await reconciler.reconcile(key)
+        reconciles.count('success')
+      } catch (error) {
+        if (mayWrite.aborted) return // what was begun goes on after the next start, here or elsewhere
+        reconciles.count('error')
+        throw error
+      } finally {
+        done()
+        reconciles.active.dec()
+      }
+    }
+    const everything = () => [...world.cameras.keys()].forEach(key => queue.add(key))
+    const collectLeftovers = async () => {
+      everything()
+      const present = await shared.present().catch((error: unknown) => {
+        log.debug({ error: messageOf(error) }, 'NATS was not searched for leftovers')
+        return []
+      })
+      for (const key of reconciler.collect(present.map(refText))) queue.add(key)
+    }
+    everything()
+    await Promise.all([
+      work(queue, config.workers, reconcile, log, mayWrite),
+      events.run(mayWrite),
+      shared.run(mayWrite),
+      every(RESYNC_MS, collectLeftovers, mayWrite),
+    ])
+  }
+})
+
+async function every(ms: number, run: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await sleep(ms, signal)
+    if (!signal.aborted) await run()
+  }
+}

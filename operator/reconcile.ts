@@ -1,0 +1,207 @@
+// One camera, from what is known to what is done. `reconcile` is the whole of it; what is to be done is decided in pure functions
+// (deployment.ts, pods.ts, rejection.ts, status.ts), and done by the writer and the shared state.
+import { messageOf } from '../common/errors.ts'
+import type { Logger } from '../common/log.ts'
+import { refOfKey } from '../proto/subjects.ts'
+import { Refused, type Writer } from './apply.ts'
+import { desiredDeployment, specHash, type PodSettings } from './deployment.ts'
+import type { EventRecorder } from './events.ts'
+import { FINALIZER, isControlledBy, isNamesakes, UID_LABEL } from './kinds.ts'
+import type { Deployment, Pod, WatchedCamera } from './kinds.ts'
+import { isOver, reportOn, sentenceOfFailure, type PodReport } from './pods.ts'
+import { explain, type KnownReason } from './reasons.ts'
+import { cameraRecord } from './record.ts'
+import { judge, type Rejections } from './rejection.ts'
+import type { SharedState } from './shared.ts'
+import { cameraStatus, isNews, transition } from './status.ts'
+import type { World } from './world.ts'
+
+const STATUS_SPACING_MS = 10_000
+/** States that were reported before we came are waited for so long before a status is written without them. */
+const LISTING_MS = 15_000
+/** A pod's silence is noticed by then (status.ts). */
+const SILENCE_MS = 31_000
+/** The pod of a deleted Camera is waited for so long, since its sidecar would make anew what is removed. */
+const POD_GONE_MS = 60_000
+const RETRY_MS = 5_000
+const REFUSED_RETRY_MS = 300_000
+const NAMESAKE_MS = 2_000
+
+type Memory = {
+  uid: string
+  hasFinalizer: boolean
+  /** What it left in NATS has been removed. */
+  isCleaned: boolean
+  /** Our last apply, and the generation that it gave the Deployment: a later one is somebody else's edit. */
+  applied: { hash: string; generation: number } | undefined
+  rejections: Rejections | undefined
+  problem: { reason: KnownReason; message: string } | undefined
+  statusAt: number
+}
+
+export type Parts = {
+  world: Pick<World, 'cameras' | 'deployment' | 'pods'>
+  shared: Pick<SharedState, 'state' | 'awayMs' | 'isListed' | 'put' | 'remove'>
+  writer: Writer
+  record: EventRecorder['record']
+  /** Reconcile this camera again in `ms`. */
+  again: (key: string, ms: number) => void
+  onLeftoverRemoved: () => void
+  settings: PodSettings
+  /** NATS may be away for so long before a deleted Camera goes without its leavings. */
+  cleanUpMs: number
+  log: Logger
+  /** ms since the operator began to lead, monotonic. */
+  now: () => number
+}
+
+export class Reconciler {
+  readonly #parts: Parts
+  readonly #memory = new Map<string, Memory>()
+  /** Cameras that don't exist, of which there is something in NATS. */
+  readonly #leftovers = new Set<string>()
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /** Brings the camera nearer to what it should be. Rejects when that has to be tried again. */
+  async reconcile(key: string): Promise<void> {
+    const { world, writer, now, again } = this.#parts
+    const camera = world.cameras.get(key)
+    if (camera === undefined) return this.#tidy(key)
+    const memory = this.#remember(key, camera)
+    if (camera.metadata.deletionTimestamp !== undefined) return this.#finalize(key, camera, memory)
+
+    if (!memory.hasFinalizer) await writer.addFinalizer(camera)
+    memory.hasFinalizer = true
+    const pods = ownPods(world.pods(key), camera)
+    const { rejections, held, remove, againInMs } = judge(pods, memory.rejections, now())
+    memory.rejections = rejections
+    if (againInMs !== undefined) again(key, againInMs)
+    await this.#applyDeployment(key, camera, memory, camera.spec.suspend || held !== undefined ? 0 : 1)
+    for (const pod of remove) await this.#removeFailed(camera, pod)
+
+    const report = reportOn(pods, world.deployment(key), held)
+    await this.#publish(key, camera, report, memory)
+    await this.#writeStatus(key, camera, report, memory)
+  }
+
+  /** There is something in NATS of these cameras; those that don't exist are to be reconciled, which removes it. */
+  collect(keys: readonly string[]): string[] {
+    const leftovers = keys.filter(key => this.#parts.world.cameras.get(key) === undefined)
+    for (const key of leftovers) this.#leftovers.add(key)
+    return leftovers
+  }
+
+  #remember(key: string, { metadata: { uid, finalizers } }: WatchedCamera): Memory {
+    const known = this.#memory.get(key)
+    if (known?.uid === uid) return known
+    const nothing = { applied: undefined, rejections: undefined, problem: undefined, statusAt: -Infinity, isCleaned: false }
+    const memory: Memory = { uid, hasFinalizer: finalizers?.includes(FINALIZER) ?? false, ...nothing }
+    this.#memory.set(key, memory)
+    return memory
+  }
+
+  async #applyDeployment(key: string, camera: WatchedCamera, memory: Memory, replicas: 0 | 1): Promise<void> {
+    const { world, writer, settings, again } = this.#parts
+    const live = world.deployment(key)
+    if (live !== undefined && isNamesakes(live, camera)) return again(key, NAMESAKE_MS)
+    const desired = desiredDeployment(camera, settings, replicas)
+    const hash = specHash(desired) as string
+    if (live !== undefined && isAsApplied(live, camera, hash, memory.applied)) return
+    try {
+      memory.applied = { hash, generation: await writer.applyDeployment(desired, camera.metadata.uid) }
+      memory.problem = undefined
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error
+      memory.problem = { reason: error.reason, message: error.message }
+      again(key, REFUSED_RETRY_MS)
+    }
+  }
+
+  async #removeFailed(camera: WatchedCamera, pod: Pod): Promise<void> {
+    const message = explain('NodeRejectedPod', sentenceOfFailure(pod))
+    this.#parts.record({ camera, type: 'Warning', reason: 'NodeRejectedPod', message })
+    await this.#parts.writer.deletePod(pod)
+  }
+
+  /** Tells the gateway. What NATS doesn't take now it is offered again, at the latest when NATS is back. */
+  async #publish(key: string, camera: WatchedCamera, report: PodReport, memory: Memory): Promise<void> {
+    const { shared, log, again } = this.#parts
+    try {
+      await shared.put(cameraRecord(camera, report, memory.problem))
+    } catch (error) {
+      log.debug({ camera: key, error: messageOf(error) }, 'the camera’s record was not written')
+      if (shared.awayMs === 0) again(key, RETRY_MS)
+    }
+  }
+
+  async #writeStatus(key: string, camera: WatchedCamera, pod: PodReport, memory: Memory): Promise<void> {
+    const { shared, now, again, writer } = this.#parts
+    const mayKnowMore = pod.state.running && !shared.isListed && now() < LISTING_MS
+    if (mayKnowMore) return again(key, 1_000)
+    const state = shared.state(key, memory.uid)
+    const { problem } = memory
+    const status = cameraStatus({ camera, pod, state, problem, natsAway: shared.awayMs > 0, now: Date.now() })
+    if (status.reason === 'Starting') again(key, SILENCE_MS)
+    if (!isNews(status, camera.status)) return
+    const wait = memory.statusAt + STATUS_SPACING_MS - now()
+    if (wait > 0) return again(key, wait)
+    memory.statusAt = now()
+    await writer.writeStatus(camera, status)
+    const happening = transition(camera.status, status)
+    if (happening !== undefined) this.#parts.record({ camera, ...happening })
+  }
+
+  async #finalize(key: string, camera: WatchedCamera, memory: Memory): Promise<void> {
+    const { world, shared, writer, again, record, cleanUpMs } = this.#parts
+    if (!camera.metadata.finalizers?.includes(FINALIZER)) return
+    const waited = Date.now() - Date.parse(camera.metadata.deletionTimestamp as string)
+    if (world.deployment(key) !== undefined) await this.#applyDeployment(key, camera, memory, 0)
+    const pods = ownPods(world.pods(key), camera)
+    if (pods.some(pod => !isOver(pod)) && waited < POD_GONE_MS) {
+      again(key, POD_GONE_MS - waited)
+      return this.#writeStatus(key, camera, reportOn(pods, world.deployment(key), undefined), memory)
+    }
+    try {
+      await shared.remove(camera.metadata)
+      memory.isCleaned = true
+    } catch (error) {
+      if (waited < cleanUpMs) {
+        again(key, RETRY_MS)
+        return this.#writeStatus(key, camera, reportOn(pods, world.deployment(key), undefined), memory)
+      }
+      const message = `Its stream and keys in NATS could not be removed: ${messageOf(error)}. They will be removed when NATS is back.`
+      record({ camera, type: 'Warning', reason: 'CleanUpSkipped', message })
+    }
+    await writer.removeFinalizer(camera)
+  }
+
+  /** Of a camera that is gone, what may have been left in NATS. */
+  async #tidy(key: string): Promise<void> {
+    const memory = this.#memory.get(key)
+    this.#memory.delete(key)
+    if (memory !== undefined && !memory.isCleaned) this.#leftovers.add(key)
+    if (!this.#leftovers.has(key)) return
+    const ref = refOfKey(key.replace('/', '.'))
+    try {
+      if (ref !== undefined) await this.#parts.shared.remove(ref)
+      this.#leftovers.delete(key)
+      this.#parts.onLeftoverRemoved()
+    } catch (error) {
+      this.#parts.log.debug({ camera: key, error: messageOf(error) }, 'what a deleted camera left behind will be removed later')
+    }
+  }
+}
+
+/** A later generation is somebody else's edit; an earlier one is what we knew before our own apply. */
+const isAsApplied = (live: Deployment, { metadata: { uid } }: WatchedCamera, hash: string, applied: Memory['applied']): boolean => {
+  const generation = live.metadata.generation ?? 0
+  if (applied === undefined || applied.hash !== hash || generation > applied.generation) return false
+  return generation < applied.generation || (specHash(live) === hash && isControlledBy(live, uid))
+}
+
+/** Without those of a deleted namesake. */
+const ownPods = (pods: readonly Pod[], { metadata: { uid } }: WatchedCamera): Pod[] =>
+  pods.filter(({ metadata }) => metadata.labels?.[UID_LABEL] === uid)
