@@ -55,7 +55,8 @@ export async function connectNats(
   }
   let up = true
   const callbacks = new Set<() => void>()
-  const watching = (async () => {
+  void (async () => {
+    // It does not end when the connection is closed; nothing then holds it.
     for await (const { type, data } of nc.status()) {
       if (type === Events.Disconnect) {
         up = false
@@ -79,7 +80,6 @@ export async function connectNats(
     async [Symbol.asyncDispose]() {
       // Draining would wait for a server that may be away; what matters was acknowledged before.
       await nc.close()
-      await watching
     },
   }
 }
