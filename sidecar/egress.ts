@@ -41,6 +41,7 @@ async function forward(incoming: IncomingMessage, response: ServerResponse, deny
       headers,
       timeout: TIMEOUT_MS,
     })
+    outgoing.on('error', () => {}) // after the answer began, its end tells
     outgoing.once('timeout', () => outgoing.destroy(new Failure('ConnectTimeout', 'the camera does not answer')))
     response.once('close', () => outgoing.destroy())
     const answer = await new Promise<IncomingMessage>((resolve, reject) => outgoing.once('response', resolve).once('error', reject).end())

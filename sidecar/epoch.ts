@@ -2,7 +2,7 @@
 // ends where the codec, the size or the continuity of time does.
 import { codecLongName } from '../common/media/codecs.ts'
 import type { DemuxedPacket, DemuxInfo } from '../common/media/demux.ts'
-import { keyframeParameters } from '../common/media/parameters.ts'
+import { keyframeParameters, type Parameters } from '../common/media/parameters.ts'
 import type { Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
 import { CaptureClock } from './clock.ts'
@@ -20,11 +20,14 @@ const JUMP_MS = 10_000
 const STUCK_MAX = 3
 const REORDER_WINDOW = 16
 
+type Epoch = { id: number; codec: Codec; clock: CaptureClock; inBand: Parameters | undefined }
+
 /** Follows one run of ffmpeg. */
 export class EpochTracker {
   readonly #now: () => number
   #lastEpoch: number
-  #epoch: { id: number; codec: Codec; clock: CaptureClock; parameters: Buffer } | undefined
+  #epoch: Epoch | undefined
+  #startOffsetMs: number | undefined
   #index = 0
   #keyframes = 0
   #lastPts = 0
@@ -36,6 +39,11 @@ export class EpochTracker {
   constructor(lastEpoch: number, now: () => number = Date.now) {
     this.#lastEpoch = lastEpoch
     this.#now = now
+  }
+
+  /** Where the first epoch's clock begins (CaptureClock). */
+  startClock(offsetMs: number | undefined): void {
+    this.#startOffsetMs = offsetMs
   }
 
   next(demuxed: DemuxedPacket, info: DemuxInfo): Step {
@@ -51,7 +59,7 @@ export class EpochTracker {
     const jumped = this.#epoch !== undefined && Math.abs(toMs(pts - this.#lastPts)) > JUMP_MS
     if (jumped) this.#epoch = undefined
     if (this.#epoch === undefined && !demuxed.key) return { kind: 'skip' }
-    const newEpoch = demuxed.key ? this.#openEpoch(demuxed, info) : false
+    const newEpoch = demuxed.key ? this.#keyframe(demuxed, info, toMs(pts)) : false
     const epoch = this.#epoch
     if (epoch === undefined) return { kind: 'skip' }
     this.#lastPts = pts
@@ -65,35 +73,21 @@ export class EpochTracker {
   }
 
   /** Begins an epoch when this keyframe is not of the current one; true when it does. */
-  #openEpoch(demuxed: DemuxedPacket, info: DemuxInfo): boolean {
-    const inBand = keyframeParameters(info.codec, demuxed.data)
+  #keyframe(demuxed: DemuxedPacket, info: DemuxInfo, ptsMs: number): boolean {
+    const inBand = keyframeParameters(info.codec, demuxed.data, info.extradata)
     const current = this.#epoch
-    const changed =
-      current === undefined ||
-      (inBand !== undefined &&
-        // New parameter sets with an old size still are another coded sequence; for JPEG the size is all there is.
-        (inBand.width !== current.codec.width || inBand.height !== current.codec.height || differs(inBand.extradata, current.parameters)))
-    if (!changed) return false
-    const first = current === undefined && this.#keyframes === 0
-    const known = first && info.extradata.length > 0 ? info.extradata : (inBand?.extradata ?? info.extradata)
+    const clockIsOff = current?.clock.isOff(ptsMs, demuxed.arrivedAt) === true
+    if (current !== undefined && !clockIsOff && !isAnother(inBand, current)) {
+      refresh(current, inBand)
+      return false
+    }
+    const clock = current === undefined || clockIsOff ? new CaptureClock(this.#startOffsetMs) : current.clock
+    this.#startOffsetMs = undefined
+    const codec = describe(info, inBand, current === undefined && this.#keyframes === 0)
     this.#lastEpoch = Math.max(this.#lastEpoch + 1, this.#now())
     this.#keyframes = 0
     this.#recentPts = []
-    this.#epoch = {
-      id: this.#lastEpoch,
-      clock: new CaptureClock(),
-      parameters: inBand?.extradata ?? Buffer.alloc(0),
-      codec: {
-        name: info.codec,
-        longName: codecLongName(info.codec),
-        width: inBand?.width ?? info.width,
-        height: inBand?.height ?? info.height,
-        pixFmt: (first && info.pixFmt !== '' ? info.pixFmt : inBand?.pixFmt) ?? info.pixFmt,
-        extradata: known.toString('base64'),
-        timeBase: info.timeBase,
-        reorder: 0,
-      },
-    }
+    this.#epoch = { id: this.#lastEpoch, clock, inBand, codec }
     return true
   }
 
@@ -105,5 +99,35 @@ export class EpochTracker {
   }
 }
 
-/** Parameter sets may be absent from some keyframes (they stand beside the stream then). */
-const differs = (now: Buffer, before: Buffer) => now.length > 0 && before.length > 0 && !now.equals(before)
+/** `first`: what ffmpeg found out when it opened the stream still holds. */
+function describe(info: DemuxInfo, inBand: Parameters | undefined, first: boolean): Codec {
+  const known = first && info.extradata.length > 0 ? info.extradata : (inBand?.extradata ?? info.extradata)
+  // Parameter sets tell the range of values late, where they are not read: ffmpeg's `j` stands for the full one.
+  const pixFmt = first || inBand === undefined || inBand.pixFmt === info.pixFmt.replace('yuvj', 'yuv') ? info.pixFmt : inBand.pixFmt
+  return {
+    name: info.codec,
+    longName: codecLongName(info.codec),
+    width: inBand?.width ?? info.width,
+    height: inBand?.height ?? info.height,
+    pixFmt: pixFmt === '' ? (inBand?.pixFmt ?? '') : pixFmt,
+    extradata: known.toString('base64'),
+    timeBase: info.timeBase,
+    reorder: 0,
+  }
+}
+
+/** Another size, format or sequence: pictures before and after have nothing to do with each other. Some keyframes say nothing. */
+function isAnother(inBand: Parameters | undefined, { codec, inBand: before }: Epoch): boolean {
+  if (inBand === undefined) return false
+  if (inBand.width !== codec.width || inBand.height !== codec.height) return true
+  return before !== undefined && (inBand.pixFmt !== before.pixFmt || !inBand.sequence.equals(before.sequence))
+}
+
+/** Parameters of single pictures may change at any keyframe: who starts to decode here needs them as they are now. */
+function refresh(epoch: Epoch, inBand: Parameters | undefined): void {
+  if (inBand === undefined || epoch.inBand?.extradata.equals(inBand.extradata) === true) return
+  if (epoch.inBand !== undefined && inBand.extradata.length > 0) {
+    epoch.codec = { ...epoch.codec, extradata: inBand.extradata.toString('base64') }
+  }
+  epoch.inBand = inBand
+}

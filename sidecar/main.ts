@@ -1,4 +1,5 @@
 // One process per camera: camera → packets → buffer, and frames while somebody wants them.
+import type { Failure } from '../common/errors.ts'
 import { createLog } from '../common/log.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { connectNats } from '../common/nats.ts'
@@ -6,12 +7,13 @@ import { serveProbes } from '../common/probes.ts'
 import { runProcess } from '../common/stop.ts'
 import { refText } from '../proto/subjects.ts'
 import { denied } from './address.ts'
+import { Archive } from './archive.ts'
 import { PacketBuffer } from './buffer.ts'
 import { readConfig } from './config.ts'
 import { followDemand } from './demand.ts'
 import { Gop } from './gop.ts'
 import { Health } from './health.ts'
-import { ingest } from './ingest.ts'
+import { ingest, type IngestEvents } from './ingest.ts'
 import { Live } from './live.ts'
 import { createMetrics } from './metrics.ts'
 import { FramePublisher } from './publisher.ts'
@@ -26,6 +28,7 @@ await runProcess(process.env, async signal => {
     ...{ uid: camera.uid, run: Date.now(), connection: 'connecting', failingStreak: 0, reconnects: 0, pid: 0, epoch: 0 },
     decoding: { active: false, ok: true },
     buffer: { ok: true },
+    ...(config.archive === undefined ? {} : { archive: { active: false, ok: true } }),
   })
   let connected = () => false
   await using probes = await serveProbes(config.probes, registry, () => (connected() ? [] : ['NATS is away']))
@@ -35,6 +38,7 @@ await runProcess(process.env, async signal => {
   connected = nats.connected
   const publisher = new FramePublisher(nats, camera, metrics, log)
   const buffer = new PacketBuffer(nats, config, metrics, log, state => health.set({ buffer: state }))
+  const archive = config.archive && new Archive(config.archive, config.deviceId, metrics, log, state => health.set({ archive: state }))
   const gop = new Gop()
   await using live = new Live({
     ...{ deviceId: config.deviceId, gop, decoding: config.decoding, metrics, log },
@@ -47,8 +51,12 @@ await runProcess(process.env, async signal => {
     wants => live.setWants(wants),
     bad => metrics.badMessages.inc({ reason: bad.reason }),
   )
-  const events = {
-    onPacket: (packet: Parameters<typeof live.push>[0], codec: Parameters<typeof live.push>[1], newEpoch: boolean) => {
+  const ended = (why: Failure | undefined) => {
+    if (why !== undefined) metrics.failures.inc({ reason: why.reason })
+    if (health.state.connection === 'streaming') health.set({ reconnects: health.state.reconnects + 1 })
+  }
+  const events: IngestEvents = {
+    onPacket: (packet, codec, newEpoch) => {
       metrics.packets.inc()
       metrics.packetBytes.inc(packet.data.length)
       if (packet.key) metrics.keyframes.inc()
@@ -60,25 +68,28 @@ await runProcess(process.env, async signal => {
       health.packet(packet)
       if (health.state.codec !== codec) health.set({ codec, epoch: packet.epoch })
       buffer.push(packet, codec)
+      archive?.push(packet, codec)
       gop.push(packet)
       live.push(packet, codec, newEpoch)
     },
-    onState: ({ connection, pid, failingStreak, failure }: Parameters<Parameters<typeof ingest>[2]['onState']>[0]) => {
+    onState: ({ connection, pid, failingStreak, failure }) => {
       metrics.streaming.set(connection === 'streaming' ? 1 : 0)
-      if (failure !== undefined) metrics.failures.inc({ reason: failure.reason })
       if (connection !== 'streaming') {
         gop.clear()
+        archive?.cut()
         live.reset()
       }
-      const reconnects = health.state.reconnects + (connection === 'waiting' && health.state.connection === 'streaming' ? 1 : 0)
+      if (connection === 'waiting') ended(failure)
       // While it tries again, the reason it failed for still holds.
-      const cause = connection === 'connecting' ? {} : { reason: failure?.reason, message: failure?.message }
-      health.set({ connection, pid, failingStreak, reconnects, ...cause })
+      const cause = connection === 'connecting' && failure === undefined ? {} : { reason: failure?.reason, message: failure?.message }
+      health.set({ connection, pid, failingStreak, ...cause })
     },
+    onRestart: ended,
   }
   await Promise.all([
     ingest(config, denied(config.denyCidrs), events, log, signal),
     buffer.run(signal),
+    archive?.run(signal),
     health.run(nats, camera, log, signal),
   ])
   log.info('sidecar stops')

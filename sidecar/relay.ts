@@ -8,7 +8,7 @@ import { Failure } from '../common/errors.ts'
 import { ResponseGuard } from './rtsp-guard.ts'
 
 export type Progress = {
-  /** `connecting`: no connection yet. `connected`: the camera answers. `playing`: it was told to send. */
+  /** `connecting`: no connection yet. `connected`: no video yet. `playing`: the camera sends, or agreed to. */
   phase: 'connecting' | 'connected' | 'playing'
   /** performance.now() of the last byte from the camera. */
   lastByteAt: number | undefined
@@ -18,7 +18,14 @@ export type Progress = {
 
 export type Relay = AsyncDisposable & { host: string; port: number; progress: Progress }
 
-type Target = { address: string; host: string; port: number; tls: boolean; rtsp: boolean }
+type Target = {
+  address: string
+  host: string
+  port: number
+  tls: boolean
+  /** `rtsp-udp`: RTP comes beside this connection, from the camera itself to ffmpeg. */
+  protocol: 'rtsp' | 'rtsp-udp' | 'other'
+}
 
 const CONNECT_TIMEOUT_MS = 10_000
 
@@ -57,15 +64,15 @@ function relay(client: Socket, target: Target, progress: Progress, sockets: Set<
   camera.setTimeout(CONNECT_TIMEOUT_MS, () => camera.destroy(new Failure('ConnectTimeout', `${address}:${port} does not answer`)))
   camera.once(tls ? 'secureConnect' : 'connect', () => {
     camera.setTimeout(0)
-    if (!target.rtsp) progress.phase = 'playing'
+    progress.phase = 'connected'
   })
   camera.once('error', error => (progress.failure ??= connectFailure(error, progress)))
   camera.on('data', () => {
     progress.lastByteAt = performance.now()
-    if (progress.phase === 'connecting') progress.phase = 'connected'
+    if (target.protocol === 'other') progress.phase = 'playing'
   })
-  if (target.rtsp) guardRtsp(client, camera, progress)
-  else camera.pipe(client)
+  if (target.protocol === 'other') camera.pipe(client)
+  else guardRtsp(client, camera, new ResponseGuard(target.protocol === 'rtsp-udp' ? address : undefined), progress)
   client.pipe(camera)
 }
 
@@ -104,8 +111,7 @@ export function connectFailure(error: NodeJS.ErrnoException, { phase }: { phase:
   }
 }
 
-function guardRtsp(client: Socket, camera: Socket, progress: Progress): void {
-  const guard = new ResponseGuard()
+function guardRtsp(client: Socket, camera: Socket, guard: ResponseGuard, progress: Progress): void {
   const onRequest = (chunk: Buffer) => guard.request(chunk)
   client.prependListener('data', onRequest)
   const onResponse = (chunk: Buffer) => {

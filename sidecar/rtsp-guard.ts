@@ -1,4 +1,5 @@
-// The answers of an RTSP server until it plays (RFC 2326): whole messages only, none of them a redirect.
+// The answers of an RTSP server until it plays (RFC 2326): whole messages only, none of them leading elsewhere.
+import { isIPv6 } from 'node:net'
 import { Failure } from '../common/errors.ts'
 
 const HEADER_MAX = 64 * 1024
@@ -7,10 +8,16 @@ const BODY_MAX = 1024 * 1024
 export class ResponseGuard {
   /** The camera agreed to PLAY: what follows is video. */
   playing = false
+  readonly #udpSource: string | undefined
   #pending: Buffer = Buffer.alloc(0)
   /** Bytes of a body or interleaved frame that may pass. */
   #passing = 0
   #playCseq: string | undefined
+
+  /** `udpSource`: the camera's address, where RTP goes by UDP beside this connection; ffmpeg is told no other. */
+  constructor(udpSource?: string) {
+    this.#udpSource = udpSource
+  }
 
   /** Watches what ffmpeg asks for. */
   request(chunk: Uint8Array): void {
@@ -23,42 +30,61 @@ export class ResponseGuard {
     this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk])
     const passed: Buffer[] = []
     while (this.#pending.length > 0 && !this.playing) {
-      const size = this.#passing > 0 ? Math.min(this.#passing, this.#pending.length) : this.#nextHeader()
+      if (this.#passing > 0) {
+        passed.push(this.#take(Math.min(this.#passing, this.#pending.length)))
+        this.#passing -= passed.at(-1)?.length ?? 0
+        continue
+      }
+      const size = this.#headerSize()
       if (size === 0) return passed
-      if (this.#passing > 0) this.#passing -= size
-      else this.#passing = this.#inspect(size)
-      passed.push(this.#pending.subarray(0, size))
-      this.#pending = this.#pending.subarray(size)
+      passed.push(this.#header(this.#take(size)))
     }
-    if (this.#pending.length > 0 && this.playing) {
-      passed.push(this.#pending)
-      this.#pending = Buffer.alloc(0)
-    }
+    if (this.#pending.length > 0) passed.push(this.#take(this.#pending.length))
     return passed
   }
 
+  #take(size: number): Buffer {
+    const bytes = this.#pending.subarray(0, size)
+    this.#pending = this.#pending.subarray(size)
+    return bytes
+  }
+
   /** Size of the header at the front: of an interleaved frame or of a message; 0 while it is incomplete. */
-  #nextHeader(): number {
+  #headerSize(): number {
     if (this.#pending[0] === 0x24) return this.#pending.length < 4 ? 0 : 4
-    const start = this.#pending.subarray(0, 5).toString('latin1')
-    if (!'RTSP/'.startsWith(start)) throw new Failure('InvalidStream', 'what answers does not speak RTSP')
+    // An answer, or a request of the camera's own such as ANNOUNCE.
+    if (!/^([A-Z_]{1,20}$|[A-Z_]{3,20}[ /])/.test(this.#pending.subarray(0, 21).toString('latin1')))
+      throw new Failure('InvalidStream', 'what answers does not speak RTSP')
     const end = this.#pending.indexOf('\r\n\r\n')
     if (end < 0 && this.#pending.length > HEADER_MAX) throw new Failure('InvalidStream', 'the camera’s answer has no end')
     return end < 0 ? 0 : end + 4
   }
 
-  /** Looks at the complete header of `size` bytes; returns how many bytes of body follow it. */
-  #inspect(size: number): number {
-    if (this.#pending[0] === 0x24) return this.#pending.readUInt16BE(2)
-    const header = this.#pending.subarray(0, size).toString('latin1')
-    const status = Number(/^RTSP\/\d\.\d (\d{3})/.exec(header)?.[1])
-    if (status >= 300 && status < 400) {
+  /** Looks at a complete header, sets how many bytes follow it, and returns what ffmpeg gets to see. */
+  #header(bytes: Buffer): Buffer {
+    if (bytes[0] === 0x24) {
+      this.#passing = bytes.readUInt16BE(2)
+      return bytes
+    }
+    const header = bytes.toString('latin1')
+    const status = Number(/^RTSP\/\d\.\d (\d{3})/.exec(header)?.[1] ?? NaN)
+    if (Number.isNaN(status) && !/^[A-Z_]+ \S+ RTSP\/\d\.\d\r\n/.test(header))
+      throw new Failure('InvalidStream', 'what answers does not speak RTSP')
+    if ((status >= 300 && status < 400) || header.startsWith('REDIRECT ')) {
       throw new Failure('RedirectRefused', 'the camera redirects to another address, which is refused: put that address into source.url')
     }
     const cseq = /\r\nCSeq: *(\d+)/i.exec(header)?.[1]
     if (status === 200 && this.#playCseq !== undefined && cseq === this.#playCseq) this.playing = true
     const body = Number(/\r\nContent-Length: *(\d+)/i.exec(header)?.[1] ?? 0)
     if (body > BODY_MAX) throw new Failure('InvalidStream', 'the camera’s answer is too long')
-    return body
+    this.#passing = body
+    return this.#udpSource === undefined ? bytes : Buffer.from(withSource(header, this.#udpSource), 'latin1')
   }
 }
+
+/** RTP by UDP is sent and answered by the camera itself, whatever address it claims. */
+const withSource = (header: string, address: string): string =>
+  header.replace(/(?<=\r\nTransport: *)[^\r\n]+/i, transport => {
+    const parts = transport.split(';').filter(part => !/^\s*source=/i.test(part))
+    return [...parts, `source=${isIPv6(address) ? `[${address}]` : address}`].join(';')
+  })

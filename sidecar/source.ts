@@ -26,7 +26,8 @@ export function parseSource(text: string, transport: Transport): Source {
     host: url.hostname,
     port: url.port === '' ? (DEFAULT_PORT[url.protocol] ?? 0) : Number(url.port),
     path: `${url.pathname}${url.search}`,
-    transport,
+    // What is encrypted is one connection.
+    transport: url.protocol === 'rtsps:' ? 'tcp' : transport,
   }
 }
 
@@ -56,7 +57,7 @@ export type InputArgs = {
 const COPY = ['-c', 'copy']
 /** How much of a stream ffmpeg may look at before its first packet: a camera says what it sends. */
 const PROBE = ['-fpsprobesize', '0', '-analyzeduration', '2000000', '-probesize', '1000000']
-const IO_TIMEOUT_US = '5000000'
+const IO_TIMEOUT_US = '10000000'
 
 /** What was learnt of a source while it ran. */
 export type Traits = {
@@ -64,6 +65,15 @@ export type Traits = {
   wallClock: boolean
   /** It comes faster than it plays (a file): it is read at its own pace. */
   paced: boolean
+}
+
+/** What ffmpeg says of an HTTP source's format tells how to read it. */
+export function traitOfFormat(line: string): keyof Traits | undefined {
+  const format = /Input #0, (\S+), from/.exec(line)?.[1]
+  if (format === undefined) return undefined
+  if (/^(mpjpeg|mjpeg|jpeg_pipe|h264|hevc|av1|obu)$/.test(format)) return 'wallClock'
+  // Files come as fast as they can be read, and playlists in pieces of some seconds.
+  return /^(hls|mov|matroska|avi|asf|ogg|ivf)\b/.test(format) ? 'paced' : undefined
 }
 
 /** ffmpeg's input for a relayed source: `at` is where ffmpeg connects. */
@@ -84,8 +94,10 @@ export function inputArgs(
       return { args: [...input, '-timeout', IO_TIMEOUT_US, ...PROBE, ...clock, '-i', url], codecArgs: COPY, copyTimestamps: true }
     }
     case 'rtmp': {
-      // The server picks the virtual host from tcUrl, so that names the camera, not the relay.
-      const app = source.path.split('/')[1] ?? ''
+      // The server picks the virtual host from tcUrl, so that names the camera, not the relay. The application is the path's first two
+      // parts where there are three, as ffmpeg has it.
+      const parts = source.path.split('?')[0]?.split('/').slice(1) ?? []
+      const app = parts.slice(0, parts.length > 2 ? 2 : 1).join('/')
       const tcUrl = `${source.tls ? 'rtmps' : 'rtmp'}://${source.host}:${source.port}/${app}`
       const input = [
         '-f',
@@ -105,7 +117,7 @@ export function inputArgs(
       const url = source.url.replace('://', `://${user}`)
       const proxy = `http://${at.host}:${at.port}`
       const input = ['-protocol_whitelist', 'http,https,httpproxy,tcp,tls,crypto', '-format_whitelist', HTTP_FORMATS, '-http_proxy', proxy]
-      return { args: [...input, '-rw_timeout', '10000000', ...PROBE, ...clock, '-i', url], codecArgs: COPY, copyTimestamps: false }
+      return { args: [...input, '-rw_timeout', IO_TIMEOUT_US, ...PROBE, ...clock, '-i', url], codecArgs: COPY, copyTimestamps: false }
     }
     case 'testsrc': {
       const { width, height, rate, gop } = source

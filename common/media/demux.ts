@@ -2,6 +2,7 @@
 // description through `framecrc`, both behind one `tee`, so that sizes cut the bytes exactly.
 import type { Readable } from 'node:stream'
 import { readLines, runFfmpeg, type End } from './ffmpeg.ts'
+import { keyframeParameters } from './parameters.ts'
 
 /** Times in `timeBase` ticks; undefined where the stream has none. */
 export type DemuxedPacket = {
@@ -38,7 +39,9 @@ const PENDING_MAX = 64 * 1024 * 1024
 /** What follows the input in the command line. */
 const OUTPUT = [
   ...['-copytb', '1'],
-  // In front of every keyframe, always the same bytes, which are cut off again: this is how extradata reaches us.
+  // What comes before the first keyframe tells that the camera is alive.
+  ...['-copyinkf:v'],
+  // In front of every keyframe that doesn't begin with it already: this is how extradata reaches us. It is cut off again.
   ...['-bsf:v', 'dump_extra=freq=keyframe'],
   ...['-f', 'tee', '[f=data:onfail=abort]pipe\\:3|[f=framecrc:onfail=abort]pipe\\:4'],
 ]
@@ -78,8 +81,9 @@ class PacketParser {
   readonly #chunks: Buffer[] = []
   #pending = 0
   readonly #described: Description[] = []
-  readonly #head = { codec: '', timeBase: [1, 1] as [number, number], width: 0, height: 0, extradataSize: 0, pixFmt: '' }
+  readonly #head = { codec: '', timeBase: [1, 1] as [number, number], width: 0, height: 0, extradataSize: 0, extradataCrc: '', pixFmt: '' }
   #info: DemuxInfo | undefined
+  #newExtradata = false
   #broken = false
 
   constructor(handlers: DemuxHandlers) {
@@ -109,15 +113,18 @@ class PacketParser {
     const bits = flag === undefined ? 1 : Number.parseInt(flag.slice(2), 16)
     const bytes = Number(size)
     if (!Number.isSafeInteger(bytes) || bytes < 0) return this.#desync(`unexpected packet description ${JSON.stringify(line.slice(0, 80))}`)
+    this.#newExtradata ||= announcesExtradata(flags, this.#head)
+    if (bytes === 0) return // nothing but what stands beside it
     this.#described.push({
       pts: ticks(pts),
       dts: ticks(dts),
       size: bytes,
       key: (bits & 1) !== 0,
       corrupt: (bits & 2) !== 0,
-      newExtradata: announcesExtradata(flags),
+      newExtradata: this.#newExtradata,
       arrivedAt: Date.now(),
     })
+    this.#newExtradata = false
     this.#deliver()
   }
 
@@ -128,7 +135,7 @@ class PacketParser {
     if (name === 'codec_id') this.#head.codec = value
     else if (name === 'tb') this.#head.timeBase = [a ?? 1, b ?? 1]
     else if (name === 'dimensions') Object.assign(this.#head, { width: a ?? 0, height: b ?? 0 })
-    else if (name === 'extradata') this.#head.extradataSize = a ?? 0
+    else if (name === 'extradata') Object.assign(this.#head, { extradataSize: a ?? 0, extradataCrc: value.split(',')[1]?.trim() ?? '' })
   }
 
   #deliver(): void {
@@ -136,10 +143,12 @@ class PacketParser {
       this.#described.shift()
       const { size, ...packet } = next
       const bytes = this.#take(size)
-      const cut = next.key && size >= this.#head.extradataSize ? this.#head.extradataSize : 0
-      const { extradataSize: _, ...head } = this.#head
-      this.#info ??= { ...head, extradata: Buffer.from(bytes.subarray(0, cut)) }
-      this.#handlers.onPacket({ ...packet, data: bytes.subarray(cut) }, this.#info)
+      const { extradataSize, extradataCrc: _, ...head } = this.#head
+      const told = next.key && size >= extradataSize ? extradataSize : 0
+      // The first packet may be no keyframe, and tells no extradata then.
+      if (this.#info === undefined || this.#info.extradata.length < told)
+        this.#info = { ...head, extradata: Buffer.from(bytes.subarray(0, told)) }
+      this.#handlers.onPacket({ ...packet, data: told === 0 ? bytes : withoutExtradata(head.codec, bytes, told) }, this.#info)
     }
   }
 
@@ -169,12 +178,30 @@ const ticks = (text: string | undefined): number | undefined => {
   return text === undefined || text === 'NOPTS' || !Number.isSafeInteger(value) ? undefined : value
 }
 
-/** Side data is listed behind `S=`: by name, size and checksum, or before ffmpeg 6 by size and checksum alone. */
-function announcesExtradata(fields: readonly string[]): boolean {
+/**
+ * What was put in front is taken away again. Where parameter sets may stand in the stream itself, a packet without any behind them is
+ * left as it is: they are its own or might as well be.
+ */
+function withoutExtradata(codec: string, bytes: Buffer, size: number): Buffer {
+  const extradata = bytes.subarray(0, size)
+  const rest = bytes.subarray(size)
+  const inBand = extradata[0] === 0 && extradata[1] === 0
+  return inBand && keyframeParameters(codec, rest, extradata) === undefined ? bytes : rest
+}
+
+/**
+ * Side data is listed behind `S=`: by name, size and checksum, or before ffmpeg 6 by size and checksum alone. Extradata that says what
+ * is known already (an RTMP server that repeats itself) is not new.
+ */
+function announcesExtradata(fields: readonly string[], known: { extradataSize: number; extradataCrc: string }): boolean {
   const from = fields.findIndex(field => field.startsWith('S='))
   if (from < 0) return false
   const sideData = fields.slice(from + 1)
-  if (sideData.some(field => /new extradata/i.test(field))) return true
+  const at = sideData.findIndex(field => /new extradata/i.test(field))
+  const named = sideData.some(field => !/^[0-9]/.test(field))
+  if (named && at < 0) return false
   // Unnamed: parameter sets are longer than an id (1), skip samples (10) or a reference time (16).
-  return sideData.every(field => /^[0-9]|^0x/.test(field)) && sideData.some(field => /^\d+$/.test(field) && Number(field) >= 20)
+  const sizeAt = named ? at + 1 : sideData.findIndex((field, i) => i % 2 === 0 && Number(field) >= 20)
+  if (sizeAt < 0) return false
+  return Number(sideData[sizeAt]) !== known.extradataSize || sideData[sizeAt + 1] !== known.extradataCrc
 }

@@ -5,58 +5,86 @@ export type Parameters = {
   width: number
   height: number
   pixFmt: string
-  /** The parameter sets as they stand in the packet (Annex B); empty for JPEG. */
+  /** The sequence's own parameter set (SPS), which decides everything above; empty for JPEG. */
+  sequence: Buffer
+  /** All parameter sets, as a decoder of this stream takes them; empty where they stand beside the stream, and for JPEG. */
   extradata: Buffer
 }
 
-/** What a keyframe says of its picture; undefined where it says nothing (parameter sets elsewhere, other codecs, damage). */
-export function keyframeParameters(codec: string, data: Uint8Array): Parameters | undefined {
+/**
+ * What a keyframe says of its picture; undefined where it says nothing (parameter sets elsewhere, other codecs, damage).
+ * `extradata`: the stream's, which tells how its units are delimited.
+ */
+export function keyframeParameters(codec: string, data: Uint8Array, extradata: Uint8Array): Parameters | undefined {
   try {
     if (codec === 'mjpeg') return jpeg(data)
-    if (codec === 'h264') return annexB(data, unit => (unit[0] ?? 0) & 31, H264, h264Sps)
-    if (codec === 'hevc') return annexB(data, unit => ((unit[0] ?? 0) >> 1) & 63, HEVC, hevcSps)
+    if (codec === 'h264') return inUnits(data, lengthSize(extradata, 4, 7), H264)
+    if (codec === 'hevc') return inUnits(data, lengthSize(extradata, 21, 23), HEVC)
   } catch (error) {
     if (!(error instanceof RangeError)) throw error // ran past the end: a damaged parameter set says nothing
   }
   return undefined
 }
 
-type UnitTypes = { sps: number; sets: readonly number[]; isSlice: (type: number) => boolean }
-const H264: UnitTypes = { sps: 7, sets: [7, 8, 13, 15], isSlice: type => type >= 1 && type <= 5 }
-const HEVC: UnitTypes = { sps: 33, sets: [32, 33, 34], isSlice: type => type <= 31 }
+type Picture = Pick<Parameters, 'width' | 'height' | 'pixFmt'>
+type Syntax = {
+  sps: number
+  sets: readonly number[]
+  typeOf: (unit: Uint8Array) => number
+  isSlice: (type: number) => boolean
+  parse: (sps: Uint8Array) => Picture
+}
+const H264: Syntax = {
+  ...{ sps: 7, sets: [7, 8, 13, 15], parse: h264Sps },
+  typeOf: unit => (unit[0] ?? 0) & 31,
+  isSlice: type => type >= 1 && type <= 5,
+}
+const HEVC: Syntax = {
+  ...{ sps: 33, sets: [32, 33, 34], parse: hevcSps },
+  typeOf: unit => ((unit[0] ?? 0) >> 1) & 63,
+  isSlice: type => type <= 31,
+}
 
-function annexB(
-  data: Uint8Array,
-  typeOf: (unit: Uint8Array) => number,
-  types: UnitTypes,
-  parse: (sps: Uint8Array) => Omit<Parameters, 'extradata'>,
-) {
-  const sets: Uint8Array[] = []
-  let sps: Uint8Array | undefined
-  for (const unit of nalUnits(data)) {
+/** Bytes of the length in front of each unit, which an avcC or hvcC record tells; 0: units stand between start codes (Annex B). */
+const lengthSize = (extradata: Uint8Array, at: number, bytesMin: number): number =>
+  extradata.length >= bytesMin && extradata[0] === 1 ? ((extradata[at] ?? 0) & 3) + 1 : 0
+
+function inUnits(data: Uint8Array, lengthBytes: number, { sps, sets, typeOf, isSlice, parse }: Syntax): Parameters | undefined {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  const found: Buffer[] = []
+  let sequence: Buffer | undefined
+  for (const unit of lengthBytes > 0 ? prefixedUnits(bytes, lengthBytes) : annexBUnits(bytes)) {
     const type = typeOf(unit)
-    if (types.isSlice(type)) break // parameter sets stand in front
+    if (isSlice(type)) break // parameter sets stand in front
     // Some cameras say the same twice.
-    if (types.sets.includes(type) && !sets.some(set => Buffer.compare(set, unit) === 0)) sets.push(unit)
-    if (type === types.sps) sps ??= unit
+    if (sets.includes(type) && !found.some(set => set.equals(unit))) found.push(unit)
+    if (type === sps) sequence ??= unit
   }
-  if (sps === undefined) return undefined
-  const extradata = Buffer.concat(sets.flatMap(set => [START_CODE, set]))
-  return { ...parse(sps), extradata }
+  if (sequence === undefined) return undefined
+  const extradata = lengthBytes > 0 ? Buffer.alloc(0) : Buffer.concat(found.flatMap(set => [START_CODE, set]))
+  return { ...parse(sequence), sequence: Buffer.from(sequence), extradata }
 }
 
 const START_CODE = Buffer.from([0, 0, 0, 1])
+const MARK = START_CODE.subarray(1)
 
 /** The NAL units of an Annex B stream, without start codes and trailing zeros. */
-function* nalUnits(data: Uint8Array): Generator<Uint8Array> {
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-  const mark = Buffer.from([0, 0, 1])
-  for (let start = bytes.indexOf(mark); start >= 0;) {
-    const next = bytes.indexOf(mark, start + 3)
+function* annexBUnits(bytes: Buffer): Generator<Buffer> {
+  for (let start = bytes.indexOf(MARK); start >= 0;) {
+    const next = bytes.indexOf(MARK, start + 3)
     let end = next < 0 ? bytes.length : next
     while (end > start + 3 && bytes[end - 1] === 0) end--
     if (end > start + 3) yield bytes.subarray(start + 3, end)
     start = next
+  }
+}
+
+/** The NAL units of a stream in which each one's length stands in front of it. */
+function* prefixedUnits(bytes: Buffer, lengthBytes: number): Generator<Buffer> {
+  for (let at = 0; at + lengthBytes < bytes.length;) {
+    const start = at + lengthBytes
+    at = start + bytes.readUIntBE(at, lengthBytes)
+    yield bytes.subarray(start, at)
   }
 }
 
@@ -106,7 +134,7 @@ const chromaStep = (chroma: number) => ({ x: chroma === 1 || chroma === 2 ? 2 : 
 
 const HIGH_PROFILES = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135]
 
-function h264Sps(unit: Uint8Array): Omit<Parameters, 'extradata'> {
+function h264Sps(unit: Uint8Array): Picture {
   const r = new BitReader(unit.subarray(1))
   const profile = r.bits(8)
   r.bits(16) // constraints, level
@@ -157,7 +185,7 @@ function skipScalingList(r: BitReader, size: number): void {
   }
 }
 
-function hevcSps(unit: Uint8Array): Omit<Parameters, 'extradata'> {
+function hevcSps(unit: Uint8Array): Picture {
   const r = new BitReader(unit.subarray(2))
   r.bits(4) // vps id
   const subLayers = r.bits(3)
@@ -185,6 +213,8 @@ function hevcSps(unit: Uint8Array): Omit<Parameters, 'extradata'> {
   }
 }
 
+const NONE = Buffer.alloc(0)
+
 function jpeg(data: Uint8Array): Parameters | undefined {
   if (data[0] !== 0xff || data[1] !== 0xd8) return undefined
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
@@ -195,7 +225,7 @@ function jpeg(data: Uint8Array): Parameters | undefined {
     if (isFrame) {
       const sampling = data[at + 11] ?? 0x22
       const pixFmt = data[at + 9] === 1 ? 'gray' : sampling === 0x22 ? 'yuvj420p' : sampling === 0x21 ? 'yuvj422p' : 'yuvj444p'
-      return { height: view.getUint16(at + 5), width: view.getUint16(at + 7), pixFmt, extradata: Buffer.alloc(0) }
+      return { height: view.getUint16(at + 5), width: view.getUint16(at + 7), pixFmt, sequence: NONE, extradata: NONE }
     }
     if (marker === 0xda) return undefined // the scan began without a frame header
     at += 2 + (marker === 0xff ? -1 : view.getUint16(at + 2))
