@@ -2,7 +2,9 @@ import * as v from 'valibot'
 import { EnvReader, readCommonConfig, type CommonConfig, type Env } from '../common/env.ts'
 import { parseBytes, parseDuration, type Storage } from '../proto/camera.ts'
 import { CAMERA_NAME_RULE, isCameraName, isNamespace, type CameraRef } from '../proto/subjects.ts'
+import { messageOf } from '../common/errors.ts'
 import { checkCidr } from './address.ts'
+import type { ArchiveConfig } from './archive.ts'
 import { parseSource, type Source } from './source.ts'
 
 export type SidecarConfig = CommonConfig & {
@@ -15,6 +17,9 @@ export type SidecarConfig = CommonConfig & {
   denyCidrs: readonly string[]
   decoding: { scale: string | undefined; maxFps: number | undefined; keyFramesOnly: boolean }
   buffer: { durationMs: number; maxBytes: number; storage: Storage }
+  archive: ArchiveConfig | undefined
+  /** `urlFile`: what holds the RTMP server's URL; it may come, go and change. Undefined: no such server is named. */
+  proxy: { enabled: boolean; urlFile: string | undefined } | undefined
 }
 
 const optionalText = v.optional(v.pipe(v.string(), v.maxLength(64)))
@@ -38,6 +43,14 @@ const Spec = v.object({
     }),
     {},
   ),
+  archive: v.optional(
+    v.object({
+      segment: v.optional(v.string(), 'GOP'),
+      retention: v.optional(v.string(), '5m'),
+      maxBytes: v.optional(v.string()),
+    }),
+  ),
+  proxy: v.optional(v.object({ enabled: v.optional(v.boolean(), false) })),
 })
 
 /** Throws ConfigError with every problem. */
@@ -49,6 +62,14 @@ export function readConfig(env: Env): SidecarConfig {
   if (namespace !== '' && !isNamespace(namespace)) reader.problem('CHRYS_CAMERA_NAMESPACE', 'must be a DNS label')
   if (name !== '' && !isCameraName(name)) reader.problem('CHRYS_CAMERA_NAME', CAMERA_NAME_RULE)
   const spec = reader.json('CHRYS_CAMERA_SPEC', value => readSpec(value))
+  const archiveDir = reader.optional('CHRYS_ARCHIVE_DIR')
+  if (spec?.archive !== undefined && archiveDir === undefined) {
+    reader.problem('CHRYS_ARCHIVE_DIR', 'is required: spec.archive asks for an archive')
+  }
+  const urlFile = reader.optional('CHRYS_PROXY_URL_FILE')
+  const deviceId = reader.text('CHRYS_DEVICE_ID', name)
+  // It names a folder too.
+  if (deviceId !== name && deviceId !== `${namespace}/${name}`) reader.problem('CHRYS_DEVICE_ID', `must be ${name} or ${namespace}/${name}`)
   const config = {
     ...common,
     camera: {
@@ -57,15 +78,26 @@ export function readConfig(env: Env): SidecarConfig {
       uid: reader.text('CHRYS_CAMERA_UID'),
       generation: reader.integer('CHRYS_CAMERA_GENERATION', { min: 0, max: Number.MAX_SAFE_INTEGER, fallback: 1 }),
     },
-    deviceId: reader.text('CHRYS_DEVICE_ID', name),
+    deviceId,
     credentialsDir: reader.optional('CHRYS_CREDENTIALS_DIR'),
     denyCidrs: reader.list('CHRYS_DENY_CIDRS', checkCidr),
   }
   reader.done()
-  return { ...config, ...(spec as NonNullable<typeof spec>) }
+  const { archive, proxy, ...rest } = spec as NonNullable<typeof spec>
+  return {
+    ...config,
+    ...rest,
+    archive: archive === undefined ? undefined : { ...archive, dir: archiveDir ?? '' },
+    proxy: proxy === undefined ? undefined : { ...proxy, urlFile },
+  }
 }
 
-function readSpec(value: unknown): Pick<SidecarConfig, 'source' | 'decoding' | 'buffer'> {
+type SpecConfig = Pick<SidecarConfig, 'source' | 'decoding' | 'buffer'> & {
+  archive: Omit<ArchiveConfig, 'dir'> | undefined
+  proxy: { enabled: boolean } | undefined
+}
+
+function readSpec(value: unknown): SpecConfig {
   const spec = v.parse(Spec, value)
   return {
     source: parseSource(spec.source.url, spec.source.transport),
@@ -75,5 +107,27 @@ function readSpec(value: unknown): Pick<SidecarConfig, 'source' | 'decoding' | '
       maxBytes: parseBytes(spec.buffer.maxBytes ?? '64Mi'),
       storage: spec.buffer.storage ?? 'Memory',
     },
+    archive: spec.archive === undefined ? undefined : readArchive(spec.archive),
+    proxy: spec.proxy === undefined ? undefined : { enabled: spec.proxy.enabled ?? false },
+  }
+}
+
+/** Strict, as files are removed by it: no duration that can't be read, and none that keeps nothing. */
+function readArchive({ segment = 'GOP', retention = '5m', maxBytes }: v.InferOutput<typeof Spec>['archive'] & {}) {
+  const segmentMs = segment === 'GOP' ? undefined : field('spec.archive.segment', () => parseDuration(segment))
+  const retentionMs = field('spec.archive.retention', () => parseDuration(retention))
+  const bytes = maxBytes === undefined ? undefined : field('spec.archive.maxBytes', () => parseBytes(maxBytes))
+  for (const [name, amount] of Object.entries({ segment: segmentMs, retention: retentionMs, maxBytes: bytes })) {
+    if (amount === 0) throw new Error(`spec.archive.${name}: must be more than nothing`)
+  }
+  return { segmentMs, retentionMs, maxBytes: bytes }
+}
+
+/** Says which field it is that can't be read. */
+function field<T>(name: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    throw new Error(`${name}: ${messageOf(error)}`, { cause: error })
   }
 }
