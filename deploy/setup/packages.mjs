@@ -13,7 +13,7 @@ export async function preparePackages(root) {
     say('installing npm packages (npm ci)')
     // No package's own script runs: none that is needed has one.
     const { ok, output } = await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root })
-    if (!ok) throw new SetupProblem(`npm ci failed:\n  ${tail(output)}`)
+    if (!ok) throw new SetupProblem(`npm ci failed:\n  ${output.split('\n').slice(0, 8).join('\n  ')}`)
     if (isProgram(node)) {
       const tried = await run(node, ['--version'])
       if (!tried.ok)
