@@ -36,9 +36,7 @@ export function desiredDeployment(camera: Camera, settings: PodSettings, replica
       name: deploymentName(camera),
       namespace: namespace,
       labels: { ...labels, 'app.kubernetes.io/version': settings.version },
-      ownerReferences: [
-        { apiVersion: camera.apiVersion, kind: camera.kind, name, uid, controller: true, blockOwnerDeletion: true },
-      ],
+      ownerReferences: [{ apiVersion: camera.apiVersion, kind: camera.kind, name, uid, controller: true, blockOwnerDeletion: true }],
     },
     spec: {
       replicas,
@@ -131,9 +129,7 @@ type Mounted = { volume: V1Volume; mount: Omit<V1VolumeMount, 'name'> }
  */
 function podVolumes(camera: Camera, settings: PodSettings): Mounted[] {
   const { source, proxy, archive } = camera.spec
-  const volumes: Mounted[] = [
-    { volume: { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '32Mi' } }, mount: { mountPath: '/tmp' } },
-  ]
+  const volumes: Mounted[] = [{ volume: { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '32Mi' } }, mount: { mountPath: '/tmp' } }]
   if (settings.natsSecret !== undefined) {
     volumes.push(secretVolume('nats', settings.natsSecret, { 'user.creds': 'user.creds' }, false))
   }

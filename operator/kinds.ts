@@ -122,5 +122,6 @@ export const isControlledBy = ({ metadata }: { metadata: Metadata }, uid: string
 
 /** Controlled by another Camera of the same name, which is gone: it will go too. */
 export const isNamesakes = ({ metadata }: { metadata: Metadata }, { metadata: { name, uid } }: WatchedCamera): boolean =>
-  metadata.ownerReferences?.some(owner => owner.kind === 'Camera' && owner.name === name && owner.uid !== uid && owner.controller === true) ??
-  false
+  metadata.ownerReferences?.some(
+    owner => owner.kind === 'Camera' && owner.name === name && owner.uid !== uid && owner.controller === true,
+  ) ?? false

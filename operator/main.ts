@@ -48,8 +48,18 @@ await runProcess(process.env, async signal => {
     await Promise.race([world.synced, aborted(mayWrite)])
     const begun = performance.now()
     const writer = new Writer(api, metrics, mayWrite)
-    const events = eventRecorder(record => writer.writeEvent(record), () => metrics.eventsDropped.inc(), log)
-    const shared = new SharedState({ nats: config.nats, metrics, log, onChange: key => queue.add(key), onBack: () => void collectLeftovers() })
+    const events = eventRecorder(
+      record => writer.writeEvent(record),
+      () => metrics.eventsDropped.inc(),
+      log,
+    )
+    const shared = new SharedState({
+      nats: config.nats,
+      metrics,
+      log,
+      onChange: key => queue.add(key),
+      onBack: () => void collectLeftovers(),
+    })
     const reconciler = new Reconciler({
       ...{ world, shared, writer, log, settings: config.sidecar, cleanUpMs: config.cleanUpMs },
       record: happening => events.record(happening),

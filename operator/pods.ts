@@ -78,7 +78,8 @@ function whyNot(
   const waiting = container?.state?.waiting
   const known = WAITING[waiting?.reason ?? '']
   if (known !== undefined) return withMessage(known, waiting?.message)
-  if (waiting?.reason === 'CrashLoopBackOff' || container?.state?.terminated !== undefined) return whyEnded(container, waiting !== undefined)
+  if (waiting?.reason === 'CrashLoopBackOff' || container?.state?.terminated !== undefined)
+    return whyEnded(container, waiting !== undefined)
   if (waiting !== undefined) return { reason: 'ContainerCreating' }
   const unscheduled = pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False')
   if (unscheduled?.reason === 'Unschedulable') return withMessage('Unschedulable', unscheduled.message)

@@ -21,7 +21,7 @@ export const REASONS = {
   SwitchedOff: { meaning: 'Passing on is switched off.', todo: '' },
   Recording: { meaning: 'The stream is being written to the archive.', todo: '' },
   NotConfigured: { meaning: 'The spec does not ask for it.', todo: '' },
-  Suspended: { meaning: 'spec.suspend is true.', todo: 'Set it to false to start the camera.' },
+  Suspended: { meaning: 'The camera is stopped, as spec.suspend asks.', todo: 'Set it to false to start the camera.' },
   Deleting: { meaning: 'The Camera is being deleted, and what it left in NATS is being removed.', todo: '' },
 
   // On its way.
@@ -51,7 +51,10 @@ export const REASONS = {
     todo: 'Correct the keys username and password of the Secret that spec.source.credentialsSecretRef names; no restart is needed.',
   },
   NotFound: { meaning: 'The camera has no such stream.', todo: 'Correct the path in spec.source.url.' },
-  RedirectRefused: { meaning: 'The camera redirects elsewhere, which is refused.', todo: 'Put the address it redirects to into spec.source.url.' },
+  RedirectRefused: {
+    meaning: 'The camera redirects elsewhere, which is refused.',
+    todo: 'Put the address it redirects to into spec.source.url.',
+  },
   ProtocolRefused: { meaning: 'The camera does not speak this protocol.', todo: 'Correct the scheme or spec.source.transport.' },
   InvalidStream: { meaning: 'What answers is no video stream.', todo: 'Correct the scheme, port and path in spec.source.url.' },
   NoVideoTrack: { meaning: 'The stream has no video.', todo: 'Correct the path in spec.source.url, or enable video in the camera.' },
@@ -91,7 +94,10 @@ export const REASONS = {
   },
   DeploymentRefused: { meaning: 'The API server refuses the Deployment.', todo: 'Correct spec.pod.' },
   NameTaken: { meaning: 'A Deployment of this name belongs to somebody else.', todo: 'Rename it, or the Camera.' },
-  Unschedulable: { meaning: 'No node can take the pod.', todo: 'Change spec.pod (resources, nodeSelector, tolerations, affinity), or the nodes.' },
+  Unschedulable: {
+    meaning: 'No node can take the pod.',
+    todo: 'Change spec.pod (resources, nodeSelector, tolerations, affinity), or the nodes.',
+  },
   ImagePullBackOff: {
     meaning: 'The image cannot be pulled.',
     todo: 'Correct spec.pod.image or the operator’s image, or give the node access to the registry.',
@@ -122,7 +128,10 @@ export type KnownReason = keyof typeof REASONS
 export function explain(reason: string, happened?: string): string {
   const known = reason in REASONS ? (REASONS[reason as KnownReason] as Reason) : { meaning: reason, todo: '' }
   const said = happened === undefined || happened === '' ? known.meaning : sentence(happened)
-  return [said, known.todo].filter(part => part !== '').join(' ').slice(0, 4096)
+  return [said, known.todo]
+    .filter(part => part !== '')
+    .join(' ')
+    .slice(0, 4096)
 }
 
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`

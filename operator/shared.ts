@@ -89,7 +89,11 @@ export class SharedState {
     const text = encodeState(record)
     if (this.#records.get(key) === text.toString()) return
     const nats = this.#connected()
-    await within(CALL_MS, 'NATS', openBucket(nats.nc, 'cameras').then(kv => kv.put(key, text)))
+    await within(
+      CALL_MS,
+      'NATS',
+      openBucket(nats.nc, 'cameras').then(kv => kv.put(key, text)),
+    )
     this.#records.set(key, text.toString())
     this.#options.metrics.recordsWritten.inc()
   }
@@ -100,7 +104,11 @@ export class SharedState {
     const stream = nc.jetstreamManager({ checkAPI: false }).then(jsm => jsm.streams.delete(packetStream(ref)))
     await within(CALL_MS, 'NATS', ignoringMissing(stream))
     for (const bucket of PER_CAMERA) {
-      await within(CALL_MS, 'NATS', openBucket(nc, bucket).then(kv => kv.purge(cameraKey(ref))))
+      await within(
+        CALL_MS,
+        'NATS',
+        openBucket(nc, bucket).then(kv => kv.purge(cameraKey(ref))),
+      )
     }
     this.#records.delete(cameraKey(ref))
     this.#reports.delete(refText(ref))

@@ -65,7 +65,10 @@ export function isNews(next: CameraStatus, before: CameraStatus | undefined): bo
 const PASSING: readonly string[] = ['PodPending', 'ContainerCreating', 'Terminating', 'Starting', 'Connecting', 'Deleting']
 
 /** What a change of status is worth telling in an Event. */
-export function transition(before: CameraStatus | undefined, after: CameraStatus): { type: EventType; reason: string; message: string } | undefined {
+export function transition(
+  before: CameraStatus | undefined,
+  after: CameraStatus,
+): { type: EventType; reason: string; message: string } | undefined {
   const ready = after.conditions?.find(({ type }) => type === 'Ready')
   if (ready === undefined || ready.reason === before?.reason || PASSING.includes(ready.reason)) return undefined
   const type = ready.status === 'True' || ready.reason === 'Suspended' ? 'Normal' : 'Warning'

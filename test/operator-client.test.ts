@@ -57,11 +57,14 @@ test('the body, its type and the query arrive as given', async t => {
     request.on('end', () => response.end(JSON.stringify({ url: request.url, type: request.headers['content-type'], body })))
   })
   const query = { force: true, absent: undefined, labelSelector: 'a=b,c' }
-  t.deepEqual(await run.api.request('PATCH', '/x', { query, body: { unknown: { field: 1 } }, contentType: 'application/apply-patch+yaml' }), {
-    url: '/x?force=true&labelSelector=a%3Db%2Cc',
-    type: 'application/apply-patch+yaml',
-    body: '{"unknown":{"field":1}}',
-  })
+  t.deepEqual(
+    await run.api.request('PATCH', '/x', { query, body: { unknown: { field: 1 } }, contentType: 'application/apply-patch+yaml' }),
+    {
+      url: '/x?force=true&labelSelector=a%3Db%2Cc',
+      type: 'application/apply-patch+yaml',
+      body: '{"unknown":{"field":1}}',
+    },
+  )
 })
 
 test('a refusal says what the server said, and how long to wait', async t => {

@@ -41,12 +41,23 @@ class Store implements LeaseStore {
 function electors(...names: string[]) {
   const store = new Store()
   const clock = { ms: 0 }
-  const make = (name: string) => new Elector(store, name, TIMES, () => clock.ms, () => 1_700_000_000_000 + clock.ms)
+  const make = (name: string) =>
+    new Elector(
+      store,
+      name,
+      TIMES,
+      () => clock.ms,
+      () => 1_700_000_000_000 + clock.ms,
+    )
   return { store, clock, electors: names.map(make) as [Elector, Elector] }
 }
 
 test('the first takes the lease and renews it, the second waits', async t => {
-  const { store, clock, electors: [a, b] } = electors('a', 'b')
+  const {
+    store,
+    clock,
+    electors: [a, b],
+  } = electors('a', 'b')
   t.true(await a.tryHold())
   t.false(await b.tryHold())
   for (let i = 0; i < 20; i++) {
@@ -60,7 +71,11 @@ test('the first takes the lease and renews it, the second waits', async t => {
 })
 
 test('a lease that has not changed for its duration may be taken, counted from when that was first seen', async t => {
-  const { store, clock, electors: [a, b] } = electors('a', 'b')
+  const {
+    store,
+    clock,
+    electors: [a, b],
+  } = electors('a', 'b')
   await a.tryHold()
   clock.ms = 60_000 // b was not there; it has seen nothing yet, however old the lease says it is
   t.false(await b.tryHold())
@@ -77,7 +92,9 @@ test('a lease that has not changed for its duration may be taken, counted from w
 })
 
 test('a released lease is free at once', async t => {
-  const { electors: [a, b] } = electors('a', 'b')
+  const {
+    electors: [a, b],
+  } = electors('a', 'b')
   await a.tryHold()
   t.false(await b.tryHold())
   await a.release()
@@ -85,13 +102,19 @@ test('a released lease is free at once', async t => {
 })
 
 test('of two who take a free lease at once only one gets it', async t => {
-  const { electors: [a, b] } = electors('a', 'b')
+  const {
+    electors: [a, b],
+  } = electors('a', 'b')
   const first = await Promise.all([a.tryHold(), b.tryHold()])
   t.is(first.filter(held => held).length, 1)
 })
 
 test('the holder counts its own duration, not ours', async t => {
-  const { store, clock, electors: [a, b] } = electors('a', 'b')
+  const {
+    store,
+    clock,
+    electors: [a, b],
+  } = electors('a', 'b')
   await a.tryHold()
   if (store.lease?.spec) store.lease.spec.leaseDurationSeconds = 60
   t.false(await b.tryHold())
@@ -164,7 +187,14 @@ test('who waits for the lease while the API server is away takes it when it is b
   const store = new Store()
   store.away = true
   const stop = new AbortController()
-  const ended = leadWith(new Elector(store, 'a', QUICK), QUICK, async () => stop.abort(), () => {}, log, stop.signal)
+  const ended = leadWith(
+    new Elector(store, 'a', QUICK),
+    QUICK,
+    async () => stop.abort(),
+    () => {},
+    log,
+    stop.signal,
+  )
   setTimeout(() => (store.away = false), 50)
   await ended
   t.is(store.lease?.spec?.holderIdentity, '')

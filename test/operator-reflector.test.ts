@@ -84,7 +84,13 @@ test('pages are put together, and only then is it synced', async t => {
   second.resolve(list(7, [object('b', 2)]))
   await run.reflector.synced
   t.deepEqual([...run.reflector.keys()], ['n/a', 'n/b'])
-  t.deepEqual(server.lists.map(({ limit, continue: next }) => [limit, next]), [[500, undefined], [500, 'more']])
+  t.deepEqual(
+    server.lists.map(({ limit, continue: next }) => [limit, next]),
+    [
+      [500, undefined],
+      [500, 'more'],
+    ],
+  )
 })
 
 test('pages whose version has expired are read again in one piece', async t => {

@@ -1,0 +1,231 @@
+import test from 'ava'
+import type { CameraSpec } from '../proto/camera.ts'
+import type { CameraState } from '../proto/state.ts'
+import type { CameraStatus, Pod } from '../operator/kinds.ts'
+import { reportOn } from '../operator/pods.ts'
+import { explain, REASONS } from '../operator/reasons.ts'
+import { judge, type Rejections } from '../operator/rejection.ts'
+import { cameraStatus, isNews, transition, type Observed } from '../operator/status.ts'
+import { cameraState, pod, podWith, runningPod, watchedCamera } from './fixtures/camera-objects.ts'
+
+const NOW = Date.parse('2026-01-01T01:00:00Z')
+
+type Scene = {
+  spec?: Partial<CameraSpec>
+  before?: CameraStatus
+  pods?: Pod[]
+  held?: string
+  state?: CameraState | undefined
+  natsAway?: boolean
+  problem?: Observed['problem']
+  now?: number
+}
+
+function statusOf({ spec, before, pods = [runningPod], held, state, natsAway = false, problem, now = NOW }: Scene): CameraStatus {
+  const camera = watchedCamera(spec, before === undefined ? {} : { status: before })
+  return cameraStatus({ camera, pod: reportOn(pods, undefined, held), state, natsAway, problem, now })
+}
+
+const condition = (status: CameraStatus, type: string) => status.conditions?.find(each => each.type === type)
+/** e.g. `Ready False ImagePullBackOff` */
+const brief = (status: CameraStatus, type = 'Ready') => {
+  const { status: truth, reason } = condition(status, type) ?? {}
+  return `${type} ${truth} ${reason}`
+}
+
+const waiting = (reason: string, message?: string) => podWith({ state: { waiting: { reason, ...(message && { message }) } } })
+const ended = (exitCode: number, reason = 'Error') => ({ terminated: { exitCode, reason } })
+const crashed = (exitCode: number, reason?: string) =>
+  podWith({ state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: ended(exitCode, reason), restartCount: 5 })
+const unschedulable = pod(
+  { phase: 'Pending', conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: '0/1 nodes' }] },
+  { node: '' },
+)
+const rejected = (name = 'p') => pod({ phase: 'Failed', reason: 'UnexpectedAdmissionError', message: 'no device' }, { name })
+const failing = (reason: string) => cameraState({ connection: 'waiting', reason, message: 'said the sidecar' })
+
+const READY: [title: string, scene: Scene, expected: string][] = [
+  ['packets flow', { state: cameraState() }, 'Ready True Streaming'],
+  ['suspended', { spec: { suspend: true }, pods: [] }, 'Ready False Suspended'],
+  ['no pod yet', { pods: [] }, 'Ready False PodPending'],
+  ['the container is being created', { pods: [waiting('ContainerCreating')] }, 'Ready False ContainerCreating'],
+  ['the old pod ends', { pods: [podWith({ state: { running: {} } }, { deleted: true })] }, 'Ready False Terminating'],
+  ['no node takes the pod', { pods: [unschedulable] }, 'Ready False Unschedulable'],
+  ['the image is pulled for the first time', { pods: [waiting('ErrImagePull')] }, 'Ready False ImagePullBackOff'],
+  ['the image can’t be pulled', { pods: [waiting('ImagePullBackOff')] }, 'Ready False ImagePullBackOff'],
+  ['it crashes', { pods: [crashed(1)] }, 'Ready False CrashLoop'],
+  ['it refuses its configuration', { pods: [crashed(78)] }, 'Ready False ConfigurationInvalid'],
+  ['it needs too much memory', { pods: [crashed(137, 'OOMKilled')] }, 'Ready False OOMKilled'],
+  ['it ended once', { pods: [podWith({ state: ended(1) })] }, 'Ready False ContainerExited'],
+  ['the node refused the pod', { pods: [rejected()] }, 'Ready False NodeRejectedPod'],
+  ['held after refusals', { pods: [], held: 'node x: no device' }, 'Ready False NodeRejectedPod'],
+  ['the Deployment is refused', { problem: { reason: 'DeploymentRefused', message: 'no' } }, 'Ready False DeploymentRefused'],
+  ['just started', { now: Date.parse('2026-01-01T00:00:10Z') }, 'Ready False Starting'],
+  ['silent', {}, 'Ready Unknown SidecarSilent'],
+  ['NATS is away', { natsAway: true }, 'Ready Unknown NatsAway'],
+  ['connecting', { state: cameraState({ connection: 'connecting' }) }, 'Ready False Connecting'],
+  ['the camera refuses the password', { state: failing('AuthFailed') }, 'Ready False AuthFailed'],
+  ['a reason of a newer sidecar', { state: failing('SomethingNew') }, 'Ready False SomethingNew'],
+  ['a reason that the schema would refuse', { state: failing('some thing\n') }, 'Ready False InternalError'],
+  [
+    'no room for the buffer',
+    { state: cameraState({ buffer: { ok: false, reason: 'BufferQuotaExceeded' } }) },
+    'Ready False BufferQuotaExceeded',
+  ],
+  [
+    'nothing can be decoded',
+    { state: cameraState({ decoding: { active: true, ok: false, reason: 'NoDecodableFrames' } }) },
+    'Ready False NoDecodableFrames',
+  ],
+]
+for (const [title, scene, expected] of READY) {
+  test(`Ready: ${title}`, t => {
+    const status = statusOf(scene)
+    t.is(brief(status), expected)
+    t.is(status.reason, condition(status, 'Ready')?.reason)
+    t.is(status.conditions?.length, 5)
+    for (const { message } of status.conditions ?? []) t.regex(message, /[.]$/)
+  })
+}
+
+test('a pod that replaces a rejected one is what counts', t => {
+  t.is(brief(statusOf({ pods: [rejected('old'), runningPod], state: cameraState() })), 'Ready True Streaming')
+})
+
+test('a Deployment whose pods the cluster’s policy refuses says so', t => {
+  const deployment = {
+    metadata: watchedCamera().metadata,
+    status: { conditions: [{ type: 'ReplicaFailure', status: 'True', message: 'violates PodSecurity "restricted:latest"' }] },
+  }
+  t.deepEqual(reportOn([], deployment, undefined).notRunning, {
+    reason: 'PodRefused',
+    message: 'violates PodSecurity "restricted:latest"',
+  })
+})
+
+const proxy = { enabled: true, urlSecretRef: { name: 's', key: 'url' } }
+const archive = { volume: { emptyDir: {} }, segment: 'GOP', retention: '5m' }
+const OTHERS: [title: string, scene: Scene, expected: string][] = [
+  ['nobody asks for frames', { state: cameraState() }, 'Decoding False NoDemand'],
+  ['frames are made', { state: cameraState({ decoding: { active: true, ok: true } }) }, 'Decoding True Decoding'],
+  ['no connection, no frames', { state: failing('AuthFailed') }, 'Decoding False NotConnected'],
+  ['connected although the buffer fails', { state: cameraState({ buffer: { ok: false } }) }, 'Connected True Streaming'],
+  ['not connected', { state: failing('ConnectionRefused') }, 'Connected False ConnectionRefused'],
+  ['no proxy asked for', { state: cameraState() }, 'ProxyActive False NotConfigured'],
+  ['proxy not reported', { spec: { proxy }, state: cameraState() }, 'ProxyActive Unknown NotReported'],
+  ['proxy on', { spec: { proxy }, state: cameraState({ proxy: { active: true, ok: true } }) }, 'ProxyActive True Forwarding'],
+  ['proxy off', { spec: { proxy }, state: cameraState({ proxy: { active: false, ok: true } }) }, 'ProxyActive False SwitchedOff'],
+  [
+    'proxy fails',
+    { spec: { proxy }, state: cameraState({ proxy: { active: false, ok: false, reason: 'SecretNotFound' } }) },
+    'ProxyActive False SecretNotFound',
+  ],
+  ['archive on', { spec: { archive }, state: cameraState({ archive: { active: true, ok: true } }) }, 'Archiving True Recording'],
+  [
+    'archive full',
+    { spec: { archive }, state: cameraState({ archive: { active: false, ok: false, reason: 'ArchiveFull' } }) },
+    'Archiving False ArchiveFull',
+  ],
+  ['suspended', { spec: { archive, suspend: true }, pods: [] }, 'Archiving False Suspended'],
+]
+for (const [title, scene, expected] of OTHERS) {
+  test(`${expected.split(' ')[0]}: ${title}`, t => t.is(brief(statusOf(scene), expected.split(' ')[0]), expected))
+}
+
+test('lastTransitionTime moves when the status changes, not when the reason does', t => {
+  const first = statusOf({ state: failing('ConnectionRefused') })
+  const second = statusOf({ state: failing('AuthFailed'), before: first, now: NOW + 60_000 })
+  const third = statusOf({ state: cameraState(), before: second, now: NOW + 120_000 })
+  const time = (status: CameraStatus) => condition(status, 'Ready')?.lastTransitionTime
+  t.is(time(first), '2026-01-01T01:00:00Z')
+  t.is(time(second), time(first))
+  t.is(time(third), '2026-01-01T01:02:00Z')
+})
+
+test('later frames and a jittering rate are no news; a new rate, size, reason and the end of frames are', t => {
+  const before = statusOf({ state: cameraState({ fps: 29.7 }) })
+  t.is(before.fps, 30)
+  const news = (state: CameraState, scene: Scene = {}) => isNews(statusOf({ state, before, now: NOW + 60_000, ...scene }), before)
+  t.false(news(cameraState({ fps: 30.9, lastPacketAt: 1_700_000_060_000 })))
+  t.true(news(cameraState({ fps: 15 })))
+  t.true(news(cameraState({ codec: { ...cameraState().codec!, width: 640 } })))
+  t.true(news(failing('ConnectionRefused')))
+  const down = statusOf({ state: failing('ConnectionRefused') })
+  t.false(isNews(statusOf({ state: failing('ConnectionRefused'), before: down, now: NOW + 1 }), down))
+})
+
+test('what is known of the stream outlives the connection, except its rate', t => {
+  const before = statusOf({ state: cameraState() })
+  const silent = statusOf({ before })
+  t.like(silent, { codec: 'h264', size: { width: 1920, height: 1080 }, lastFrameTime: '2023-11-14T22:13:20Z' })
+  t.is(silent.fps, undefined)
+})
+
+test('what a hostile sidecar could say does not break the status', t => {
+  const status = statusOf({ state: cameraState({ lastPacketAt: 1e300, fps: -5, message: 'x'.repeat(1_024) }) })
+  t.is(status.lastFrameTime, undefined)
+  t.is(status.fps, 0)
+})
+
+test('a person is told of what they should notice, and of nothing that passes', t => {
+  const of = (before: Scene | undefined, after: Scene) => {
+    const told = transition(before && statusOf(before), statusOf(after))
+    return told && `${told.type} ${told.reason}`
+  }
+  t.is(of(undefined, { pods: [] }), undefined)
+  t.is(of({ pods: [] }, { state: cameraState() }), 'Normal Streaming')
+  t.is(of({ state: cameraState() }, { state: cameraState() }), undefined)
+  t.is(of({ state: cameraState() }, { state: failing('AuthFailed') }), 'Warning AuthFailed')
+  t.is(of({ state: cameraState() }, { spec: { suspend: true }, pods: [] }), 'Normal Suspended')
+})
+
+test('every message says what happened, then what to do', t => {
+  t.is(
+    explain('AuthFailed', 'the camera answers 401'),
+    'The camera answers 401. Correct the keys username and password of the Secret that spec.source.credentialsSecretRef names; no restart is needed.',
+  )
+  for (const [reason, { meaning, todo }] of Object.entries(REASONS)) {
+    t.regex(reason, /^[A-Z][A-Za-z]+$/)
+    t.regex(meaning, /^[A-Z].*[.]$/)
+    t.regex(todo, /^$|^[A-Z].*[.]$/)
+  }
+})
+
+test('the last exit, the restarts and the node are told to the gateway', t => {
+  t.deepEqual(reportOn([crashed(137, 'OOMKilled')], undefined, undefined).state, {
+    reason: 'OOMKilled',
+    running: false,
+    dead: false,
+    exitCode: 137,
+    oomKilled: true,
+    restarts: 5,
+    node: 'edge-1',
+  })
+  const running = podWith({ state: { running: {} }, lastState: ended(1), restartCount: 2 })
+  t.like(reportOn([running], undefined, undefined).state, { running: true, exitCode: 1, oomKilled: false, restarts: 2 })
+})
+
+test('one rejected pod is removed; more of them hold the camera for a while, which grows', t => {
+  let now = 0
+  let memory: Rejections | undefined
+  const step = (pods: Pod[]) => {
+    const verdict = judge(pods, memory, now, () => 1)
+    memory = verdict.rejections
+    return { removed: verdict.remove.length, againInMs: verdict.againInMs, held: verdict.held !== undefined }
+  }
+  t.deepEqual(step([rejected('a')]), { removed: 1, againInMs: undefined, held: false })
+  t.deepEqual(step([rejected('a')]), { removed: 1, againInMs: undefined, held: false }) // the same, not yet gone
+  t.deepEqual(step([rejected('b'), runningPod]), { removed: 1, againInMs: 4_000, held: true })
+  t.deepEqual(step([rejected('straggler')]), { removed: 1, againInMs: 4_000, held: true })
+  now += 4_000
+  t.deepEqual(step([]), { removed: 0, againInMs: undefined, held: false })
+  const waits = Array.from({ length: 9 }, (_, i) => {
+    const { againInMs = 0 } = step([rejected(`c${i}`)])
+    now += againInMs
+    return againInMs
+  })
+  t.deepEqual(waits.slice(0, 3), [8_000, 16_000, 32_000])
+  t.is(waits.at(-1), 300_000)
+  now += 600_001
+  t.deepEqual(step([rejected('d')]), { removed: 1, againInMs: undefined, held: false })
+})
