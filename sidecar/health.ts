@@ -12,6 +12,8 @@ import type { Packet } from '../proto/messages.ts'
 const HEARTBEAT_MS = 5_000
 /** A camera that flaps does not flood the bucket. */
 const SPACING_MS = 500
+/** What the schema of states allows. */
+const MESSAGE_MAX = 1_024
 const RATE_WINDOW_MS = 5_000
 
 /** Packets and bits per second over the last seconds. Pure. */
@@ -54,6 +56,7 @@ export class Health {
 
   set(change: Partial<Reported>): void {
     const next = { ...this.#state, ...change }
+    if (next.message !== undefined) next.message = next.message.slice(0, MESSAGE_MAX)
     if (JSON.stringify(next) === JSON.stringify(this.#state)) return
     this.#state = next
     this.#changed.resolve()

@@ -3,6 +3,7 @@ import { DiscardPolicy, RetentionPolicy, StorageType, nanos } from 'nats'
 import { messageOf } from '../common/errors.ts'
 import { everyMinute, type Logger } from '../common/log.ts'
 import type { Nats } from '../common/nats.ts'
+import { within } from '../common/stop.ts'
 import { ensureStream } from '../common/streams.ts'
 import { frameMessages, type Frame } from '../proto/messages.ts'
 import { FRAME_STREAM, FRAME_SUBJECTS, frameSubject, type CameraRef } from '../proto/subjects.ts'
@@ -12,6 +13,7 @@ const IN_FLIGHT_MAX = 2
 const ACK_TIMEOUT_MS = 2_000
 /** Headers count towards the server's max_payload too. */
 const HEADER_ROOM = 8_192
+const RETRY_MS = 5_000
 
 const STREAM = {
   name: FRAME_STREAM,
@@ -35,6 +37,7 @@ export class FramePublisher {
   /** The stream is there, for all that is known. A subject without its stream would not be acknowledged by anyone. */
   #ready = false
   #ensuring: Promise<void> | undefined
+  #tryAfter = 0
 
   constructor(nats: Nats, camera: CameraRef & { uid: string }, metrics: Metrics, log: Logger) {
     this.#nats = nats
@@ -60,17 +63,24 @@ export class FramePublisher {
     this.#inFlight++
     const end = this.#metrics.publishSeconds.startTimer()
     try {
-      if (!this.#ready) await (this.#ensuring ??= this.#ensure())
-      const js = this.#nats.nc.jetstream()
-      const payloadMax = (this.#nats.nc.info?.max_payload ?? 2 ** 20) - HEADER_ROOM
-      const messages = frameMessages(this.#uid, frame, payloadMax)
-      await Promise.all(messages.map(({ headers, payload }) => js.publish(this.#subject, payload, { headers, timeout: ACK_TIMEOUT_MS })))
+      await this.#ensure()
+      const { nc } = this.#nats
+      const messages = frameMessages(this.#uid, frame, (nc.info?.max_payload ?? 2 ** 20) - HEADER_ROOM)
+      if (this.#ready) {
+        const js = nc.jetstream()
+        await Promise.all(messages.map(({ headers, payload }) => js.publish(this.#subject, payload, { headers, timeout: ACK_TIMEOUT_MS })))
+      } else {
+        // JetStream has no room: gateways that listen get the frame all the same.
+        for (const { headers, payload } of messages) nc.publish(this.#subject, payload, { headers })
+        await within(ACK_TIMEOUT_MS, 'NATS', nc.flush())
+      }
       end()
       this.#metrics.framesPublished.inc()
     } catch (error) {
-      // The message itself has reached gateways that listen; without an acknowledgement nobody knows.
+      // The message itself may have reached gateways; without an acknowledgement nobody knows.
       this.#drop('publish_failed')
       this.#ready = false // memory streams go with their server
+      this.#tryAfter = 0
       this.#warn(messageOf(error))
     } finally {
       this.#inFlight--
@@ -80,14 +90,19 @@ export class FramePublisher {
     if (next !== undefined) this.offer(next)
   }
 
+  /** Makes the stream where it may be missing; one that is refused is tried again later. */
   async #ensure(): Promise<void> {
+    if (this.#ready || performance.now() < this.#tryAfter) return
+    await (this.#ensuring ??= this.#make().finally(() => (this.#ensuring = undefined)))
+  }
+
+  async #make(): Promise<void> {
     try {
       await ensureStream(await this.#nats.nc.jetstreamManager({ checkAPI: false }), STREAM)
       this.#ready = true
     } catch (error) {
+      this.#tryAfter = performance.now() + RETRY_MS
       this.#warn(messageOf(error))
-    } finally {
-      this.#ensuring = undefined
     }
   }
 }

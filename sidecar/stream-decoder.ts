@@ -1,0 +1,108 @@
+// A decoder for every frame of one epoch, from the group of pictures at hand on.
+import { messageOf } from '../common/errors.ts'
+import { Decoder, type DecodedFrame } from '../common/media/decoder.ts'
+import { FRAME_ROOM } from '../proto/frame.ts'
+import type { Packet } from '../proto/messages.ts'
+import type { Codec } from '../proto/state.ts'
+import type { Gop } from './gop.ts'
+import type { Metrics } from './metrics.ts'
+
+const UNDECODABLE_MS = 20_000
+/** How long the last frames of an epoch may take. */
+const FINISH_MS = 2_000
+/** Bytes that wait for a decoder before it is taken to be too slow for its camera. */
+const BACKLOG_MAX = 8 * 2 ** 20
+const FED_MAX = 256
+
+export type StreamDecoderOptions = {
+  decoding: { scale: string | undefined; maxFps: number | undefined }
+  metrics: Metrics
+  onFrame: (frame: DecodedFrame) => void
+}
+
+export class StreamDecoder {
+  readonly #codec: Codec
+  readonly #gop: Gop
+  readonly #options: StreamDecoderOptions
+  readonly #fromPts: number
+  readonly #over = Promise.withResolvers<void>()
+  readonly #fedAt = new Map<Packet, number>()
+  #decoder: Decoder | undefined
+  #lastFrameMs = performance.now()
+  #complaint = 'without a word'
+  /** The backlog was dropped: waiting for the next keyframe. */
+  #skipping = false
+
+  constructor(codec: Codec, gop: Gop, options: StreamDecoderOptions) {
+    this.#codec = codec
+    this.#gop = gop
+    this.#options = options
+    this.#fromPts = gop.newestPts
+  }
+
+  /** Packets go in and no frame has come out for long. */
+  get isStuck(): boolean {
+    return performance.now() - this.#lastFrameMs > UNDECODABLE_MS
+  }
+
+  /** Resolves when it was told to end, or with why the decoder ended by itself. Never rejects. */
+  async run(): Promise<string> {
+    try {
+      const { scale, maxFps } = this.#options.decoding
+      await using decoder = await Decoder.start({
+        ...{ codec: this.#codec, scale, maxFps, threads: 1, room: FRAME_ROOM },
+        onFrame: frame => this.#deliver(frame),
+        onLine: line => (this.#complaint = complaint(line) ?? this.#complaint),
+      })
+      // Everything since the keyframe, packets that came while ffmpeg started included.
+      for (const packet of this.#gop.packets) this.#write(decoder, packet)
+      this.#decoder = decoder
+      await Promise.race([decoder.ended, this.#over.promise])
+      return `the decoder ended: ${this.#complaint}`
+    } catch (error) {
+      return messageOf(error)
+    } finally {
+      this.#decoder = undefined
+    }
+  }
+
+  feed(packet: Packet): void {
+    const decoder = this.#decoder
+    if (decoder === undefined) return // it starts with the group, which has the packet
+    if (this.#skipping && packet.key && decoder.backlog === 0) this.#skipping = false
+    else if (decoder.backlog > BACKLOG_MAX) this.#skipping = true
+    if (this.#skipping) this.#options.metrics.framesDropped.inc({ cause: 'decoder_behind' })
+    else this.#write(decoder, packet)
+  }
+
+  /** No packet follows: delivers what is on its way, then ends. */
+  finish(): void {
+    if (this.#decoder === undefined) return this.stop()
+    this.#decoder.end()
+    const timer = setTimeout(() => this.stop(), FINISH_MS)
+    void this.#decoder.ended.then(() => clearTimeout(timer))
+  }
+
+  stop(): void {
+    this.#over.resolve()
+  }
+
+  #write(decoder: Decoder, packet: Packet): void {
+    decoder.feed(packet)
+    if (this.#fedAt.size < FED_MAX) this.#fedAt.set(packet, performance.now())
+  }
+
+  #deliver(frame: DecodedFrame): boolean {
+    const fedAt = this.#fedAt.get(frame.packet)
+    this.#lastFrameMs = performance.now()
+    for (const earlier of this.#fedAt.keys()) if (earlier.pts <= frame.packet.pts) this.#fedAt.delete(earlier)
+    if (frame.packet.pts < this.#fromPts) return true // still catching up
+    if (fedAt !== undefined) this.#options.metrics.decodeSeconds.observe((this.#lastFrameMs - fedAt) / 1000)
+    this.#options.onFrame(frame)
+    return true
+  }
+}
+
+/** What is wrong, in ffmpeg's words; undefined for a line that does not complain. */
+export const complaint = (line: string): string | undefined =>
+  /\[(error|fatal|panic)\]/.test(line) ? line.replace(/^(\[[^\]]*\] *)+/, '').slice(0, 200) : undefined
