@@ -5,6 +5,7 @@ import { messageOf } from './errors.ts'
 import type { Logger } from './log.ts'
 import type { Nats } from './nats.ts'
 import { sleep } from './stop.ts'
+import { isStreamMissing } from './streams.ts'
 
 export type BucketName = keyof typeof BUCKET
 
@@ -33,6 +34,8 @@ export type BucketView = {
 /** A bucket younger than this may still be being filled by the process that made it. */
 const SETTLE_MS = 1_000
 const RETRY_MS = 1_000
+/** How often it is made sure that the bucket is still the one that is being followed. */
+const CHECK_MS = 5_000
 
 /**
  * Follows a bucket until `signal` aborts, through restarts of NATS and the bucket's loss; the view keeps what it last knew meanwhile.
@@ -68,7 +71,8 @@ async function follow(nats: Nats, name: BucketName, view: BucketView, signal: Ab
   }
   const entries = await kv.watch({ initializedFn })
   const stop = () => entries.stop()
-  using _ = nats.onReconnect(stop)
+  using _reconnected = nats.onReconnect(stop)
+  using _replaced = whenReplaced(kv, streamInfo.created, stop)
   signal.addEventListener('abort', stop, { once: true })
   if (signal.aborted) stop()
   try {
@@ -82,4 +86,15 @@ async function follow(nats: Nats, name: BucketName, view: BucketView, signal: Ab
     clearTimeout(settling)
     signal.removeEventListener('abort', stop)
   }
+}
+
+/** A bucket that was made anew counts its values from 1 again; who follows the old one would not hear of them. */
+function whenReplaced(kv: KV, created: string, act: () => void): Disposable {
+  const timer = setInterval(() => {
+    kv.status().then(
+      ({ streamInfo }) => streamInfo.created !== created && act(),
+      error => isStreamMissing(error) && act(),
+    )
+  }, CHECK_MS)
+  return { [Symbol.dispose]: () => clearInterval(timer) }
 }

@@ -49,7 +49,7 @@ await runProcess(process.env, async signal => {
   if (connection === undefined) return
   await using nats = connection
   link = nats
-  using _demand = subscriptions.start(nats)
+  await using _demand = subscriptions.start(nats)
   using _bookkeeping = every(1_000, () => {
     cursors.expire(performance.now())
     metrics.cursors.set(cursors.size)

@@ -3,6 +3,7 @@ import type { Msg, Subscription as NatsSubscription } from 'nats'
 import { messageOf } from '../common/errors.ts'
 import { everyMinute, type Logger } from '../common/log.ts'
 import type { Nats } from '../common/nats.ts'
+import { within } from '../common/stop.ts'
 import { BadMessage, Reassembly, type Frame } from '../proto/messages.ts'
 import { frameSubject, refText, type CameraRef } from '../proto/subjects.ts'
 import { DEMAND_INTERVAL_MS, sayDemand, Wish, type Wants } from './demand.ts'
@@ -12,6 +13,7 @@ import { Refusal } from './status.ts'
 
 /** A camera whose every frame comes out of order was set back in time: after this long without one in order, its new order is taken. */
 const ORDER_FORGOTTEN_MS = 10_000
+const FLUSH_MS = 1_000
 
 export type Source = { readonly ref: CameraRef; readonly uid: string }
 
@@ -127,16 +129,18 @@ export class Subscriptions {
   }
 
   /** From here on requests can be served. At disposal the sidecars are told that nothing is wanted any more. */
-  start(nats: Nats): Disposable {
+  start(nats: Nats): AsyncDisposable {
     this.#nats = nats
     const timer = setInterval(() => this.#tick(nats), DEMAND_INTERVAL_MS)
     const reconnected = nats.onReconnect(() => this.#tick(nats))
     return {
-      [Symbol.dispose]: () => {
+      [Symbol.asyncDispose]: async () => {
         clearInterval(timer)
         reconnected[Symbol.dispose]()
         for (const uid of this.#open.keys()) this.end(uid)
         this.#nats = undefined
+        // The connection is closed next, which forgets what is not yet sent.
+        if (nats.connected()) await within(FLUSH_MS, 'NATS', nats.nc.flush()).catch(() => {})
       },
     }
   }
