@@ -2,6 +2,7 @@ import { EnvReader, readCommonConfig, type CommonConfig, type Env } from '../com
 import { messageOf } from '../common/errors.ts'
 import { parseBytes } from '../proto/camera.ts'
 import { isNamespace } from '../proto/subjects.ts'
+import { readCloudConfig, type CloudConfig } from './cloud-config.ts'
 
 export type Config = CommonConfig & {
   /** Where a device_id without a namespace is looked for first. */
@@ -13,6 +14,7 @@ export type Config = CommonConfig & {
   unsentBytesMax: number
   /** Reads of the past that are served at once. */
   bufferedReadsMax: number
+  cloud: CloudConfig
 }
 
 /** Throws ConfigError naming every problem. */
@@ -38,6 +40,7 @@ export function readConfig(variables: Env): Config {
     ringBytesMax: bytes('CHRYS_RING_MAX_BYTES', '128Mi'),
     unsentBytesMax: bytes('CHRYS_UNSENT_MAX_BYTES', '512Mi'),
     bufferedReadsMax: env.integer('CHRYS_BUFFERED_READS_MAX', { min: 1, max: 1_000, fallback: 8 }),
+    cloud: readCloudConfig(env, bytes),
   }
   if (!isNamespace(config.namespace)) env.problem('CHRYS_NAMESPACE', 'must be a DNS label')
   env.done()

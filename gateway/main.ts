@@ -5,22 +5,30 @@ import { createLog } from '../common/log.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { connectNats, type Nats } from '../common/nats.ts'
 import { serveProbes } from '../common/probes.ts'
-import { aborted, runProcess } from '../common/stop.ts'
+import { aborted, runProcess, within } from '../common/stop.ts'
+import { createAnnotationMetrics } from './annotation-metrics.ts'
+import { AnnotationQueue } from './annotations.ts'
 import { Calls } from './calls.ts'
 import { Cameras } from './cameras.ts'
+import { Cloud } from './cloud.ts'
 import { readConfig } from './config.ts'
 import { ClientCursors } from './cursor.ts'
+import { Delivery } from './delivery.ts'
 import { createMetrics } from './metrics.ts'
 import { PacketStream, type Source } from './packets.ts'
 import { serveGrpc } from './server.ts'
 import { Refusal } from './status.ts'
 import { Subscriptions } from './subscription.ts'
 
+/** For giving up this gateway's turn to deliver. */
+const QUEUE_END_MS = 5_000
+
 await runProcess(process.env, async signal => {
   const config = readConfig(process.env)
   const log = await createLog('gateway', config.log)
   const registry = createRegistry()
   const metrics = createMetrics(registry)
+  const annotationMetrics = createAnnotationMetrics(registry)
   const identity = `${hostname().slice(0, 48)}-${randomBytes(4).toString('hex')}`
 
   let link: Nats | undefined
@@ -28,6 +36,9 @@ await runProcess(process.env, async signal => {
   const subscriptions = new Subscriptions(identity, config.ringBytesMax, metrics, log)
   const cameras = new Cameras(config.namespace, metrics, log, uid => subscriptions.end(uid))
   const cursors = new ClientCursors()
+  const { credentials, annotationsUrl, apiUrl, queue } = config.cloud
+  const cloud = credentials && new Cloud(credentials, annotationMetrics)
+  const annotations = new AnnotationQueue({ ...queue, isDelivered: annotationsUrl !== undefined }, () => link, annotationMetrics)
   const calls = new Calls(config.grpc.callsMax, metrics, log)
 
   const missing = () => [
@@ -41,7 +52,9 @@ await runProcess(process.env, async signal => {
     return new PacketStream(link.nc, source)
   }
   const { unsentBytesMax, bufferedReadsMax: readsMax } = config
-  const parts = { calls, cameras, cursors, subscriptions, metrics, isConnected, packets, unsentBytesMax, readsMax }
+  const storage = cloud && apiUrl !== undefined ? { cloud, apiUrl } : undefined
+  const live = { subscriptions, cursors, unsentBytesMax }
+  const parts = { calls, cameras, metrics, isConnected, link: () => link, ...live, packets, readsMax, annotations, storage }
   await using server = await serveGrpc(config.grpc, parts, log)
   log.info({ identity, namespace: config.namespace, grpcPort: server.port, probePort: probes.port }, 'the gateway is up')
 
@@ -56,12 +69,18 @@ await runProcess(process.env, async signal => {
     metrics.natsConnected.set(isConnected() ? 1 : 0)
   })
   void cameras.follow(nats, log, signal)
+  const queueing = [annotations.keep(nats, log, signal)]
+  if (cloud && annotationsUrl !== undefined) {
+    queueing.push(new Delivery(nats, { cloud, url: annotationsUrl }, annotationMetrics, log, signal).run())
+    log.info({ to: new URL(annotationsUrl).origin }, 'delivering annotations')
+  }
   void cameras.listed.then(() => signal.aborted || server.setServing(true))
 
   const lost = nats.nc.closed()
   await Promise.race([aborted(signal), lost])
   await server.drain()
-  if (!signal.aborted) throw new Error('the connection to NATS ended for good', { cause: await lost })
+  if (signal.aborted) await within(QUEUE_END_MS, 'the annotation queue', Promise.all(queueing))
+  else throw new Error('the connection to NATS ended for good', { cause: await lost })
 })
 
 async function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {

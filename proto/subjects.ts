@@ -43,6 +43,8 @@ export const ANNOTATION_SUBJECTS = 'chrys.annotations.>'
 /** Annotations of one camera; those of a name that is no camera's share a subject. */
 export const annotationSubject = (ref: CameraRef | undefined): string =>
   ref === undefined ? 'chrys.annotations.other' : `chrys.annotations.${checked(ref, '.')}`
+/** The durable consumer by which gateways take turns: who holds its one unacknowledged message delivers the batch that begins there. */
+export const ANNOTATION_CONSUMER = 'chrys_delivery'
 /** Annotations that the cloud refused for good. */
 export const DEAD_LETTER_STREAM = 'chrys_annotations_dead'
 export const DEAD_LETTER_SUBJECT = 'chrys.dead.annotations'
@@ -75,4 +77,7 @@ export const HEADER = {
   frame: 'Chrys-Frame',
   /** `1/3`: this message's place among the parts of one payload; absent when there is one. */
   part: 'Chrys-Part',
+  /** On a dead letter: why it is one, for a person, and the subject it had. */
+  reason: 'Chrys-Reason',
+  subject: 'Chrys-Subject',
 } as const

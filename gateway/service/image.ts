@@ -5,13 +5,16 @@ import { fileURLToPath } from 'node:url'
 import type { VideoFrameBufferedRequest__Output } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoFrameBufferedRequest.ts'
 import type { VideoFrame } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoFrame.ts'
 import type { VideoProbeRequest__Output } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoProbeRequest.ts'
+import type { StorageRequest__Output } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/StorageRequest.ts'
 import type { ProtoGrpcType } from '../../proto/generated/video_streaming.ts'
 import type { Calls } from '../calls.ts'
-import type { Cameras } from '../cameras.ts'
+import { decodeAnnotation } from '../annotation-json.ts'
+import { annotate, type AnnotateCall, type AnnotateParts } from './annotate.ts'
 import { BufferedImages, type BufferedImageParts } from './buffered-image.ts'
 import { LatestImages, type LatestImageParts } from './latest-image.ts'
 import { listStream } from './list-streams.ts'
 import { probe } from './probe.ts'
+import { setStorage, type StorageParts } from './storage.ts'
 import { systemTime } from './system-time.ts'
 
 /** With its files' descriptors, as reflection wants it. */
@@ -36,11 +39,14 @@ export const imageDefinition: ServiceDefinition = {
   ...service,
   VideoLatestImage: serialized(service.VideoLatestImage),
   VideoBufferedImage: serialized(service.VideoBufferedImage),
+  Annotate: { ...service.Annotate, requestDeserialize: (bytes): AnnotateCall => ({ bytes, annotation: decodeAnnotation(bytes) }) },
 }
 
-export type ImageParts = Omit<LatestImageParts, 'emptyFrame'> & BufferedImageParts & { calls: Calls; isConnected: () => boolean }
+type RpcParts = Omit<LatestImageParts, 'emptyFrame'> & BufferedImageParts & AnnotateParts & StorageParts
+export type ImageParts = RpcParts & { calls: Calls; isConnected: () => boolean }
 
-export function imageService({ calls, cameras, isConnected, ...rest }: ImageParts): UntypedServiceImplementation {
+export function imageService(parts: ImageParts): UntypedServiceImplementation {
+  const { calls, cameras, isConnected, ...rest } = parts
   const latest = new LatestImages({ ...rest, cameras, emptyFrame: deviceId => encodeFrame({ device_id: deviceId }) })
   const buffered = new BufferedImages({ ...rest, cameras })
   return {
@@ -52,6 +58,8 @@ export function imageService({ calls, cameras, isConnected, ...rest }: ImagePart
     ListStreams: calls.serverStream('ListStreams', async function* () {
       for (const camera of cameras.list()) yield listStream(camera, cameras.deviceId(camera.ref), isConnected(), performance.now())
     }),
+    Annotate: calls.unary('Annotate', (request: AnnotateCall, caller) => annotate(request, parts, caller)),
+    Storage: calls.unary('Storage', (request: StorageRequest__Output, caller) => setStorage(request, parts, caller)),
     SystemTime: calls.unary('SystemTime', systemTime),
   }
 }
