@@ -19,6 +19,8 @@ const QUEUE_MAX = 4_096
 const ACK_TIMEOUT_MS = 5_000
 const UNACKED_MAX = 256
 const RETRY_MS = 5_000
+const AWAY_MS = 250
+const DUPLICATES_MS = 1_000
 const HEADER_ROOM = 128 * 1024
 /** The server's own default of 1 MiB leaves no room for large headers: extradata is a few hundred bytes in practice. */
 const headerRoom = (payloadMax: number) => Math.min(HEADER_ROOM, Math.floor(payloadMax / 4))
@@ -36,6 +38,8 @@ export class PacketBuffer {
   #broken = true
   #unacked = 0
   #ready = false
+  /** The stream is there, and packets are refused. */
+  #refused = false
 
   constructor(nats: Nats, config: SidecarConfig, metrics: Metrics, log: Logger, onHealth: (health: BufferHealth) => void) {
     this.#nats = nats
@@ -48,7 +52,6 @@ export class PacketBuffer {
   push(packet: Packet, codec: Codec): void {
     if (this.#queuedBytes + packet.data.length > QUEUE_BYTES_MAX || this.#queue.length >= QUEUE_MAX) {
       this.#clear('queue_full')
-      this.#broken = true
     }
     this.#queue.push({ packet, codec })
     this.#queuedBytes += packet.data.length
@@ -58,7 +61,7 @@ export class PacketBuffer {
   /** Publishes until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', () => this.#wake.resolve(), { once: true })
-    let keySeq = 0
+    let keySeq: number | Promise<number> = 0
     while (!signal.aborted) {
       if (!this.#ready) await this.#prepare(signal)
       const next = this.#queue.shift()
@@ -66,18 +69,24 @@ export class PacketBuffer {
         this.#metrics.bufferQueue.set(0)
         await this.#wake.promise
         this.#wake = Promise.withResolvers()
-        if (signal.aborted) return
         continue
       }
-      this.#queuedBytes -= next.packet.data.length
+      const { packet, codec } = next
+      this.#queuedBytes -= packet.data.length
       this.#metrics.bufferQueue.set(this.#queuedBytes)
-      const { key } = next.packet
-      if (key) this.#broken = false
-      if (this.#broken) this.#drop('gop_broken')
-      else if (!this.#nats.connected()) this.#lose('nats_away')
-      else if (key) keySeq = await this.#store(next.packet, next.codec, 0)
-      else if (this.#unacked < UNACKED_MAX) void this.#store(next.packet, next.codec, keySeq)
-      else await this.#store(next.packet, next.codec, keySeq) // the server is slow: at its pace
+      if (!this.#nats.connected()) {
+        this.#ready = false
+        this.#lose('nats_away')
+      } else if (packet.key) {
+        this.#broken = false
+        keySeq = this.#store(packet, codec, 0)
+        if (this.#unacked >= UNACKED_MAX) await keySeq // the server is slow: at its pace
+      } else {
+        keySeq = await keySeq
+        if (this.#broken || keySeq === 0) this.#lose('gop_broken')
+        else if (this.#unacked < UNACKED_MAX) void this.#store(packet, codec, keySeq)
+        else await this.#store(packet, codec, keySeq)
+      }
     }
   }
 
@@ -94,11 +103,13 @@ export class PacketBuffer {
       )
       const stored = await Promise.all(acks)
       this.#metrics.buffered.inc()
+      if (this.#refused) this.#onHealth({ ok: true })
+      this.#refused = false
       return stored[0]?.seq ?? 0
     } catch (error) {
       this.#lose('publish_failed')
       this.#ready = false
-      this.#log.debug({ error: messageOf(error), missing: isStreamMissing(error) }, 'a packet was not stored')
+      if (!isStreamMissing(error)) this.#refuse(error)
       return 0
     } finally {
       this.#unacked--
@@ -108,10 +119,14 @@ export class PacketBuffer {
   #lose(cause: string): void {
     this.#drop(cause)
     this.#broken = true
-    if (cause === 'nats_away') {
-      this.#ready = false
-      this.#onHealth({ ok: false, reason: 'BufferUnavailable', message: 'NATS is away: nothing is stored' })
-    }
+  }
+
+  /** NATS answers, but does not take packets. */
+  #refuse(error: unknown): void {
+    this.#log.debug({ error: messageOf(error) }, 'a packet was not stored')
+    if (!this.#nats.connected()) return
+    this.#refused = true
+    this.#onHealth({ ok: false, reason: 'BufferUnavailable', message: `packets are not stored: ${messageOf(error)}` })
   }
 
   #drop(cause: string, count = 1): void {
@@ -120,6 +135,7 @@ export class PacketBuffer {
 
   #clear(cause: string): void {
     this.#drop(cause, this.#queue.length)
+    this.#broken = true
     this.#queue = []
     this.#queuedBytes = 0
   }
@@ -127,15 +143,21 @@ export class PacketBuffer {
   /** Makes the stream as the spec wants it; tries again until it is there. */
   async #prepare(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      if (!this.#nats.connected()) {
+        this.#clear('nats_away')
+        this.#onHealth({ ok: false, reason: 'BufferUnavailable', message: 'NATS is away: nothing is stored' })
+        await sleep(AWAY_MS, signal)
+        continue
+      }
       try {
         await this.#ensure()
         this.#ready = true
-        return this.#onHealth({ ok: true })
+        if (!this.#refused) this.#onHealth({ ok: true })
+        return
       } catch (error) {
         this.#clear('no_stream')
-        this.#broken = true
-        this.#onHealth(this.#refusal(error))
-        await sleep(this.#nats.connected() ? RETRY_MS : 500, signal)
+        if (this.#nats.connected()) this.#onHealth(this.#refusal(error))
+        await sleep(RETRY_MS, signal)
       }
     }
   }
@@ -145,7 +167,10 @@ export class PacketBuffer {
     const jsm = await this.#nats.nc.jetstreamManager({ checkAPI: false })
     const owner = `packets of ${refText(camera)}, uid ${camera.uid}`
     const name = packetStream(camera)
-    const before = await jsm.streams.info(name).catch(() => undefined)
+    const before = await jsm.streams.info(name).catch((error: unknown) => {
+      if (isStreamMissing(error)) return undefined
+      throw error
+    })
     // A namesake's pictures are not this camera's.
     if (before !== undefined && before.config.description !== owner) await jsm.streams.purge(name)
     await ensureStream(jsm, {
@@ -157,6 +182,8 @@ export class PacketBuffer {
       storage: buffer.storage === 'File' ? StorageType.File : StorageType.Memory,
       max_age: nanos(buffer.durationMs),
       max_bytes: buffer.maxBytes,
+      // Nothing is published twice; the server's default may be longer than the buffer, which it refuses.
+      duplicate_window: nanos(Math.min(buffer.durationMs, DUPLICATES_MS)),
       allow_direct: true,
     })
   }
