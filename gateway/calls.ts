@@ -12,7 +12,7 @@ export type Caller = { readonly metadata: Metadata; readonly peer: string; reado
 type ServerCall = { metadata: Metadata; getPeer(): string; on(event: 'cancelled', listener: () => void): unknown }
 type Writer<Response> = { write(message: Response, callback: () => void): boolean }
 /** A call until its last byte is sent. `over` aborts with the Status that ended it from outside. */
-type Call = { over: AbortController; fail: (status: Status) => void }
+type Call = { over: AbortController; fail: (refusal: Status) => void }
 
 const CANCELLED: Status = { code: status.CANCELLED, details: 'cancelled' }
 
@@ -42,7 +42,7 @@ export class Calls {
 
   serverStream<Request, Response>(method: string, handle: (request: Request, caller: Caller) => AsyncIterable<Response>) {
     const handler: handleServerStreamingCall<Request, Response> = call => {
-      const fail = (status: Status) => void call.emit('error', status)
+      const fail = (refusal: Status) => void call.emit('error', refusal)
       void this.#run(method, call, fail, async caller => {
         await sendAll(call, handle(call.request, caller), caller.signal)
         if (!caller.signal.aborted) call.end()
@@ -54,7 +54,7 @@ export class Calls {
   /** Requests leave the transport as the handler asks for them, so that a client can't pile them up here. */
   duplex<Request, Response>(method: string, handle: (requests: AsyncIterable<Request>, caller: Caller) => AsyncIterable<Response>) {
     const handler: handleBidiStreamingCall<Request, Response> = call => {
-      const fail = (status: Status) => void call.emit('error', status)
+      const fail = (refusal: Status) => void call.emit('error', refusal)
       void this.#run(method, call, fail, async caller => {
         // By default the iterator destroys the stream, answers included, when the client half-closes.
         const requests = call.iterator({ destroyOnReturn: false })
@@ -83,7 +83,7 @@ export class Calls {
   async #run(
     method: string,
     serverCall: ServerCall,
-    fail: (status: Status) => void,
+    fail: (refusal: Status) => void,
     work: (caller: Caller) => Promise<void>,
   ): Promise<void> {
     const call: Call = { over: new AbortController(), fail }

@@ -15,6 +15,7 @@ const CAMERA: FakeCamera = { namespace: 'default', name: 'door', uid: 'uid-door'
 const REQUEST = { device_id: 'door' }
 
 const isReady = (gateway: Gateway) => until(() => gateway.ready(), { what: 'the gateway to be ready' })
+const byText = (a = '', b = '') => a.localeCompare(b)
 /** A frame that comes in the end. */
 const frame = (client: Client) => until(async () => [await client.latest(REQUEST)].find(({ data }) => data.length > 0), { what: 'a frame' })
 
@@ -38,7 +39,7 @@ test('bad configuration ends the process with 78 and a line for each problem', t
     .split('\n')
     .map(line => /^config: (\w+): ./.exec(line)?.[1])
   const bad = ['CHRYS_GRPC_PORT', 'CHRYS_NAMESPACE', 'CHRYS_NATS_CREDS_FILE', 'CHRYS_NATS_URL', 'CHRYS_NONSENSE', 'CHRYS_RING_MAX_BYTES']
-  t.deepEqual(names.sort(), bad)
+  t.deepEqual(names.toSorted(byText), bad)
 })
 
 test('a port that is taken is said', async t => {
@@ -210,7 +211,7 @@ test('a list of cameras that was lost is filled again without any of them being 
   await using client = grpcClient(gateway.port)
   const manager = await cameras.nc.jetstreamManager()
   const deadline = performance.now() + 12_000
-  await manager.streams.delete('KV_chrys_cameras')
+  await manager.streams.delete('KV_chryscameras')
   let isFilled = false
   const fill = async () => {
     await new Promise(resolve => setTimeout(resolve, 2_000))
