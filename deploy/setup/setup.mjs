@@ -8,20 +8,15 @@ import { preparePackages } from './packages.mjs'
 import { say, SetupProblem } from './system.mjs'
 import { prepareCamera, preparePython } from './test-tools.mjs'
 
-const forTests = process.argv.includes('--test')
 const root = fileURLToPath(new URL('../..', import.meta.url))
-try {
-  await preparePackages(root)
-  await prepareFfmpeg()
-  await prepareNatsServer()
-  if (forTests) {
-    await prepareFfprobe()
-    await prepareCamera()
-    await preparePython()
-    await prepareKubernetes()
+const steps = [() => preparePackages(root), prepareFfmpeg, prepareNatsServer]
+const forTests = [prepareFfprobe, prepareCamera, preparePython, prepareKubernetes]
+for (const step of process.argv.includes('--test') ? [...steps, ...forTests] : steps) {
+  try {
+    await step()
+  } catch (error) {
+    if (!(error instanceof SetupProblem)) throw error
+    say(error.message)
+    process.exitCode = 1
   }
-} catch (error) {
-  if (!(error instanceof SetupProblem)) throw error
-  say(error.message)
-  process.exitCode = 1
 }
