@@ -1,5 +1,5 @@
 // One run of ffmpeg: arguments in, pipes and stderr lines out, an end that always comes.
-import { execFile, spawn } from 'node:child_process'
+import { execFile, spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { Socket } from 'node:net'
@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { promisify } from 'node:util'
-import { Failure } from '../errors.ts'
+import { Failure, messageOf } from '../errors.ts'
 import { ffmpegPath } from './locate.ts'
 
 /** Said by every run: levels in front of lines, no banner, no progress, no keyboard. */
@@ -41,17 +41,13 @@ export type RunOptions = {
 /** Starts ffmpeg. Rejects with Failure SpawnFailed when it can't be started; nothing is left behind then. */
 export async function runFfmpeg(args: readonly string[], { stdin = false, pipes = 0, outputFd, onLine }: RunOptions): Promise<Run> {
   const extra = outputFd === undefined ? Array.from({ length: pipes }, () => 'pipe' as const) : [outputFd]
-  const child = spawn(ffmpegPath(process.env), [...QUIET, ...args], {
-    stdio: [stdin ? 'pipe' : 'ignore', 'ignore', 'pipe', ...extra],
-    env: {},
-  })
-  if (outputFd !== undefined) closeSync(outputFd)
+  const child = start([...QUIET, ...args], [stdin ? 'pipe' : 'ignore', 'ignore', 'pipe', ...extra], outputFd)
   // 'close' follows 'exit' and 'error' alike, when the pipes have closed too.
   const ended = new Promise<End>(resolve => child.once('close', (code, signal) => resolve({ code, signal })))
   try {
     await once(child, 'spawn')
   } catch (error) {
-    throw new Failure('SpawnFailed', `ffmpeg could not be started: ${error instanceof Error ? error.message : String(error)}`)
+    throw spawnFailed(error)
   }
   readLines(child.stderr as Readable, onLine)
   // A write to an ffmpeg that has gone is no error of its own: `ended` tells.
@@ -68,17 +64,30 @@ export async function runFfmpeg(args: readonly string[], { stdin = false, pipes 
     clearTimeout(timer)
     return end
   }
+  let stopping: Promise<End> | undefined
   return {
     pid: child.pid ?? 0,
     stdin: child.stdin ?? undefined,
     pipes: outputs,
     ended,
-    stop,
+    stop: () => (stopping ??= stop()),
     async [Symbol.asyncDispose]() {
-      await stop()
+      await (stopping ??= stop())
     },
   }
 }
+
+function start(args: string[], stdio: StdioOptions, outputFd: number | undefined): ChildProcess {
+  try {
+    return spawn(ffmpegPath(process.env), args, { stdio, env: {} })
+  } catch (error) {
+    throw spawnFailed(error) // no descriptors left, no ffmpeg
+  } finally {
+    if (outputFd !== undefined) closeSync(outputFd)
+  }
+}
+
+const spawnFailed = (error: unknown) => new Failure('SpawnFailed', `ffmpeg could not be started: ${messageOf(error)}`)
 
 /** Calls back with each line; a line's rest beyond 8 KiB is cut. */
 export function readLines(stream: Readable, onLine: (line: string) => void): void {
