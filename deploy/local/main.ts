@@ -1,0 +1,58 @@
+// Cameras on this machine, without a cluster: `npm start`.
+import { fileURLToPath } from 'node:url'
+import { resolve } from 'node:path'
+import { messageOf } from '../../common/errors.ts'
+import { makeFolders } from './folders.ts'
+import { ManifestError, readManifests, type Manifests } from './manifests.ts'
+import { HELP, parseOptions, type Options } from './options.ts'
+import { reservePort } from './ports.ts'
+import { run } from './run.ts'
+import { catchSignals } from './signals.ts'
+import { openScreen } from './table.ts'
+
+const EXIT = { ok: 0, failure: 1, usage: 64, manifests: 65, killed: 130 } as const
+const DEMO = fileURLToPath(new URL('../examples/demo.yaml', import.meta.url))
+
+const say = (line: string) => void process.stderr.write(`${line}\n`)
+
+async function main(options: Options): Promise<number> {
+  const manifests = await read(options.files)
+  if (manifests === undefined) return EXIT.manifests
+  using screen = openScreen(process.stdout)
+  using signals = catchSignals(() => screen.say('stopping; Ctrl-C again ends everything at once'))
+  try {
+    const port = await reservePort(options.port)
+    await using folders = await makeFolders(options.data)
+    await run({ ...manifests, port, logLevel: options.logLevel, folders, screen, signals })
+  } catch (error) {
+    say(messageOf(error))
+    return EXIT.failure
+  }
+  return signals.isHard() ? EXIT.killed : EXIT.ok
+}
+
+async function read(files: readonly string[]): Promise<Manifests | undefined> {
+  // npm changes into the project's folder; the user names files from where the command was typed.
+  const from = process.env['INIT_CWD'] ?? process.cwd()
+  try {
+    return await readManifests(files.length === 0 ? [DEMO] : files.map(file => resolve(from, file)))
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error
+    for (const problem of error.problems) say(problem)
+    say('nothing was started')
+    return undefined
+  }
+}
+
+process.stdout.on('error', () => {}) // whoever read it has gone; that is no reason to leave cameras unsupervised
+const parsed = parseOptions(process.argv.slice(2))
+if (parsed.do === 'help') {
+  process.stdout.write(HELP)
+} else if (parsed.do === 'refuse') {
+  say(`${parsed.problem}; see npm start -- --help`)
+  process.exitCode = EXIT.usage
+} else {
+  process.exitCode = await main(parsed.options)
+  // Whatever still holds the event loop must not keep a stopped process alive.
+  setTimeout(() => process.exit(), 2_000).unref()
+}

@@ -1,0 +1,110 @@
+// The nats-server of local mode: a child of ours, on loopback, on a port of its own choosing.
+import { mkdir, readdir, readFile, statfs, writeFile } from 'node:fs/promises'
+import { totalmem } from 'node:os'
+import { join } from 'node:path'
+import { sleep } from '../../common/stop.ts'
+import type { Ending } from './child.ts'
+import type { Guard } from './guard.ts'
+import { natsServerPath } from './locate-nats.ts'
+import { keepRunning } from './supervisor.ts'
+
+const MIB = 2 ** 20
+/** Frames up to this size cross NATS whole; larger ones in parts. */
+const PAYLOAD_BYTES_MAX = 8 * MIB
+/** What the server holds for a reader that is slow, before it cuts it off. */
+const PENDING_BYTES_MAX = 64 * MIB
+const READY_TIMEOUT_MS = 30_000
+const POLL_MS = 25
+
+export type NatsServer = {
+  /** Resolves when the server first serves; rejects when it can't be started. */
+  url: Promise<string>
+  /** Resolves when the server has ended, after `ending.stop` aborted. */
+  ended: Promise<void>
+}
+
+type Settings = {
+  /** For configuration and port; goes away with us. */
+  scratch: string
+  /** Where streams are kept. */
+  store: string
+  guard: Guard
+  onLine: (line: string) => void
+  /** Why it is not running, when it should be. */
+  onTrouble: (message: string | undefined) => void
+}
+
+/** Starts the server, and again when it ends, on the same port. */
+export async function startNats({ scratch, store, guard, onLine, onTrouble }: Settings, ending: Ending): Promise<NatsServer> {
+  const command = natsServerPath(process.env)
+  const ports = join(scratch, 'ports')
+  const config = join(scratch, 'nats.conf')
+  await mkdir(store, { recursive: true, mode: 0o700 })
+  await mkdir(ports)
+  const limits = await limitsFor(store)
+  await writeFile(config, configuration(-1, ports, store, limits))
+
+  let trouble: string | undefined
+  const ended = keepRunning(
+    { command, args: ['-c', config], env: process.env, graceMs: 5_000 },
+    {
+      onLine,
+      onStart: pid => guard.watch(pid),
+      onPod: ({ running, message }) => {
+        if (!running) guard.watch(undefined)
+        trouble = running ? undefined : message
+        onTrouble(trouble)
+      },
+    },
+    ending,
+  )
+  const url = chosenPort(ports, () => trouble, ending.stop).then(async port => {
+    // From now on it is this port: the others have been told.
+    await writeFile(config, configuration(port, ports, store, limits))
+    return `nats://127.0.0.1:${port}`
+  })
+  return { url, ended }
+}
+
+type Limits = { memory: number; file: number }
+
+/** JetStream reserves what streams ask for within these, and refuses the rest. */
+async function limitsFor(store: string): Promise<Limits> {
+  const { bavail, bsize } = await statfs(store)
+  return { memory: Math.floor(totalmem() / 2), file: Math.max(256 * MIB, Math.floor((bavail * bsize) / 2)) }
+}
+
+function configuration(port: number, ports: string, store: string, { memory, file }: Limits): string {
+  return `listen: "127.0.0.1:${port}"
+ports_file_dir: ${JSON.stringify(ports)}
+max_payload: ${PAYLOAD_BYTES_MAX}
+max_pending: ${PENDING_BYTES_MAX}
+jetstream {
+  store_dir: ${JSON.stringify(store)}
+  max_memory_store: ${memory}
+  max_file_store: ${file}
+}
+`
+}
+
+/** The server writes its ports file once it accepts connections, JetStream included. */
+async function chosenPort(folder: string, trouble: () => string | undefined, signal: AbortSignal): Promise<number> {
+  for (let waitedMs = 0; waitedMs < READY_TIMEOUT_MS && !signal.aborted; waitedMs += POLL_MS) {
+    const message = trouble()
+    if (message !== undefined) throw new Error(`nats-server ${message}`)
+    const [name] = await readdir(folder)
+    const port = name === undefined ? undefined : portOf(await readFile(join(folder, name), 'utf8'))
+    if (port !== undefined) return port
+    await sleep(POLL_MS, signal)
+  }
+  throw new Error(signal.aborted ? 'stopped before nats-server was up' : `nats-server was not up within ${READY_TIMEOUT_MS / 1000} s`)
+}
+
+function portOf(text: string): number | undefined {
+  try {
+    const { nats } = JSON.parse(text) as { nats: string[] }
+    return Number(URL.parse(nats[0] ?? '')?.port) || undefined
+  } catch {
+    return undefined // half written
+  }
+}

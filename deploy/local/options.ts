@@ -1,0 +1,52 @@
+import { parseArgs } from 'node:util'
+import type { LogLevel } from '../../common/env.ts'
+
+export type Options = {
+  /** Manifests; none: the demo camera. */
+  files: string[]
+  /** Of gRPC; 0: any free one. */
+  port: number
+  /** Where the buffer, archives and logs are kept; undefined: a folder that goes away at the end. */
+  data: string | undefined
+  /** From which level on the processes' logs are shown. */
+  logLevel: LogLevel
+}
+
+export const HELP = `usage: npm start -- [options]
+
+Runs cameras on this machine, without a cluster. Reachable from this machine only.
+
+  -f, --file FILE     Cameras, and Secrets with their credentials, as for kubectl apply; may be repeated.
+                      Without it: a demo camera.
+      --port PORT     port of the gRPC service (default 50001; 0 takes any free one)
+      --data DIR      keep the buffer, archives and logs here (default: a temporary folder, removed at the end)
+      --log-level L   which lines of the processes' logs are shown here: debug, info, warn (default), error
+      --help          this text
+`
+
+const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
+
+export function parseOptions(args: string[]): { do: 'run'; options: Options } | { do: 'help' } | { do: 'refuse'; problem: string } {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        file: { type: 'string', short: 'f', multiple: true, default: [] },
+        port: { type: 'string', default: '50001' },
+        data: { type: 'string' },
+        'log-level': { type: 'string', default: 'warn' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    })
+    if (values.help) return { do: 'help' }
+    const port = Number(values.port)
+    if (!/^\d{1,5}$/.test(values.port) || port > 65_535) return { do: 'refuse', problem: '--port must be a whole number from 0 to 65535' }
+    const logLevel = values['log-level']
+    if (!LEVELS.includes(logLevel)) return { do: 'refuse', problem: `--log-level must be one of ${LEVELS.join(', ')}` }
+    if (values.data === '') return { do: 'refuse', problem: '--data must name a folder' }
+    return { do: 'run', options: { files: values.file, port, data: values.data, logLevel: logLevel as LogLevel } }
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+    return { do: 'refuse', problem: error.message.split('. ')[0] ?? error.message }
+  }
+}

@@ -1,0 +1,94 @@
+// Tells the others which cameras there are and how their processes do: the operator's part in local mode.
+import type { KV, NatsConnection } from 'nats'
+import { openBucket } from '../../common/buckets.ts'
+import { messageOf } from '../../common/errors.ts'
+import type { Nats } from '../../common/nats.ts'
+import { cameraRecord, type PodState } from '../../common/record.ts'
+import { sleep, within } from '../../common/stop.ts'
+import type { Camera } from '../../proto/camera.ts'
+import { encodeState, type CameraRecord } from '../../proto/state.ts'
+import { cameraKey, packetStream, refOfKey } from '../../proto/subjects.ts'
+import { STARTING } from './supervisor.ts'
+
+const WRITE_TIMEOUT_MS = 5_000
+const RETRY_MS = 1_000
+
+/** Holds one record per camera, and sees to it that NATS holds the same. */
+export class Records {
+  readonly #records = new Map<string, CameraRecord>()
+  readonly #unwritten = new Set<string>()
+  #wake = Promise.withResolvers<void>()
+
+  constructor(cameras: readonly Camera[]) {
+    for (const camera of cameras) this.set(camera, STARTING)
+  }
+
+  set(camera: Camera, pod: PodState): void {
+    const key = cameraKey(camera.metadata)
+    this.#records.set(key, cameraRecord(camera, pod))
+    this.#unwritten.add(key)
+    this.#wake.resolve()
+  }
+
+  list(): CameraRecord[] {
+    return [...this.#records.values()]
+  }
+
+  /** Writes what changes until `signal` aborts, and everything again after each reconnect. `onTrouble` is told what keeps failing. */
+  async run(nats: Nats, onTrouble: (message: string) => void, signal: AbortSignal): Promise<void> {
+    using _ = nats.onReconnect(() => {
+      for (const key of this.#records.keys()) this.#unwritten.add(key)
+      this.#wake.resolve()
+    })
+    const stopped = () => this.#wake.resolve()
+    signal.addEventListener('abort', stopped, { once: true })
+    let kv: KV | undefined
+    while (!signal.aborted) {
+      await this.#wake.promise
+      this.#wake = Promise.withResolvers()
+      try {
+        kv ??= await this.#open(nats.nc)
+        for (const key of this.#unwritten) await this.#write(kv, key)
+      } catch (error) {
+        kv = undefined
+        onTrouble(`the list of cameras could not be written: ${messageOf(error)}`)
+        await sleep(RETRY_MS, signal)
+        this.#wake.resolve()
+      }
+    }
+  }
+
+  async #write(kv: KV, key: string): Promise<void> {
+    const record = this.#records.get(key)
+    if (record === undefined) return
+    this.#unwritten.delete(key)
+    try {
+      await within(WRITE_TIMEOUT_MS, `writing ${key}`, kv.put(key, encodeState(record)))
+    } catch (error) {
+      this.#unwritten.add(key)
+      throw error
+    }
+  }
+
+  /** Opens the bucket, and removes what cameras of an earlier run on the same data folder left behind. */
+  async #open(nc: NatsConnection): Promise<KV> {
+    const kv = await openBucket(nc, 'cameras')
+    const stale: string[] = []
+    for await (const key of await kv.keys()) if (!this.#records.has(key)) stale.push(key)
+    for (const key of stale) {
+      await removeCamera(nc, key)
+      await kv.purge(key)
+    }
+    return kv
+  }
+}
+
+async function removeCamera(nc: NatsConnection, key: string): Promise<void> {
+  const ref = refOfKey(key)
+  if (ref === undefined) return
+  const manager = await nc.jetstreamManager()
+  await manager.streams.delete(packetStream(ref)).catch((error: unknown) => {
+    if (!messageOf(error).includes('stream not found')) throw error
+  })
+  for (const bucket of ['states', 'switches'] as const) await (await openBucket(nc, bucket)).purge(key)
+}

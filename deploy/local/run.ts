@@ -1,0 +1,203 @@
+// One run of local mode: nats-server, the gateway and a process per camera, from their start to their end.
+import { fileURLToPath } from 'node:url'
+import pino, { type Logger } from 'pino'
+import { watchBucket } from '../../common/buckets.ts'
+import type { LogLevel } from '../../common/env.ts'
+import { messageOf } from '../../common/errors.ts'
+import { connectNats } from '../../common/nats.ts'
+import type { PodState } from '../../common/record.ts'
+import { sleep } from '../../common/stop.ts'
+import type { Camera } from '../../proto/camera.ts'
+import { BadMessage, parseJson } from '../../proto/messages.ts'
+import { CameraState } from '../../proto/state.ts'
+import { cameraKey } from '../../proto/subjects.ts'
+import type { Ending, Program } from './child.ts'
+import type { Folders } from './folders.ts'
+import { Guard } from './guard.ts'
+import { ChildLog } from './log-lines.ts'
+import type { Manifests } from './manifests.ts'
+import { startNats } from './nats.ts'
+import { Records } from './records.ts'
+import { deviceId, NAMESPACE, sidecarEnv } from './sidecar-env.ts'
+import type { Signals } from './signals.ts'
+import { Status } from './status.ts'
+import { keepRunning, STARTING } from './supervisor.ts'
+import type { Screen } from './table.ts'
+
+export type Run = Manifests & { port: number; logLevel: LogLevel; folders: Folders; screen: Screen; signals: Signals }
+
+/** Cameras start one after the other, so that many don't starve each other. */
+const START_SPACING_MS = 150
+const SIDECAR_GRACE_MS = 5_000
+/** The gateway lets running calls end first. */
+const GATEWAY_GRACE_MS = 12_000
+
+/** Runs until a signal stops it. Rejects when it can't go on; either way nothing is left running. */
+export async function run(run: Run): Promise<void> {
+  const { folders, screen, signals } = run
+  using guard = new Guard(folders.scratch)
+  using logs = new Logs(run)
+  const records = new Records(run.cameras)
+  using status = new Status(records, endpointOf(run), screen, signals.ending.stop)
+  const natsStop = new AbortController()
+  const server = await startNats(
+    {
+      ...{ scratch: folders.scratch, store: folders.store, guard },
+      onLine: logs.open('nats-server'),
+      onTrouble: message => status.setNats(message),
+    },
+    { stop: natsStop.signal, kill: signals.ending.kill },
+  )
+  try {
+    const url = await unlessStopped(server.url, signals.ending.stop)
+    if (url !== undefined) await runCameras(run, { url, records, status, logs })
+  } finally {
+    natsStop.abort()
+    await server.ended
+  }
+}
+
+type Parts = { url: string; records: Records; status: Status; logs: Logs }
+
+async function runCameras(run: Run, { url, records, status, logs }: Parts): Promise<void> {
+  const { ending } = run.signals
+  const log = logs.own('local-mode')
+  const connection = await unlessStopped(connectNats('local mode', { url, credsFile: undefined }, log, ending.stop), ending.stop)
+  if (connection === undefined) return
+  await using nats = connection
+  const following = new AbortController()
+  const view = {
+    changed: (key: string, value: Uint8Array | undefined, ageMs: number) => report(status, log, key, value, ageMs),
+    complete: () => {},
+  }
+  const tasks = [
+    records.run(nats, message => log.warn(message), following.signal),
+    watchBucket(nats, 'states', view, log, following.signal),
+  ]
+  const env = childEnv(url, run.logLevel)
+  const sidecars = run.cameras
+    .filter(({ spec }) => !spec.suspend)
+    .map((camera, index) => runSidecar(run, camera, index, env, records, status, logs))
+  try {
+    await Promise.all([runGateway(run, env, status, logs), ...sidecars])
+  } finally {
+    following.abort()
+    await Promise.all(tasks)
+  }
+}
+
+async function runSidecar(
+  run: Run,
+  camera: Camera,
+  index: number,
+  env: NodeJS.ProcessEnv,
+  records: Records,
+  status: Status,
+  logs: Logs,
+): Promise<void> {
+  const onPod = (pod: PodState) => {
+    records.set(camera, pod)
+    if (pod.running) status.refresh()
+    else status.setReport(cameraKey(camera.metadata), undefined)
+  }
+  let own: Record<string, string>
+  try {
+    own = await sidecarEnv(camera, run.secrets, run.folders)
+  } catch (error) {
+    return onPod({ ...STARTING, dead: true, reason: 'FoldersUnavailable', message: messageOf(error) })
+  }
+  await sleep(index * START_SPACING_MS, run.signals.ending.stop)
+  const onLine = logs.open(`camera-${deviceId(camera).replace('/', '.')}`)
+  await keepRunning(program('sidecar', { ...env, ...own }, SIDECAR_GRACE_MS), { onPod, onLine }, run.signals.ending)
+}
+
+async function runGateway(run: Run, env: NodeJS.ProcessEnv, status: Status, logs: Logs): Promise<void> {
+  const write = logs.open('gateway')
+  let last: PodState = STARTING
+  const gatewayEnv = { ...env, CHRYS_NAMESPACE: NAMESPACE, CHRYS_GRPC_HOST: '127.0.0.1', CHRYS_GRPC_PORT: String(run.port) }
+  await keepRunning(
+    program('gateway', gatewayEnv, GATEWAY_GRACE_MS),
+    {
+      onPod: pod => {
+        last = pod
+        status.setGateway(pod.running ? 'starting' : (pod.message ?? 'stopped'))
+      },
+      onLine: line => {
+        write(line)
+        if (line.includes('"grpcPort"')) status.setGateway(undefined) // it says so once it listens
+      },
+    },
+    run.signals.ending,
+  )
+  if (!last.dead) return
+  run.signals.stop()
+  throw new Error(`the gateway ${last.message ?? 'ended'}`)
+}
+
+const program = (name: 'sidecar' | 'gateway', env: NodeJS.ProcessEnv, graceMs: number): Program => ({
+  command: process.execPath,
+  args: [fileURLToPath(new URL(`../../${name}/main.ts`, import.meta.url))],
+  ...{ env, graceMs },
+})
+
+function childEnv(natsUrl: string, logLevel: LogLevel): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('CHRYS_'))
+  return {
+    ...Object.fromEntries(inherited),
+    CHRYS_NATS_URL: natsUrl,
+    CHRYS_PROBE_HOST: '127.0.0.1',
+    CHRYS_PROBE_PORT: '0',
+    // The files are worth more with what went well in them, too.
+    CHRYS_LOG_LEVEL: logLevel === 'debug' ? 'debug' : 'info',
+    CHRYS_LOG_FORMAT: 'json',
+    CHRYS_EXIT_ON_STDIN_CLOSE: '1',
+  }
+}
+
+function report(status: Status, log: Logger, key: string, value: Uint8Array | undefined, ageMs: number): void {
+  try {
+    status.setReport(key, value === undefined ? undefined : parseJson(CameraState, value), ageMs)
+  } catch (error) {
+    if (!(error instanceof BadMessage)) throw error
+    log.warn({ key, reason: error.message }, 'a state that makes no sense')
+  }
+}
+
+function endpointOf({ cameras, port }: Run): { address: string; command: string } {
+  const address = `127.0.0.1:${port}`
+  const camera = cameras.find(({ spec }) => !spec.suspend) ?? cameras[0]
+  const where = port === 50_001 ? '' : ` --address ${address}`
+  return { address, command: `npm run watch -- ${camera === undefined ? 'CAMERA' : deviceId(camera)}${where}` }
+}
+
+class Logs implements Disposable {
+  readonly #run: Run
+  readonly #stack = new DisposableStack()
+
+  constructor(run: Run) {
+    this.#run = run
+  }
+
+  open(name: string): (line: string) => void {
+    const log = this.#stack.use(new ChildLog(this.#run.folders.logs, name, this.#run.logLevel, line => this.#run.screen.say(line)))
+    return line => log.take(line)
+  }
+
+  own(name: string): Logger {
+    const write = this.open(name)
+    return pino({ level: 'info', base: null }, { write: line => write(line.trimEnd()) })
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack.dispose()
+  }
+}
+
+async function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  try {
+    return await promise
+  } catch (error) {
+    if (signal.aborted) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,38 @@
+import type { Ending } from './child.ts'
+
+/** npm passes Ctrl-C on to us though the terminal has sent it already: what comes so soon is the same keystroke. */
+const SAME_KEYSTROKE_MS = 1_000
+
+export type Signals = Disposable & {
+  ending: Ending
+  /** Stops everything, as the first Ctrl-C does. */
+  stop(): void
+  /** A signal or a stop() has come a second time. */
+  isHard(): boolean
+}
+
+/** SIGINT, SIGTERM and SIGHUP: the first stops gently, a later one at once. */
+export function catchSignals(onFirst: () => void): Signals {
+  const stop = new AbortController()
+  const kill = new AbortController()
+  let firstMs: number | undefined
+  const onSignal = () => {
+    if (firstMs === undefined) {
+      firstMs = performance.now()
+      onFirst()
+      stop.abort()
+    } else if (performance.now() - firstMs > SAME_KEYSTROKE_MS) {
+      kill.abort()
+    }
+  }
+  const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  for (const name of names) process.on(name, onSignal)
+  return {
+    ending: { stop: stop.signal, kill: kill.signal },
+    stop: () => stop.abort(),
+    isHard: () => kill.signal.aborted,
+    [Symbol.dispose]() {
+      for (const name of names) process.off(name, onSignal)
+    },
+  }
+}

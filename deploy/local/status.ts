@@ -1,0 +1,78 @@
+// What is known of the run now, and its way to the screen.
+import { refOfKey, cameraKey } from '../../proto/subjects.ts'
+import type { CameraState } from '../../proto/state.ts'
+import type { Records } from './records.ts'
+import { rowOf } from './rows.ts'
+import type { Screen } from './table.ts'
+
+const REFRESH_MS = 1_000
+
+export type Endpoint = { address: string; command: string }
+
+export class Status implements Disposable {
+  readonly #records: Records
+  readonly #screen: Screen
+  readonly #endpoint: Endpoint
+  readonly #stopping: AbortSignal
+  readonly #reports = new Map<string, { state: CameraState; receivedMs: number }>()
+  readonly #timer: NodeJS.Timeout
+  #gateway = 'starting'
+  #nats: string | undefined
+  #wasReady = false
+
+  /** From `stopping` on nothing is shown any more: that things end is no news then. */
+  constructor(records: Records, endpoint: Endpoint, screen: Screen, stopping: AbortSignal) {
+    this.#records = records
+    this.#stopping = stopping
+    this.#endpoint = endpoint
+    this.#screen = screen
+    this.#timer = setInterval(() => this.refresh(), REFRESH_MS) // a state grows old without an event
+  }
+
+  say(line: string): void {
+    this.#screen.say(line)
+  }
+
+  /** undefined: the camera's process has ended, and what it said last holds no more. */
+  setReport(key: string, state: CameraState | undefined, ageMs = 0): void {
+    if (refOfKey(key) === undefined) return
+    if (state === undefined) this.#reports.delete(key)
+    else this.#reports.set(key, { state, receivedMs: performance.now() - ageMs })
+    this.refresh()
+  }
+
+  /** undefined: it serves. */
+  setGateway(trouble: string | undefined): void {
+    this.#gateway = trouble ?? ''
+    if (trouble === undefined && !this.#wasReady) {
+      this.#wasReady = true
+      this.say(`gRPC at ${this.#endpoint.address}, for this machine only. Try: ${this.#endpoint.command}`)
+    }
+    this.refresh()
+  }
+
+  /** undefined: it runs. */
+  setNats(trouble: string | undefined): void {
+    this.#nats = trouble
+    this.refresh()
+  }
+
+  refresh(): void {
+    if (this.#stopping.aborted) return
+    const rows = this.#records.list().map(record => {
+      const report = this.#reports.get(cameraKey(record))
+      return rowOf(record, report && { state: report.state, ageMs: performance.now() - report.receivedMs })
+    })
+    const below = [
+      ...(this.#nats === undefined ? [] : [`nats-server ${this.#nats}`]),
+      this.#gateway === ''
+        ? `gRPC at ${this.#endpoint.address}   Try: ${this.#endpoint.command}   Ctrl-C stops`
+        : `gateway: ${this.#gateway}`,
+    ]
+    this.#screen.show(rows, below)
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer)
+  }
+}

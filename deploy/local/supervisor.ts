@@ -1,0 +1,56 @@
+// Keeps one program running: the operator's and the kubelet's part in local mode.
+import { retryDelayMs } from '../../common/backoff.ts'
+import type { PodState } from '../../common/record.ts'
+import { sleep } from '../../common/stop.ts'
+import { runChild, type ChildEvents, type Ending, type Exit, type Program } from './child.ts'
+
+/** A run of this length counts as a success: the next failure is waited for as if it were the first. */
+const HEALTHY_MS = 60_000
+/** Bad configuration, which is the same at the next start. */
+const EXIT_CONFIG = 78
+
+export const STARTING: PodState = { running: false, dead: false, exitCode: 0, oomKilled: false, restarts: 0 }
+
+/** `onPod`: the state of the program, at each change. */
+export type Supervised = ChildEvents & { onPod: (pod: PodState) => void }
+
+/** Runs the program again whenever it ends, until `ending.stop` aborts; or ends when there is no use in another start. */
+export async function keepRunning(program: Program, { onPod, onLine, onStart }: Supervised, ending: Ending): Promise<void> {
+  let pod = STARTING
+  const change = (next: PodState) => onPod((pod = next))
+  for (let attempt = 0; !ending.stop.aborted; attempt++) {
+    const events = {
+      onLine,
+      onStart: (pid: number) => {
+        onStart?.(pid)
+        const { reason: _reason, message: _message, ...rest } = pod
+        change({ ...rest, running: true })
+      },
+    }
+    const exit = await runChild(program, events, ending)
+    if (ending.stop.aborted) return change({ ...pod, running: false, exitCode: exit.code })
+    if (exit.ranMs >= HEALTHY_MS) attempt = 0
+    const delayMs = retryDelayMs(attempt)
+    change(podAfter(pod, exit, attempt, delayMs))
+    if (pod.dead) return
+    await sleep(delayMs, ending.stop)
+    if (!ending.stop.aborted) change({ ...pod, restarts: pod.restarts + 1 })
+  }
+}
+
+/**
+ * What is said of a program that ended, and is to start again in `delayMs`; `attempt` counts its failures in a row, from 0. Who sent a
+ * SIGKILL can't be seen from here, so `oomKilled` stays false.
+ */
+export function podAfter(pod: PodState, { code, message }: Exit, attempt: number, delayMs: number): PodState {
+  const dead = code === EXIT_CONFIG
+  const again = dead ? 'not started again: its configuration is bad' : `starting again in ${Math.ceil(delayMs / 1000)} s`
+  return {
+    ...pod,
+    running: false,
+    dead,
+    exitCode: code,
+    reason: dead ? 'BadConfiguration' : attempt === 0 ? 'Restarting' : 'CrashLoop',
+    message: `${message}; ${again}`,
+  }
+}
