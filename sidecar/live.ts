@@ -3,11 +3,12 @@
 import { messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import { Decoder, type DecodedFrame } from '../common/media/decoder.ts'
-import { FRAME_ROOM, sealFrame } from '../proto/frame.ts'
+import { sealDecoded } from '../common/media/seal.ts'
+import { FRAME_ROOM } from '../proto/frame.ts'
 import type { Frame, Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
 import type { Wants } from './demand.ts'
-import { Gop } from './gop.ts'
+import type { Gop } from './gop.ts'
 import type { Metrics } from './metrics.ts'
 import { complaint, StreamDecoder } from './stream-decoder.ts'
 
@@ -15,6 +16,8 @@ export type DecodingHealth = { active: boolean; ok: boolean; reason?: string; me
 
 export type LiveOptions = {
   deviceId: string
+  /** Filled by whoever owns it, before `push`. */
+  gop: Gop
   decoding: { scale: string | undefined; maxFps: number | undefined; keyFramesOnly: boolean }
   publish: (frame: Frame) => void
   onHealth: (health: DecodingHealth) => void
@@ -22,7 +25,6 @@ export type LiveOptions = {
   log: Logger
 }
 
-const GOP_BYTES_MAX = 64 * 2 ** 20
 const PIXELS_MAX = 40_000_000
 const RESTART_MS = 1_000
 /** A keyframe alone is decoded in a moment, or not at all. */
@@ -36,7 +38,7 @@ type Mode = 'none' | 'all' | 'filtered' | 'keyframes'
 
 export class Live implements AsyncDisposable {
   readonly #options: LiveOptions
-  readonly #gop = new Gop(GOP_BYTES_MAX)
+  readonly #gop: Gop
   #codec: Codec | undefined
   #wants: Wants = 'none'
   #gopMs: number | undefined
@@ -54,6 +56,7 @@ export class Live implements AsyncDisposable {
 
   constructor(options: LiveOptions) {
     this.#options = options
+    this.#gop = options.gop
   }
 
   setWants(wants: Wants): void {
@@ -76,7 +79,6 @@ export class Live implements AsyncDisposable {
       this.#keyTimestamp = packet.timestamp
     }
     this.#codec = codec
-    this.#gop.push(packet)
     if (!this.#settle()) this.#stream?.feed(packet)
     if (this.#mode === 'keyframes' && packet.key) this.#decodeKeyframe(packet, codec)
     if (newEpoch) this.#report()
@@ -85,7 +87,6 @@ export class Live implements AsyncDisposable {
   /** The connection has ended: what it left must not be shown as if it were new. */
   reset(): void {
     this.#endStream()
-    this.#gop.clear()
     this.#keyWaiting = undefined
     this.#report()
   }
@@ -222,22 +223,8 @@ export class Live implements AsyncDisposable {
     // The last frames of an epoch, when the next one's decoder was quicker.
     if (frame.packet.epoch < this.#newestEpoch) return metrics.framesDropped.inc({ cause: 'late' })
     this.#newestEpoch = frame.packet.epoch
-    publish(toMessage(frame, codec, deviceId, ++this.#seq))
+    const { packet, width, height, key } = frame
+    const message = sealDecoded(frame, codec, deviceId)
+    publish({ epoch: packet.epoch, seq: ++this.#seq, timestamp: packet.timestamp, key, width, height, message })
   }
-}
-
-function toMessage(frame: DecodedFrame, codec: Codec, deviceId: string, seq: number): Frame {
-  const { packet, width, height, key } = frame
-  const message = sealFrame(frame.buffer, frame.offset, width * height * 3, {
-    ...{ width, height, timestamp: packet.timestamp, isKeyframe: key, pts: packet.pts, dts: packet.dts, frameType: frame.type },
-    ...{
-      isCorrupt: frame.corrupt,
-      timeBase: codec.timeBase[0] / codec.timeBase[1],
-      deviceId,
-      packet: packet.index,
-      keyframe: packet.keyframe,
-    },
-    ...{ codecName: codec.name, pixFmt: codec.pixFmt },
-  })
-  return { epoch: packet.epoch, seq, timestamp: packet.timestamp, key, width, height, message }
 }
