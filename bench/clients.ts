@@ -1,0 +1,101 @@
+// Python clients, each a process with a connection of its own, and what they saw.
+import { fileURLToPath } from 'node:url'
+import { startPython } from '../test/fixtures/python.ts'
+import { until, within } from '../test/fixtures/wait.ts'
+import { percentile } from './statistics.ts'
+
+const PROGRAM = fileURLToPath(new URL('client.py', import.meta.url))
+const FIRST_FRAME_MS = 60_000
+
+/** Times in ms since the epoch. */
+export type Seen = { receivedMs: number; timestamp: number; pts: number }
+
+export type Client = AsyncDisposable & {
+  readonly pid: number
+  /** What came so far. */
+  readonly seen: readonly Seen[]
+  /** From the first request to the first frame, in ms; waits for it. */
+  firstFrameMs(): Promise<number>
+  /** Resolves when the program has ended; rejects with what it complained of. */
+  readonly finished: Promise<void>
+}
+
+/** `askAtMs`: when the first request is sent (ms since the epoch); at once unless given. */
+export const liveClient = (port: number, device: string, askAtMs = 0): Promise<Client> =>
+  start([String(port), device, 'live', String(Math.floor(askAtMs))])
+
+/** `framesMax` 0: to the end. */
+export const bufferedClient = (
+  port: number,
+  device: string,
+  stretch: { fromMs: number; toMs: number; framesMax: number },
+): Promise<Client> =>
+  start([String(port), device, 'buffered', String(Math.floor(stretch.fromMs)), String(Math.floor(stretch.toMs)), String(stretch.framesMax)])
+
+async function start(args: readonly string[]): Promise<Client> {
+  const python = await startPython(PROGRAM, args)
+  const seen: Seen[] = []
+  let askedMs: number | undefined
+  const read = async () => {
+    for await (const line of python.lines) {
+      const [receivedMs = 0, timestamp, pts] = line.split(' ').map(Number)
+      if (timestamp === undefined || pts === undefined) askedMs = receivedMs
+      else seen.push({ receivedMs, timestamp, pts })
+    }
+    await python.finished
+  }
+  const finished = read()
+  let over = false
+  finished.catch(() => {}).finally(() => (over = true)) // whoever waits for it hears of a failure
+  let ended = false
+  return {
+    pid: python.pid,
+    seen,
+    finished,
+    async firstFrameMs() {
+      await until(() => seen[0] ?? over, { what: 'the first frame', timeoutMs: FIRST_FRAME_MS })
+      if (seen[0] === undefined) await finished // says why
+      if (seen[0] === undefined) throw new Error('the client ended without a frame')
+      return (seen[0]?.receivedMs ?? NaN) - (askedMs ?? NaN)
+    },
+    async [Symbol.asyncDispose]() {
+      if (ended) return
+      ended = true
+      await python[Symbol.asyncDispose]()
+      await within(
+        finished.catch(() => {}),
+        { what: 'the client’s last line' },
+      )
+    },
+  }
+}
+
+export type Delivery = {
+  fps: number
+  /** From capture, as the frame's timestamp says, to having been received, in ms. */
+  latencyMs: { p50: number; p99: number }
+  /** Frames that the camera sent and this client did not get, as the gaps between their pts say. */
+  missing: number
+}
+
+/** What one client got between two moments (ms since the epoch). */
+export function delivery(seen: readonly Seen[], fromMs: number, toMs: number, fps: number): Delivery {
+  const inTime = seen.filter(({ receivedMs }) => receivedMs >= fromMs && receivedMs < toMs)
+  const latencies = inTime.map(({ receivedMs, timestamp }) => receivedMs - timestamp)
+  return {
+    fps: (1000 * inTime.length) / (toMs - fromMs),
+    latencyMs: { p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) },
+    missing: gaps(inTime, fps),
+  }
+}
+
+/** RTP's clock for video. */
+const PTS_PER_SECOND = 90_000
+
+function gaps(seen: readonly Seen[], fps: number): number {
+  const step = PTS_PER_SECOND / fps
+  return seen.reduce(
+    (missing, { pts }, i) => missing + (i === 0 ? 0 : Math.max(0, Math.round((pts - (seen[i - 1]?.pts ?? pts)) / step) - 1)),
+    0,
+  )
+}

@@ -1,0 +1,51 @@
+import { parseArgs } from 'node:util'
+
+export type Options = {
+  /** Names of scenarios; empty: all. */
+  scenarios: readonly string[]
+  /** How long each measurement takes. */
+  seconds: number
+  /** Instead of the scenarios: watch for growth for so long. */
+  soakMinutes: number | undefined
+  jsonFile: string | undefined
+  /** Where sidecar and gateway leave their CPU profiles. */
+  profileFolder: string | undefined
+}
+
+export const usage = (names: readonly string[]) => `npm run bench -- [SCENARIO…] [options]
+  SCENARIO          one or more of: ${names.join(', ')}; all unless given
+  --seconds N       how long each measurement takes; 10 unless given
+  --soak MINUTES    instead: one 1080p15 camera with a client, watched for growth
+  --json FILE       writes everything that was measured to the file
+  --profile FOLDER  sidecar and gateway leave CPU profiles there (for Chrome's DevTools)`
+
+/** Throws an Error that tells what is wrong. */
+export function readOptions(args: readonly string[], names: readonly string[]): Options | 'help' {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      seconds: { type: 'string', default: '10' },
+      soak: { type: 'string' },
+      json: { type: 'string' },
+      profile: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  if (values.help) return 'help'
+  const unknown = positionals.filter(name => !names.includes(name))
+  if (unknown.length > 0) throw new Error(`no such scenario: ${unknown.join(', ')}; there are ${names.join(', ')}`)
+  return {
+    scenarios: positionals,
+    seconds: amount('--seconds', values.seconds, 2),
+    soakMinutes: values.soak === undefined ? undefined : amount('--soak', values.soak, 3),
+    jsonFile: values.json,
+    profileFolder: values.profile,
+  }
+}
+
+function amount(name: string, text: string, min: number): number {
+  const value = Number(text)
+  if (!(value >= min && value <= 1440)) throw new Error(`${name} must be a number from ${min} to 1440, not ${text}`)
+  return value
+}

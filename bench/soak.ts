@@ -1,0 +1,58 @@
+// Does anything grow? One camera, one client, for minutes.
+import { setTimeout as delay } from 'node:timers/promises'
+import { account, PICTURES, startChain, type Account } from './chain.ts'
+import { delivery, liveClient, type Delivery } from './clients.ts'
+import { median, slope } from './statistics.ts'
+import { stateNow, type Role, type RoleState } from './usage.ts'
+
+const SAMPLE_MS = 5_000
+/** Until the buffer's minute is full and heaps have found their size. */
+const SETTLE_MINUTES = 2
+/** What garbage collectors and allocators swing by. */
+const SWING_MB = 10
+
+export type Growth = {
+  role: Role
+  /** MB (10⁶ bytes): medians of the first and the last quarter after settling. */
+  rss: { first: number; last: number; perMinute: number }
+  files: { first: number; last: number }
+  grows: boolean
+}
+
+export type SoakResult = { minutes: number; client: Delivery; account: Account; growth: Growth[] }
+
+export async function measureSoak(minutes: number, { profileFolder }: { profileFolder: string | undefined }): Promise<SoakResult> {
+  const picture = PICTURES['1080p15']
+  await using chain = await startChain(picture, { profileFolder })
+  await using client = await liveClient(chain.gateway.port, chain.device)
+  await client.firstFrameMs()
+  const before = await chain.counts()
+  const fromMs = Date.now()
+  const settledMs = Math.min(SETTLE_MINUTES, minutes / 2) * 60_000
+  const samples: { minute: number; states: RoleState[] }[] = []
+  while (Date.now() - fromMs < minutes * 60_000) {
+    await delay(SAMPLE_MS)
+    const passedMs = Date.now() - fromMs
+    if (passedMs >= settledMs) samples.push({ minute: passedMs / 60_000, states: stateNow(chain.cast) })
+  }
+  const toMs = Date.now()
+  const seen = delivery(client.seen, fromMs, toMs, picture.fps)
+  return { minutes, client: seen, account: account(before, await chain.counts()), growth: growthOf(samples) }
+}
+
+/** The camera is no part of the product, and a Python client that keeps a list of what it saw is none either. */
+const roles: readonly Role[] = ['nats-server', 'sidecar', 'demux ffmpeg', 'decode ffmpeg', 'gateway']
+
+function growthOf(samples: readonly { minute: number; states: RoleState[] }[]): Growth[] {
+  const quarter = Math.ceil(samples.length / 4)
+  return roles.map(role => {
+    const of = (what: 'rss' | 'files') => samples.map(({ states }) => states.find(state => state.role === role)?.[what] ?? NaN)
+    const ends = (values: readonly number[]) => ({ first: median(values.slice(0, quarter)), last: median(values.slice(-quarter)) })
+    const memory = of('rss')
+    const rss = { ...ends(memory), perMinute: slope(samples.map(({ minute }, i) => ({ x: minute, y: memory[i] ?? NaN }))) }
+    const files = ends(of('files'))
+    // NaN, where a process was missing, is no sign of health.
+    const grows = !(rss.last - rss.first <= SWING_MB && files.last <= files.first)
+    return { role, rss, files, grows }
+  })
+}
