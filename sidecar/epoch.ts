@@ -18,6 +18,8 @@ export type Step =
 const JUMP_MS = 10_000
 /** After this many steps of dts by at most one tick ffmpeg is flattening a jump backwards. */
 const STUCK_MAX = 3
+/** No camera has so many frames a second: a tick that is longer is an honest step. */
+const CRAWL_MS = 2
 const REORDER_WINDOW = 16
 
 type Epoch = { id: number; codec: Codec; clock: CaptureClock; inBand: Parameters | undefined }
@@ -51,11 +53,12 @@ export class EpochTracker {
     if (pts === undefined) return { kind: 'restart', why: 'NoTimestamps' }
     const dts = demuxed.dts ?? pts
     if (demuxed.newExtradata && this.#epoch !== undefined) return { kind: 'restart', why: 'NewExtradata' }
-    this.#stuck = this.#lastDts !== undefined && dts - this.#lastDts <= 1 ? this.#stuck + 1 : 0
+    const toMs = (ticks: number) => (ticks * 1000 * info.timeBase[0]) / info.timeBase[1]
+    const crawls = this.#lastDts !== undefined && dts - this.#lastDts <= 1 && toMs(dts - this.#lastDts) < CRAWL_MS
+    this.#stuck = crawls ? this.#stuck + 1 : 0
     this.#lastDts = dts
     if (this.#stuck >= STUCK_MAX) return { kind: 'restart', why: 'TimestampsStuck' }
 
-    const toMs = (ticks: number) => (ticks * 1000 * info.timeBase[0]) / info.timeBase[1]
     const jumped = this.#epoch !== undefined && Math.abs(toMs(pts - this.#lastPts)) > JUMP_MS
     if (jumped) this.#epoch = undefined
     if (this.#epoch === undefined && !demuxed.key) return { kind: 'skip' }
