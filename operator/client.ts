@@ -49,7 +49,7 @@ class PooledConfig extends KubeConfig {
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 export type Query = Record<string, string | number | boolean | undefined>
-export type RequestOptions = { query?: Query; body?: object; contentType?: string; timeoutMs?: number }
+export type RequestOptions = { query?: Query; body?: object; contentType?: string; accept?: string; timeoutMs?: number }
 
 export type WatchEvent = { type: string; object: unknown }
 /** Why a watch ended: `closed` by the server, as it does from time to time, or an error. */
@@ -72,14 +72,15 @@ export class KubeApi {
   }
 
   /** Rejects with ApiError when the server refuses, with ApiAway when no answer came. */
-  async request<T>(method: Method, path: string, { query, body, contentType, timeoutMs = TIMEOUT_MS }: RequestOptions = {}): Promise<T> {
+  async request<T>(method: Method, path: string, options: RequestOptions = {}): Promise<T> {
+    const { query, body, contentType = 'application/json', accept = 'application/json', timeoutMs = TIMEOUT_MS } = options
     const url = new URL(this.#server + path)
     for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) url.searchParams.set(name, String(value))
     const context = new RequestContext(url.toString(), HttpMethod[method])
-    context.setHeaderParam('Accept', 'application/json')
+    context.setHeaderParam('Accept', accept)
     if (body !== undefined) {
       context.setBody(JSON.stringify(body))
-      context.setHeaderParam('Content-Type', contentType ?? 'application/json')
+      context.setHeaderParam('Content-Type', contentType)
     }
     let status: number
     let text: string

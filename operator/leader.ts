@@ -46,8 +46,8 @@ export class Elector {
     store: LeaseStore,
     identity: string,
     times = LEASE_TIMES,
-    now = performance.now.bind(performance) as () => number,
-    wallNow = Date.now as () => number,
+    now: () => number = performance.now.bind(performance),
+    wallNow: () => number = Date.now,
   ) {
     this.#store = store
     this.#identity = identity

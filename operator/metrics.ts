@@ -142,8 +142,8 @@ export function operatorMetrics(registry: Registry) {
 
 /** Counted when it is asked for. */
 export function camerasMetric(registry: Registry, reasons: () => Iterable<string>): void {
-  new Gauge({
-    registers: [registry],
+  const gauge = new Gauge({
+    registers: [],
     name: 'chrysalis_operator_cameras',
     help: 'Cameras by the reason of their Ready condition.',
     labelNames: ['reason'],
@@ -152,6 +152,7 @@ export function camerasMetric(registry: Registry, reasons: () => Iterable<string
       for (const reason of reasons()) this.inc({ reason })
     },
   })
+  registry.registerMetric(gauge)
 }
 
 export type OperatorMetrics = ReturnType<typeof operatorMetrics>

@@ -10,7 +10,7 @@ import { FINALIZER, isControlledBy, isNamesakes, UID_LABEL } from './kinds.ts'
 import type { Deployment, Pod, WatchedCamera } from './kinds.ts'
 import { isOver, reportOn, sentenceOfFailure, type PodReport } from './pods.ts'
 import { explain, type KnownReason } from './reasons.ts'
-import { cameraRecord } from './record.ts'
+import { recordOf } from './record.ts'
 import { judge, type Rejections } from './rejection.ts'
 import type { SharedState } from './shared.ts'
 import { cameraStatus, isNews, transition } from './status.ts'
@@ -130,7 +130,7 @@ export class Reconciler {
   async #publish(key: string, camera: WatchedCamera, report: PodReport, memory: Memory): Promise<void> {
     const { shared, log, again } = this.#parts
     try {
-      await shared.put(cameraRecord(camera, report, memory.problem))
+      await shared.put(recordOf(camera, report, memory.problem))
     } catch (error) {
       log.debug({ camera: key, error: messageOf(error) }, 'the camera’s record was not written')
       if (shared.awayMs === 0) again(key, RETRY_MS)

@@ -69,10 +69,10 @@ export function transition(
   before: CameraStatus | undefined,
   after: CameraStatus,
 ): { type: EventType; reason: string; message: string } | undefined {
-  const ready = after.conditions?.find(({ type }) => type === 'Ready')
-  if (ready === undefined || ready.reason === before?.reason || PASSING.includes(ready.reason)) return undefined
-  const type = ready.status === 'True' || ready.reason === 'Suspended' ? 'Normal' : 'Warning'
-  return { type, reason: ready.reason, message: ready.message }
+  const now = after.conditions?.find(({ type }) => type === 'Ready')
+  if (now === undefined || now.reason === before?.reason || PASSING.includes(now.reason)) return undefined
+  const type = now.status === 'True' || now.reason === 'Suspended' ? 'Normal' : 'Warning'
+  return { type, reason: now.reason, message: now.message }
 }
 
 function ready(observed: Observed): Verdict {

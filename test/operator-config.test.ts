@@ -58,16 +58,19 @@ test('every problem is named at once', t => {
       }),
     { instanceOf: ConfigError },
   )
-  const names = error?.problems.map(problem => problem.split(':')[0])
-  t.deepEqual(names?.toSorted(), [
-    'CHRYS_KUBECONFIG',
-    'CHRYS_NAMESPACE',
-    'CHRYS_NATS_URL',
-    'CHRYS_SIDECAR_IMAGE',
-    'CHRYS_SIDECAR_NATS_SECRET',
-    'CHRYS_SIDECAR_PULL_POLICY',
-    'CHRYS_SIDECAR_RESOURCES',
-    'CHRYS_TYPO',
-    'CHRYS_WORKERS',
-  ])
+  const names = error?.problems.map(problem => problem.replace(/:.*/, ''))
+  t.deepEqual(
+    names?.toSorted((one, other) => (one < other ? -1 : 1)),
+    [
+      'CHRYS_KUBECONFIG',
+      'CHRYS_NAMESPACE',
+      'CHRYS_NATS_URL',
+      'CHRYS_SIDECAR_IMAGE',
+      'CHRYS_SIDECAR_NATS_SECRET',
+      'CHRYS_SIDECAR_PULL_POLICY',
+      'CHRYS_SIDECAR_RESOURCES',
+      'CHRYS_TYPO',
+      'CHRYS_WORKERS',
+    ],
+  )
 })
