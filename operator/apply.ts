@@ -66,7 +66,7 @@ export class Writer {
       this.#metrics.deploymentWrites.inc()
       return metadata.generation ?? 0
     } catch (error) {
-      if (!(error instanceof ApiError) || ![400, 403, 422].includes(error.code)) throw error
+      if (!(error instanceof ApiError) || !isVerdict(error)) throw error
       const taken = error.code === 422 && (await this.#isTaken(path, owner))
       throw taken
         ? new Refused('NameTaken', `Deployment ${name} exists and is not this Camera’s`)
@@ -122,6 +122,10 @@ export class Writer {
     }
   }
 }
+
+/** About the object, not about the server's own state. An unknown field in an apply comes as an internal error. */
+const isVerdict = ({ code, message }: ApiError): boolean =>
+  [400, 403, 422].includes(code) || (code === 500 && message.startsWith('failed to create typed patch object'))
 
 const cameraPath = ({ metadata }: WatchedCamera): string =>
   `/apis/video.chrys.cloud/v1beta1/namespaces/${metadata.namespace}/cameras/${metadata.name}`
