@@ -6,13 +6,13 @@ import type { Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
 import type { Gop } from './gop.ts'
 import type { Metrics } from './metrics.ts'
+import { Pace } from './pace.ts'
 
 const UNDECODABLE_MS = 20_000
 /** How long the last frames of an epoch may take. */
 const FINISH_MS = 2_000
 /** Bytes that wait for a decoder before it is taken to be too slow for its camera. */
 const BACKLOG_MAX = 8 * 2 ** 20
-const FED_MAX = 256
 
 export type StreamDecoderOptions = {
   decoding: { scale: string | undefined; maxFps: number | undefined }
@@ -26,11 +26,11 @@ export class StreamDecoder {
   readonly #options: StreamDecoderOptions
   readonly #fromPts: number
   readonly #over = Promise.withResolvers<void>()
-  readonly #fedAt = new Map<Packet, number>()
+  readonly #pace = new Pace()
   #decoder: Decoder | undefined
   #lastFrameMs = performance.now()
   #complaint = 'without a word'
-  /** The backlog was dropped: waiting for the next keyframe. */
+  /** Too far behind: waiting for a keyframe to go on with, until what was fed has come out. */
   #skipping = false
 
   constructor(codec: Codec, gop: Gop, options: StreamDecoderOptions) {
@@ -69,8 +69,10 @@ export class StreamDecoder {
   feed(packet: Packet): void {
     const decoder = this.#decoder
     if (decoder === undefined) return // it starts with the group, which has the packet
-    if (this.#skipping && packet.key && decoder.backlog === 0) this.#skipping = false
-    else if (decoder.backlog > BACKLOG_MAX) this.#skipping = true
+    if (this.#skipping && packet.key && decoder.backlog === 0 && this.#pace.isDrained) {
+      this.#skipping = false
+      this.#pace.resume()
+    } else if (decoder.backlog > BACKLOG_MAX || this.#pace.isBehind) this.#skipping = true
     if (this.#skipping) this.#options.metrics.framesDropped.inc({ cause: 'decoder_behind' })
     else this.#write(decoder, packet)
   }
@@ -89,15 +91,14 @@ export class StreamDecoder {
 
   #write(decoder: Decoder, packet: Packet): void {
     decoder.feed(packet)
-    if (this.#fedAt.size < FED_MAX) this.#fedAt.set(packet, performance.now())
+    this.#pace.fed(packet, performance.now())
   }
 
   #deliver(frame: DecodedFrame): boolean {
-    const fedAt = this.#fedAt.get(frame.packet)
     this.#lastFrameMs = performance.now()
-    for (const earlier of this.#fedAt.keys()) if (earlier.pts <= frame.packet.pts) this.#fedAt.delete(earlier)
+    const tookMs = this.#pace.delivered(frame.packet, this.#lastFrameMs)
     if (frame.packet.pts < this.#fromPts) return true // still catching up
-    if (fedAt !== undefined) this.#options.metrics.decodeSeconds.observe((this.#lastFrameMs - fedAt) / 1000)
+    if (tookMs !== undefined) this.#options.metrics.decodeSeconds.observe(tookMs / 1000)
     this.#options.onFrame(frame)
     return true
   }
