@@ -1,7 +1,9 @@
 // Annotate: validated, stored, acknowledged. What happens to annotations then: delivery.test.ts.
 import { status } from '@grpc/grpc-js'
+import type { ServiceDefinition } from '@grpc/proto-loader'
 import test from 'ava'
 import { connect } from 'nats'
+import { readFile } from 'node:fs/promises'
 import { problemWith, cloudJson, decodeAnnotation, type Annotation } from '../gateway/annotation-json.ts'
 import { readConfig } from '../gateway/config.ts'
 import type { AnnotateRequest } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/AnnotateRequest.ts'
@@ -16,10 +18,9 @@ import { until } from './fixtures/wait.ts'
 
 const NOW = Date.now()
 const DAY_MS = 86_400_000
-const { requestSerialize } = (
-  imagePackage['chrys.cloud.videostreaming.v1beta1.Image'] as never as { Annotate: { requestSerialize(r: AnnotateRequest): Buffer } }
-).Annotate
-const decoded = (request: AnnotateRequest): Annotation => decodeAnnotation(requestSerialize(request))
+const { Annotate } = imagePackage['chrys.cloud.videostreaming.v1beta1.Image'] as ServiceDefinition
+const serialized = (request: AnnotateRequest): Buffer => Annotate?.requestSerialize(request) ?? Buffer.alloc(0)
+const decoded = (request: AnnotateRequest): Annotation => decodeAnnotation(serialized(request))
 const points = (count: number) => Array.from({ length: count }, () => ({ x: 1, y: 2, z: 3 }))
 
 const REFUSED: [string, Partial<AnnotateRequest>, RegExp][] = [
@@ -104,6 +105,7 @@ test('an annotation is stored as it came, before it is acknowledged, on its came
   await until(() => gateway.ready(), { what: 'the gateway to be ready' })
   await using client = grpcClient(gateway.port)
   const nc = await connect({ servers: nats.url })
+  t.teardown(() => nc.close())
   const heard: string[] = []
   nc.subscribe('chrys.annotations.>', { callback: (_, message) => heard.push(message.subject) })
   await nc.flush()
@@ -126,7 +128,7 @@ test('an annotation is stored as it came, before it is acknowledged, on its came
     messages.map(({ subject }) => subject),
     subjects,
   )
-  t.deepEqual(Buffer.from(messages[0]?.data ?? []), requestSerialize(first))
+  t.deepEqual(Buffer.from(messages[0]?.data ?? []), serialized(first))
   t.is(messages[0]?.header.get('Nats-Msg-Id'), 'key-1')
   t.regex(messages[1]?.header.get('Nats-Msg-Id') ?? '', /^[0-9a-f-]{36}$/)
   await until(() => heard.length === 4, { what: 'the subscriber’s copies' })
@@ -150,7 +152,6 @@ test('an annotation is stored as it came, before it is acknowledged, on its came
   }
   t.is((await stored(nats, ANNOTATION_STREAM)).length, 4)
   await until(async () => (await gateway.metric('chrys_annotations_queued')) === 4, { what: 'the gauge of the queue' })
-  await nc.close()
 })
 
 test('a full queue refuses what is new where annotations are delivered, and lets go of the oldest where they are not', async t => {
@@ -229,6 +230,7 @@ test('while NATS answers nothing an annotation is tried again under its one id, 
   await using client = grpcClient(gateway.port)
   await annotate(client, annotation(), 'before')
   nats.stop()
+  await until(async () => / T /.test(await readFile(`/proc/${nats.pid}/stat`, 'utf8')), { what: 'nats-server to stand still' })
   const startMs = performance.now()
   const soon = await failure(annotate(client, annotation(), 'gave-up', 4_000))
   t.is(soon.code, status.DEADLINE_EXCEEDED)
