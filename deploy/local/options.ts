@@ -22,6 +22,8 @@ Runs cameras on this machine, without a cluster. Reachable from this machine onl
       --data DIR      keep the buffer, archives and logs here (default: a temporary folder, removed at the end)
       --log-level L   which lines of the processes' logs are shown here: debug, info, warn (default), error
       --help          this text
+
+Variables CHRYS_CLOUD_* and CHRYS_ANNOTATION_*, see docs/annotations.md, are passed on to the gateway.
 `
 
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]

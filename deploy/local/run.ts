@@ -114,7 +114,7 @@ async function runSidecar(
 async function runGateway(run: Run, env: NodeJS.ProcessEnv, status: Status, logs: Logs): Promise<void> {
   const write = logs.open('gateway')
   let last: PodState = STARTING
-  const gatewayEnv = { ...env, CHRYS_NAMESPACE: NAMESPACE, CHRYS_GRPC_HOST: '127.0.0.1', CHRYS_GRPC_PORT: String(run.port) }
+  const gatewayEnv = { ...env, ...cloudEnv(), CHRYS_NAMESPACE: NAMESPACE, CHRYS_GRPC_HOST: '127.0.0.1', CHRYS_GRPC_PORT: String(run.port) }
   await keepRunning(
     program('gateway', gatewayEnv, GATEWAY_GRACE_MS),
     {
@@ -139,6 +139,12 @@ const program = (name: 'sidecar' | 'gateway', env: NodeJS.ProcessEnv, graceMs: n
   args: [fileURLToPath(new URL(`../../${name}/main.ts`, import.meta.url))],
   ...{ env, graceMs },
 })
+
+/** Where annotations go, as who started us says. */
+function cloudEnv(): NodeJS.ProcessEnv {
+  const isAsked = ([name]: [string, unknown]) => name.startsWith('CHRYS_CLOUD_') || name.startsWith('CHRYS_ANNOTATION_')
+  return Object.fromEntries(Object.entries(process.env).filter(isAsked))
+}
 
 function childEnv(natsUrl: string, logLevel: LogLevel): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('CHRYS_'))
