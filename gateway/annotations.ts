@@ -27,7 +27,7 @@ export type QueueOptions = {
 /** For so long an annotation that comes again with its key is stored once. */
 const REPETITION_MS = 3_600_000
 const DEAD_LETTERS_MAX = 10_000
-const DEAD_LETTER_BYTES_MAX = 64 * 2 ** 20
+const DEAD_LETTER_BYTES_MAX = 16 * 2 ** 20
 
 const queueConfig = ({ messagesMax, bytesMax, isDelivered }: QueueOptions) => ({
   name: ANNOTATION_STREAM,

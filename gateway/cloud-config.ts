@@ -30,7 +30,7 @@ export function readCloudConfig(env: EnvReader, bytes: (name: string, fallback: 
     apiUrl: apiUrl?.replace(/\/+$/, ''),
     queue: {
       messagesMax: env.integer('CHRYS_ANNOTATION_QUEUE_MAX', { min: 1, max: 100_000_000, fallback: 100_000 }),
-      bytesMax: bytes('CHRYS_ANNOTATION_QUEUE_MAX_BYTES', '256Mi'),
+      bytesMax: bytes('CHRYS_ANNOTATION_QUEUE_MAX_BYTES', '128Mi'),
     },
   }
 }
