@@ -130,7 +130,7 @@ const lines: readonly [string, (object | string)[], RegExp][] = [
   [
     'a Secret with a number',
     [good, { ...secret, stringData: { password: 1234 } }],
-    /stringData.password: Invalid value: must be of type string$/,
+    /stringData.password: Invalid value: must be of type string; write it in quotes$/,
   ],
   [
     'a Secret that is not base64',

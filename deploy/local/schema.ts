@@ -117,7 +117,7 @@ function duplicates(schema: Schema, value: unknown, path: Path): Problem[] {
   )
 }
 
-function problemOf({ keyword, instancePath, params, parentSchema }: ErrorObject, root: object): Problem {
+function problemOf({ keyword, instancePath, params, parentSchema, data }: ErrorObject, root: object): Problem {
   const path = pathOf(instancePath, root)
   const limit = Number(params['limit'])
   switch (keyword) {
@@ -126,7 +126,7 @@ function problemOf({ keyword, instancePath, params, parentSchema }: ErrorObject,
     case 'additionalProperties':
       return { path: '', message: `unknown field "${`${path}.${params['additionalProperty']}`.slice(1)}"${known(parentSchema)}` }
     case 'type':
-      return { path, message: `Invalid value: must be of type ${[params['type']].flat().join(' or ')}` }
+      return { path, message: `Invalid value: must be of type ${[params['type']].flat().join(' or ')}${hint(params['type'], data)}` }
     case 'enum':
       return { path, message: `Unsupported value: supported values: ${(params['allowedValues'] as string[]).map(quote).join(', ')}` }
     case 'minimum':
@@ -146,6 +146,10 @@ function problemOf({ keyword, instancePath, params, parentSchema }: ErrorObject,
       return { path, message: `Invalid value: ${keyword} does not hold` }
   }
 }
+
+/** `on`, `n` or `007` without quotes is no text to YAML. */
+const hint = (type: unknown, data: unknown) =>
+  type === 'string' && (typeof data === 'boolean' || typeof data === 'number') ? '; write it in quotes' : ''
 
 const quote = (text: string) => JSON.stringify(text)
 

@@ -18,7 +18,6 @@ export class Status implements Disposable {
   readonly #timer: NodeJS.Timeout
   #gateway = 'starting'
   #nats: string | undefined
-  #wasReady = false
 
   /** From `stopping` on nothing is shown any more: that things end is no news then. */
   constructor(records: Records, endpoint: Endpoint, screen: Screen, stopping: AbortSignal) {
@@ -27,10 +26,6 @@ export class Status implements Disposable {
     this.#endpoint = endpoint
     this.#screen = screen
     this.#timer = setInterval(() => this.refresh(), REFRESH_MS) // a state grows old without an event
-  }
-
-  say(line: string): void {
-    this.#screen.say(line)
   }
 
   /** undefined: the camera's process has ended, and what it said last holds no more. */
@@ -44,10 +39,6 @@ export class Status implements Disposable {
   /** undefined: it serves. */
   setGateway(trouble: string | undefined): void {
     this.#gateway = trouble ?? ''
-    if (trouble === undefined && !this.#wasReady) {
-      this.#wasReady = true
-      this.say(`gRPC at ${this.#endpoint.address}, for this machine only. Try: ${this.#endpoint.command}`)
-    }
     this.refresh()
   }
 

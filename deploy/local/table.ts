@@ -19,6 +19,7 @@ const printable = (text: string): string => text.replaceAll(/[\u0000-\u001f\u007
 class LineScreen implements Screen {
   readonly #out: NodeJS.WritableStream
   readonly #said = new Map<string, string>()
+  #below: readonly string[] = []
 
   constructor(out: NodeJS.WritableStream) {
     this.#out = out
@@ -28,13 +29,14 @@ class LineScreen implements Screen {
     this.#out.write(`${printable(line)}\n`)
   }
 
-  show(rows: readonly Row[]): void {
+  show(rows: readonly Row[], below: readonly string[]): void {
     for (const row of rows) {
       const key = rowKey(row)
-      if (this.#said.get(row.camera) === key) continue
+      if (this.#said.get(row.camera) !== key) this.say(rowLine(row))
       this.#said.set(row.camera, key)
-      this.say(rowLine(row))
     }
+    for (const line of below) if (!this.#below.includes(line)) this.say(line)
+    this.#below = below
   }
 
   [Symbol.dispose](): void {}

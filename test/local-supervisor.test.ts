@@ -1,0 +1,303 @@
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import test from 'ava'
+import type { PodState } from '../common/record.ts'
+import { runChild, type Ending } from '../deploy/local/child.ts'
+import { makeFolders } from '../deploy/local/folders.ts'
+import { ChildLog, readableLine } from '../deploy/local/log-lines.ts'
+import { parseOptions } from '../deploy/local/options.ts'
+import { reservePort } from '../deploy/local/ports.ts'
+import { rowLine, rowOf, tableLines } from '../deploy/local/rows.ts'
+import { sidecarEnv } from '../deploy/local/sidecar-env.ts'
+import { keepRunning, podAfter, STARTING } from '../deploy/local/supervisor.ts'
+import { cameraRecord } from '../common/record.ts'
+import type { Camera } from '../proto/camera.ts'
+import type { CameraState } from '../proto/state.ts'
+import { temporaryFolder } from './fixtures/tmp.ts'
+import { until } from './fixtures/wait.ts'
+
+/** A program of a few lines, run by this Node. */
+const program = (code: string, graceMs = 5_000) => ({ command: process.execPath, args: ['-e', code], env: process.env, graceMs })
+
+function endings(): { ending: Ending; stop: () => void; kill: () => void } {
+  const [stop, kill] = [new AbortController(), new AbortController()]
+  return { ending: { stop: stop.signal, kill: kill.signal }, stop: () => stop.abort(), kill: () => kill.abort() }
+}
+
+const isAlive = (pid: number) => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+test('a child’s lines and exit code are passed on', async t => {
+  const lines: string[] = []
+  const exit = await runChild(
+    program('console.log("one"); console.error("two"); process.stdout.write("no end of line"); process.exitCode = 3'),
+    { onLine: line => lines.push(line) },
+    endings().ending,
+  )
+  t.like(exit, { code: 3, message: 'exited with code 3' })
+  t.deepEqual(lines.toSorted(), ['no end of line', 'one', 'two'])
+})
+
+test('a line that never ends is cut, not collected', async t => {
+  const lines: string[] = []
+  await runChild(
+    program('process.stdout.write("x".repeat(3_000_000) + "\\nnext\\n")'),
+    { onLine: line => lines.push(line) },
+    endings().ending,
+  )
+  t.true(lines.every(line => line.length <= 16_384))
+  t.is(lines.at(-1), 'next')
+})
+
+test('a program that is not there has exit code 127', async t => {
+  const exit = await runChild(
+    { command: 'no-such-program', args: [], env: process.env, graceMs: 1 },
+    { onLine: () => {} },
+    endings().ending,
+  )
+  t.is(exit.code, 127)
+  t.regex(exit.message, /^could not be started: .*ENOENT/)
+})
+
+test('a child that ignores SIGTERM is killed when its time is over', async t => {
+  const { ending, stop } = endings()
+  const onLine = () => stop() // it is deaf from now on
+  const exit = await runChild(
+    program('process.on("SIGTERM", () => {}); console.log("up"); setInterval(() => {}, 1000)', 200),
+    { onLine },
+    ending,
+  )
+  t.like(exit, { code: 137, message: 'was ended by SIGKILL' })
+})
+
+test('what a child leaves behind ends with it', async t => {
+  const { ending, stop } = endings()
+  let grandchild = 0
+  const code = `const {spawn} = require("child_process")
+    const child = spawn(process.execPath, ["-e", "process.on('SIGTERM', () => {}); setInterval(() => {}, 1000)"], { stdio: "inherit" })
+    console.log(child.pid); process.on("SIGTERM", () => process.exit()); setInterval(() => {}, 1000)`
+  const onLine = (line: string) => {
+    grandchild = Number(line)
+    stop()
+  }
+  await runChild(program(code), { onLine }, ending)
+  t.true(grandchild > 0)
+  await until(() => !isAlive(grandchild), { what: 'the end of the grandchild' })
+  t.pass()
+})
+
+test('a program that ends is started again, and its state says so', async t => {
+  const { ending, stop } = endings()
+  const pods: PodState[] = []
+  const onPod = (pod: PodState) => {
+    pods.push(pod)
+    if (pods.filter(({ running }) => running).length === 2) stop()
+  }
+  await keepRunning(program('setTimeout(() => process.exit(7), 50)'), { onPod, onLine: () => {} }, ending)
+  t.like(pods[0], { running: true, restarts: 0 })
+  t.like(pods[1], { running: false, dead: false, exitCode: 7, reason: 'Restarting' })
+  t.regex(pods[1]?.message ?? '', /^exited with code 7; starting again in [12] s$/)
+  t.like(
+    pods.findLast(({ running }) => running),
+    { restarts: 1, exitCode: 7 },
+  )
+  t.false('reason' in (pods.findLast(({ running }) => running) as PodState))
+  t.false(pods.at(-1)?.running)
+})
+
+test('bad configuration is not tried again', async t => {
+  const pods: PodState[] = []
+  await keepRunning(program('process.exit(78)'), { onPod: pod => pods.push(pod), onLine: () => {} }, endings().ending)
+  t.like(pods.at(-1), { running: false, dead: true, exitCode: 78, reason: 'BadConfiguration' })
+})
+
+test('the second failure in a row is a CrashLoop', t => {
+  const exit = { code: 1, message: 'exited with code 1', ranMs: 10 }
+  t.like(podAfter(STARTING, exit, 1, 1_100), {
+    reason: 'CrashLoop',
+    message: 'exited with code 1; starting again in 2 s',
+    oomKilled: false,
+  })
+})
+
+test('options', t => {
+  t.deepEqual(parseOptions(['-f', 'a.yaml', '--file', 'b.yaml', '--port', '0', '--data', 'd', '--log-level', 'info']), {
+    do: 'run',
+    options: { files: ['a.yaml', 'b.yaml'], port: 0, data: 'd', logLevel: 'info' },
+  })
+  t.like(parseOptions([]), { do: 'run', options: { files: [], port: 50_001, data: undefined, logLevel: 'warn' } })
+  t.is(parseOptions(['--help']).do, 'help')
+  for (const args of [
+    ['--nonsense'],
+    ['camera.yaml'],
+    ['--port', 'abc'],
+    ['--port', '70000'],
+    ['--port'],
+    ['--log-level', 'loud'],
+    ['--data', ''],
+  ]) {
+    t.is(parseOptions(args).do, 'refuse', args.join(' '))
+  }
+})
+
+test('a port that is taken is refused with what to do, and 0 finds one', async t => {
+  const port = await reservePort(0)
+  t.true(port > 0)
+  const { createServer } = await import('node:net')
+  const server = createServer().listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  await t.throwsAsync(reservePort(port), { message: new RegExp(`^port ${port} is taken.*choose one with --port`) })
+  server.close()
+})
+
+test('a data folder that another run uses is refused, one left behind is taken', async t => {
+  await using temporary = await temporaryFolder()
+  const data = temporary.file('data')
+  {
+    await using _folders = await makeFolders(data)
+    await t.throwsAsync(makeFolders(data), { message: /is in use by process \d+: stop that one, or name another folder with --data/ })
+  }
+  const ended = spawn(process.execPath, ['-e', ''])
+  await once(ended, 'close')
+  await writeFile(`${data}/pid`, String(ended.pid))
+  await using folders = await makeFolders(data)
+  t.is((await stat(folders.secrets)).mode & 0o777, 0o700)
+  t.false(folders.secrets.startsWith(data), 'secrets do not outlive the run')
+})
+
+const camera: Camera = {
+  apiVersion: 'video.chrys.cloud/v1beta1',
+  kind: 'Camera',
+  metadata: { namespace: 'garden', name: 'pond', uid: 'u', generation: 1 },
+  spec: {
+    source: { url: 'rtsp://pond/', transport: 'tcp', credentialsSecretRef: { name: 'pond' } },
+    decoding: { keyFramesOnly: false, placement: 'Auto' },
+    buffer: { duration: '60s', maxBytes: '64Mi', storage: 'Memory' },
+    archive: { volume: { emptyDir: {} }, segment: 'GOP', retention: '5m' },
+    proxy: { enabled: false, urlSecretRef: { name: 'rtmp', key: 'target' } },
+    suspend: false,
+    onNodeFailure: 'Stay',
+  },
+}
+
+test('credentials become private files, and no part of the environment', async t => {
+  await using folder = await temporaryFolder()
+  const folders = { secrets: folder.file('secrets'), archives: folder.file('archive') }
+  await mkdir(folders.secrets)
+  const secret = (name: string, namespace: string, data: Record<string, string>) => ({
+    ...{ name, namespace },
+    data: new Map(Object.entries(data).map(([key, value]) => [key, Buffer.from(value)])),
+  })
+  const secrets = [
+    secret('pond', 'default', { username: 'of another namespace', password: 'x' }),
+    secret('pond', 'garden', { username: 'viewer', password: 'hunter2', other: 'y' }),
+    secret('rtmp', 'garden', { target: 'rtmp://sink/live/hunter2' }),
+  ]
+  const env = await sidecarEnv(camera, secrets, folders)
+  const file = `${env['CHRYS_CREDENTIALS_DIR']}/password`
+  t.is(await readFile(file, 'utf8'), 'hunter2')
+  t.is(await readFile(`${env['CHRYS_CREDENTIALS_DIR']}/username`, 'utf8'), 'viewer')
+  t.is(await readFile(env['CHRYS_PROXY_URL_FILE'] ?? '', 'utf8'), 'rtmp://sink/live/hunter2')
+  t.is((await stat(file)).mode & 0o777, 0o600)
+  t.is((await stat(dirname(file))).mode & 0o777, 0o700)
+  t.false(JSON.stringify(env).includes('hunter2'))
+  t.like(env, { CHRYS_DEVICE_ID: 'garden/pond', CHRYS_CAMERA_NAME: 'pond', CHRYS_ARCHIVE_DIR: folder.file('archive/garden') })
+  t.deepEqual(JSON.parse(env['CHRYS_CAMERA_SPEC'] ?? ''), camera.spec)
+})
+
+test('a Secret that is missing leaves an empty folder, as a pod would see it', async t => {
+  await using folder = await temporaryFolder()
+  const env = await sidecarEnv(camera, [], { secrets: folder.path, archives: folder.file('archive') })
+  await t.throwsAsync(readFile(`${env['CHRYS_CREDENTIALS_DIR']}/username`), { code: 'ENOENT' })
+  t.true((await stat(env['CHRYS_CREDENTIALS_DIR'] ?? '')).isDirectory())
+})
+
+test('log lines of every kind are made readable', t => {
+  t.deepEqual(
+    readableLine(
+      '{"level":40,"time":"x","pid":1,"name":"sidecar","camera":"a/b","reason":"AuthFailed","retryInMs":60000,"msg":"wrong password"}',
+    ),
+    {
+      level: 40,
+      text: 'wrong password reason=AuthFailed retryInMs=60000',
+    },
+  )
+  t.deepEqual(readableLine('[7] 2026/01/02 03:04:05.678 [ERR] disk full'), { level: 50, text: 'disk full' })
+  t.deepEqual(readableLine('    at main.ts:1'), { level: 50, text: '    at main.ts:1' })
+  t.deepEqual(readableLine('{"level":'), { level: 50, text: '{"level":' })
+})
+
+test('a flood of lines goes to the file, and a few of it to the screen', async t => {
+  await using folder = await temporaryFolder()
+  const shown: string[] = []
+  {
+    using log = new ChildLog(folder.path, 'camera-front', 'warn', line => shown.push(line))
+    for (let i = 0; i < 1_000; i++) log.take(`{"level":50,"msg":"${'x'.repeat(10_000)}"}`)
+    log.take('{"level":30,"msg":"fine"}')
+  }
+  t.true(shown.length >= 5 && shown.length < 100, `${shown.length} lines`)
+  const sizes = await Promise.all(['camera-front.log', 'camera-front.log.1'].map(async name => (await stat(folder.file(name))).size))
+  t.true(
+    sizes.every(size => size > 0 && size < 5_000_000),
+    sizes.join(', '),
+  )
+})
+
+const running: PodState = { ...STARTING, running: true }
+const state: CameraState = {
+  ...{
+    v: 1,
+    uid: 'u',
+    run: 1,
+    at: 2,
+    connection: 'streaming',
+    failingStreak: 0,
+    reconnects: 0,
+    pid: 1,
+    epoch: 1,
+    fps: 14.96,
+    bitsPerSecond: 1,
+  },
+  codec: {
+    ...{ name: 'h264', longName: 'H.264', width: 640, height: 360, pixFmt: 'yuv420p', extradata: '', timeBase: [1, 90_000], reorder: 0 },
+  },
+  decoding: { active: true, ok: true },
+  buffer: { ok: true },
+}
+const line = (pod: PodState, reported: CameraState | undefined, { ageMs = 0, suspend = false } = {}) =>
+  rowLine(rowOf(cameraRecord({ ...camera, spec: { ...camera.spec, suspend } }, pod), reported && { state: reported, ageMs }))
+
+test('a camera’s row says what it does, and why not', t => {
+  t.is(line(running, state), 'garden/pond: running h264 640x360 15.0 fps, decoding')
+  t.is(line(running, undefined), 'garden/pond: starting')
+  t.is(line(running, { ...state, uid: 'of a namesake' }), 'garden/pond: starting')
+  t.is(line(running, state, { ageMs: 20_000 }), 'garden/pond: silent (its process says nothing)')
+  t.is(line(STARTING, undefined, { suspend: true }), 'garden/pond: suspended')
+  t.is(
+    line({ ...STARTING, reason: 'CrashLoop', message: 'exited with code 1' }, state),
+    'garden/pond: restarting (CrashLoop: exited with code 1)',
+  )
+  t.is(line({ ...STARTING, dead: true, reason: 'BadConfiguration' }, state), 'garden/pond: dead (BadConfiguration)')
+  t.is(
+    line(running, { ...state, connection: 'waiting', reason: 'AuthFailed', message: 'wrong password' }),
+    'garden/pond: waiting (AuthFailed: wrong password)',
+  )
+  t.is(
+    line(running, { ...state, buffer: { ok: false, reason: 'BufferUnavailable' }, decoding: { active: false, ok: true } }),
+    'garden/pond: running h264 640x360 15.0 fps (BufferUnavailable)',
+  )
+})
+
+test('the table’s columns stand under their headings', t => {
+  const [headings, first] = tableLines([rowOf(cameraRecord(camera, running), { state, ageMs: 0 })])
+  t.is(headings, 'CAMERA       STATE    CODEC  SIZE     FPS   DECODING  REASON')
+  t.is(first, 'garden/pond  running  h264   640x360  15.0  yes')
+})
