@@ -1,9 +1,9 @@
 // What the set-up does to the system: run programs, install packages, fetch wheels.
 import { spawn } from 'node:child_process'
-import { mkdtemp, mkdir, rename, rm, chmod } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { cacheFolder } from '../../common/cache.mjs'
-import { onPath } from '../../common/which.mjs'
+import { isProgram, onPath } from '../../common/which.mjs'
 
 /** Something that a person has to do; its message says what. */
 export class SetupProblem extends Error {}
@@ -83,8 +83,8 @@ export async function aptInstall(packages, what) {
 
 /** Every Python 3 that may have what we look for; Debian's own may have other modules than the first on PATH. */
 export function pythons() {
-  const found = [onPath('python3', process.env), '/usr/bin/python3'].filter(path => path !== undefined)
-  return [...new Set(found)]
+  const found = [onPath('python3', process.env), '/usr/bin/python3'].filter(path => path !== undefined && isProgram(path))
+  return [...new Set(/** @type {string[]} */ (found))]
 }
 
 /** Whether some Python has pip, by which wheels come. */
@@ -152,6 +152,22 @@ export async function keep(file, name) {
   return true
 }
 
+const SCRATCH = 'unfinished-'
+const ABANDONED_MS = 24 * 60 * 60_000
+
+/**
+ * Removes what set-ups left that were killed: no task takes a day.
+ * @param {string} cache
+ */
+async function removeAbandoned(cache) {
+  for (const name of await readdir(cache)) {
+    const folder = join(cache, name)
+    if (!name.startsWith(SCRATCH)) continue
+    const changed = await stat(folder).catch(() => undefined) // its owner may remove it meanwhile
+    if (changed && Date.now() - changed.mtimeMs > ABANDONED_MS) await rm(folder, { recursive: true, force: true })
+  }
+}
+
 /**
  * Gives the task a folder in the cache (whence a rename is atomic) that goes when the task is done.
  * @template T
@@ -161,7 +177,8 @@ export async function keep(file, name) {
 export async function inScratch(task) {
   const cache = cacheFolder(process.env)
   await mkdir(cache, { recursive: true })
-  const folder = await mkdtemp(join(cache, 'unfinished-'))
+  await removeAbandoned(cache)
+  const folder = await mkdtemp(join(cache, SCRATCH))
   try {
     return await task(folder)
   } finally {

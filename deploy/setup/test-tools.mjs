@@ -54,16 +54,20 @@ function pythonFolder(env) {
 export async function preparePython() {
   if (isProgram(testPython(process.env))) return
   say('making a Python environment with gRPC, for tests')
-  if (await makeEnvironment()) return
-  if (canInstall() && (await aptInstall(CLIENT_TOOLS, "Python's venv, for tests")) && (await makeEnvironment())) return
+  let reasons = await makeEnvironment()
+  if (reasons === undefined) return
+  if (canInstall() && (await aptInstall(CLIENT_TOOLS, "Python's venv, for tests"))) reasons = await makeEnvironment()
+  if (reasons === undefined) return
   say(
-    `tests with a Python client will fail: install Python's venv (as root: ${aptCommand(CLIENT_TOOLS)}), and see that pip reaches its packages`,
+    `tests with a Python client will fail: install Python's venv (as root: ${aptCommand(CLIENT_TOOLS)}), and see that pip reaches its packages:\n  ${reasons}`,
   )
 }
 
+/** @returns {Promise<string | undefined>} why it could not be made; undefined where it was */
 async function makeEnvironment() {
+  let reasons = 'there is no Python 3'
   for (const python of pythons()) {
-    const made = await inScratch(async folder => {
+    const failed = await inScratch(async folder => {
       const environment = join(folder, 'python')
       const created = await run(python, ['-m', 'venv', environment])
       const filled = created.ok
@@ -78,15 +82,13 @@ async function makeEnvironment() {
             requirements,
           ])
         : created
-      if (!filled.ok) {
-        say(`${python} could not:\n  ${tail(filled.output)}`)
-        return false
-      }
+      if (!filled.ok) return `${python}: ${tail(filled.output)}`
       // Its Python runs from any place (only scripts like bin/pip hold their path). Where the folder exists, somebody else was faster.
       await rename(environment, pythonFolder(process.env)).catch(() => undefined)
-      return isProgram(testPython(process.env))
+      return isProgram(testPython(process.env)) ? undefined : `${pythonFolder(process.env)} could not be made`
     })
-    if (made) return true
+    if (failed === undefined) return undefined
+    reasons = failed
   }
-  return false
+  return reasons
 }
