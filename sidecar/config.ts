@@ -113,7 +113,7 @@ function readSpec(value: unknown): SpecConfig {
 }
 
 /** Strict, as files are removed by it: no duration that can't be read, and none that keeps nothing. */
-function readArchive({ segment = 'GOP', retention = '5m', maxBytes }: v.InferOutput<typeof Spec>['archive'] & {}) {
+function readArchive({ segment, retention, maxBytes }: v.InferOutput<typeof Spec>['archive'] & {}) {
   const segmentMs = segment === 'GOP' ? undefined : field('spec.archive.segment', () => parseDuration(segment))
   const retentionMs = field('spec.archive.retention', () => parseDuration(retention))
   const bytes = maxBytes === undefined ? undefined : field('spec.archive.maxBytes', () => parseBytes(maxBytes))

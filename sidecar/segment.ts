@@ -2,8 +2,8 @@
 import { open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure, messageOf } from '../common/errors.ts'
-import { NutFeed, nutInput } from '../common/media/feed.ts'
-import { runFfmpeg, type Run } from '../common/media/ffmpeg.ts'
+import { NutFeed, nutCopy } from '../common/media/feed.ts'
+import { runFfmpeg, type End, type Run } from '../common/media/ffmpeg.ts'
 import { within } from '../common/stop.ts'
 import type { Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
@@ -42,6 +42,7 @@ export class Segment {
   /** As ffmpeg counted them. */
   #written: number | undefined
   #complaint: Failure | undefined
+  #isClosing = false
 
   private constructor(folder: string, kind: SegmentKind, part: string, first: Packet, codec: Codec) {
     this.#folder = folder
@@ -94,6 +95,7 @@ export class Segment {
   /** Finishes the file; `nextMs`: when the segment behind it begins, where it follows without a gap. Rejects with Failure. */
   async close(nextMs: number | undefined): Promise<Written> {
     if (this.#held !== undefined) await this.#start()
+    this.#isClosing = true
     this.#feed?.end()
     const end = await within(CLOSE_TIMEOUT_MS, 'writing the end of an archive file', this.#run?.ended ?? Promise.resolve(undefined)).catch(
       (error: unknown) => {
@@ -101,7 +103,7 @@ export class Segment {
       },
     )
     if (this.#complaint !== undefined) throw this.#complaint
-    if (end?.code !== 0) throw new Failure('ArchiveFailed', `ffmpeg, which writes the archive, ended with ${end?.signal ?? end?.code}`)
+    if (end?.code !== 0) throw endFailure(end)
     const durationMs = Math.max(1, Math.round((nextMs ?? this.#newestMs + this.#meanMs()) - this.startMs))
     const stored = await publish(this.#folder, this.part, this.startMs, durationMs)
     return { ...stored, packets: this.#written ?? this.#packets }
@@ -110,6 +112,7 @@ export class Segment {
   /** Ends ffmpeg; what the file holds stays under its temporary name. */
   async abandon(): Promise<void> {
     this.#held = undefined
+    this.#isClosing = true
     await this.#run?.stop()
   }
 
@@ -124,11 +127,14 @@ export class Segment {
     const flush = this.#kind === 'longer' ? ['-flush_packets', '1'] : []
     const metadata = ['-metadata', `creation_time=${new Date(this.startMs).toISOString()}`]
     const output = ['-movflags', MOVFLAGS[this.#kind], ...flush, ...metadata, '-f', 'mp4', '-y', `file:${join(this.#folder, this.part)}`]
-    const args = [...nutInput(this.#codec), '-map', '0:v:0', '-c', 'copy', ...output]
+    const args = [...nutCopy(this.#codec, held), ...output]
     const run = await runFfmpeg(args, { stdin: true, onLine: line => this.#line(line) }).catch((error: unknown) => {
       throw new Failure('ArchiveFailed', messageOf(error))
     })
     this.#run = run
+    void run.ended.then(end => {
+      if (!this.#isClosing) this.#complaint ??= endFailure(end)
+    })
     this.#feed = new NutFeed(run, this.#codec)
     for (const packet of held) this.#feed.feed(packet)
   }
@@ -142,6 +148,9 @@ export class Segment {
       this.#complaint = complaint
   }
 }
+
+const endFailure = (end: End | undefined) =>
+  new Failure('ArchiveFailed', `ffmpeg, which writes the archive, ended with ${end?.signal ?? `code ${end?.code}`}`)
 
 /** Gives a whole file its name: after its content is on the disk, so that a power cut leaves either the file or no file of this name. */
 export async function publish(folder: string, part: string, startMs: number, durationMs: number): Promise<Stored> {
