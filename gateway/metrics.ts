@@ -20,6 +20,12 @@ export function createMetrics(registry: Registry) {
       labelNames: camera,
       registers,
     }),
+    framesRepeated: new Counter({
+      name: 'chrys_frames_repeated_total',
+      help: 'Frames that sidecars sent again',
+      labelNames: camera,
+      registers,
+    }),
     framesServed: new Counter({ name: 'chrys_frames_served_total', help: 'Frames sent to clients', labelNames: camera, registers }),
     bytesServed: new Counter({ name: 'chrys_frame_bytes_served_total', help: 'Bytes of the frames sent', labelNames: camera, registers }),
     emptyServed: new Counter({

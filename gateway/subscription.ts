@@ -31,7 +31,7 @@ export class Subscription implements Disposable {
   readonly #reassembly: Reassembly
   readonly #waiting = new Set<() => void>()
   readonly #subscription: NatsSubscription
-  #last: { epoch: number; seq: number; receivedMs: number } | undefined
+  #last: { epoch: number; seq: number; timestamp: number; receivedMs: number } | undefined
 
   constructor(nats: Nats, { ref, uid }: Source, ringBytesMax: number, metrics: Metrics, onBad: (bad: BadMessage) => void, log: Logger) {
     this.ref = ref
@@ -83,10 +83,11 @@ export class Subscription implements Disposable {
       const frame = this.#reassembly.frame(message)
       if (frame === undefined) return
       const nowMs = performance.now()
-      this.#checkOrder(frame, nowMs)
-      this.ring.push(frame, nowMs)
+      const isNew = this.#isNew(frame, nowMs)
       this.#metrics.framesReceived.inc({ camera: this.camera })
       this.#metrics.bytesReceived.inc({ camera: this.camera }, frame.message.length)
+      if (!isNew) return this.#metrics.framesRepeated.inc({ camera: this.camera })
+      this.ring.push(frame, nowMs)
       this.#wake()
     } catch (error) {
       if (!(error instanceof BadMessage)) throw error
@@ -94,13 +95,16 @@ export class Subscription implements Disposable {
     }
   }
 
-  #checkOrder({ epoch, seq }: Frame, nowMs: number): void {
+  /** False for a picture that was there before, as when the sidecar begins anew at its last keyframe. Throws BadMessage. */
+  #isNew({ epoch, seq, timestamp }: Frame, nowMs: number): boolean {
     const last = this.#last
     const rises = last === undefined || epoch > last.epoch || (epoch === last.epoch && seq > last.seq)
     if (!rises && nowMs - last.receivedMs < ORDER_FORGOTTEN_MS) {
       throw new BadMessage('sequence', `frame ${epoch}/${seq} after ${last.epoch}/${last.seq}`)
     }
-    this.#last = { epoch, seq, receivedMs: nowMs }
+    const repeats = rises && epoch === last?.epoch && timestamp <= last.timestamp
+    this.#last = { epoch, seq, timestamp: repeats ? last.timestamp : timestamp, receivedMs: nowMs }
+    return !repeats
   }
 
   #wake(): void {
