@@ -70,11 +70,12 @@ export class Elector {
     return this.#seen !== undefined && !this.#isMine(this.#seen.lease) && !this.#isFree(this.#seen.lease)
   }
 
-  /** How long until the lease of another may be taken, in ms; at most the retry period. */
+  /** How long to wait until the lease of another is looked at again, in ms: it may be released at any time. */
   waitMs(): number {
-    if (this.#seen === undefined) return this.#times.retry
+    const often = this.#times.retry / 2
+    if (this.#seen === undefined) return often
     const left = this.#seen.atMs + this.#durationMs(this.#seen.lease) - this.#now()
-    return Math.min(this.#times.retry, Math.max(50, left + 1))
+    return Math.min(often, Math.max(50, left + 1))
   }
 
   /** Gives the lease up, so that another need not wait for its end. */

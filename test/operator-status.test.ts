@@ -88,6 +88,20 @@ for (const [title, scene, expected] of READY) {
   })
 }
 
+test('Ready: being deleted', t => {
+  const camera = watchedCamera()
+  camera.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'
+  const status = cameraStatus({
+    camera,
+    pod: reportOn([], undefined, undefined),
+    state: undefined,
+    natsAway: true,
+    problem: undefined,
+    now: NOW,
+  })
+  t.is(brief(status), 'Ready False Deleting')
+})
+
 test('a pod that replaces a rejected one is what counts', t => {
   t.is(brief(statusOf({ pods: [rejected('old'), runningPod], state: cameraState() })), 'Ready True Streaming')
 })
