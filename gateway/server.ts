@@ -7,6 +7,7 @@ import { Failure } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import { sleep } from '../common/stop.ts'
 import type { Calls } from './calls.ts'
+import { seamlessFraming } from './framing.ts'
 import { IMAGE_PACKAGE, IMAGE_SERVICE, imageDefinition, imageService, type ImageParts } from './service/image.ts'
 
 const DRAIN_MS = 10_000
@@ -33,6 +34,7 @@ export type GrpcServer = AsyncDisposable & {
 
 /** Throws Failure when the address can't be had. Port 0 takes any free one. */
 export async function serveGrpc({ host, port }: { host: string; port: number }, parts: ImageParts, log: Logger): Promise<GrpcServer> {
+  if (!seamlessFraming()) log.warn('this version of grpc-js copies each frame once more: expect more CPU per client')
   const server = new Server(OPTIONS)
   server.addService(imageDefinition, imageService(parts))
   const health = new HealthImplementation({ '': 'NOT_SERVING', [IMAGE_SERVICE]: 'NOT_SERVING' })

@@ -7,6 +7,7 @@ import { within } from '../common/stop.ts'
 import { BadMessage, Reassembly, type Frame } from '../proto/messages.ts'
 import { frameSubject, refText, type CameraRef } from '../proto/subjects.ts'
 import { DEMAND_INTERVAL_MS, sayDemand, Wish, type Wants } from './demand.ts'
+import { frameInPlace } from './framing.ts'
 import type { Metrics } from './metrics.ts'
 import { Ring } from './ring.ts'
 import { Refusal } from './status.ts'
@@ -87,6 +88,7 @@ export class Subscription implements Disposable {
       this.#metrics.framesReceived.inc({ camera: this.camera })
       this.#metrics.bytesReceived.inc({ camera: this.camera }, frame.message.length)
       if (!isNew) return this.#metrics.framesRepeated.inc({ camera: this.camera })
+      frameInPlace(frame.message) // over the end of its NATS headers, which have been read
       this.ring.push(frame, nowMs)
       this.#wake()
     } catch (error) {

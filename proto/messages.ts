@@ -80,7 +80,7 @@ export type Frame = {
   key: boolean
   width: number
   height: number
-  message: Uint8Array
+  message: Buffer
 }
 
 export type Outgoing = { headers: MsgHdrs; payload: Uint8Array }
@@ -145,7 +145,7 @@ export class Reassembly {
     const { key, size: _, ...rest } = header.value
     if (header.size < rest.width * rest.height * 3) throw new BadMessage('shape', `${header.size} bytes for ${rest.width}×${rest.height}`)
     const data = this.#join(message, header.size)
-    return data === undefined ? undefined : { ...rest, key: key === 1, message: data }
+    return data && { ...rest, key: key === 1, message: Buffer.from(data.buffer, data.byteOffset, data.length) }
   }
 
   #header<T extends { timestamp: number; size: number }>(message: Incoming, name: string, schema: v.GenericSchema<unknown, T>) {

@@ -7,7 +7,7 @@ import type { Frame } from '../proto/messages.ts'
 const KIB = 1024
 
 function frame(seq: number, { key = false, bytes = KIB } = {}): Frame {
-  return { epoch: 1, seq, timestamp: seq, key, width: 1, height: 1, message: new Uint8Array(bytes) }
+  return { epoch: 1, seq, timestamp: seq, key, width: 1, height: 1, message: Buffer.alloc(bytes) }
 }
 
 /** A ring into which frames 0 … count-1 have come, one a millisecond, every `gop`th a keyframe if there is to be any. */

@@ -4,6 +4,7 @@ import { refText } from '../../proto/subjects.ts'
 import { bufferedFrames } from '../buffered.ts'
 import type { Caller } from '../calls.ts'
 import type { Cameras } from '../cameras.ts'
+import { frameInPlace } from '../framing.ts'
 import type { Metrics } from '../metrics.ts'
 import { noBuffer, type PacketStream, type Source } from '../packets.ts'
 import { Refusal } from '../status.ts'
@@ -45,6 +46,7 @@ export class BufferedImages {
       const onBad = ({ reason }: { reason: string }) => metrics.badMessages.inc({ reason })
       const options = { deviceId: request.device_id, scale: camera.record.bufferScale, onBad }
       for await (const message of bufferedFrames(stream, { fromMs, toMs, startSeq }, options, signal)) {
+        frameInPlace(message)
         yield message
         metrics.bufferedServed.inc({ camera: refText(camera.ref) })
       }

@@ -53,8 +53,7 @@ export class LatestImages {
       metrics.emptyServed.inc({ camera })
       return
     }
-    const { buffer, byteOffset } = frame.message
-    const message = Buffer.from(buffer, byteOffset, size)
+    const { message } = frame
     this.#count(size)
     try {
       // The sidecar knows its camera by name. Of a field that comes twice the last one counts, so that a client that asked
