@@ -11,39 +11,39 @@ export class SetupProblem extends Error {}
 /** One line to whoever waits. Standard output belongs to the program that comes after the set-up. */
 export const say = (/** @type {string} */ line) => void process.stderr.write(`setup: ${line}\n`)
 
+/** @type {NodeJS.Signals[]} */
+const STOPS = ['SIGINT', 'SIGTERM', 'SIGHUP']
+const GRACE_MS = 3000
+
 /**
- * Runs a program to its end, which comes at the latest when our own parent has gone (npm was told to stop).
+ * Runs a program to its end. Where we are told to stop, or our parent has gone (npm was told), the program is stopped, and we end with it.
  * @param {string} command
  * @param {readonly string[]} args
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv }} [options]
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, whole?: boolean }} [options] whole: never stopped half-way, as it would leave a mess
  * @returns {Promise<{ ok: boolean, output: string }>} whether it exited with 0, and the last of what it wrote
  */
-export function run(command, args, { cwd, env } = {}) {
+export function run(command, args, { cwd, env = process.env, whole = false } = {}) {
   return new Promise(resolve => {
     const parent = process.ppid
-    const child = spawn(command, args, { cwd, env: env ?? process.env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    // A group of its own: a program's children are stopped with it, and by nobody else (Ctrl-C goes to our group).
+    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    let stopped = false
     const stop = () => {
-      if (child.pid) process.kill(-child.pid, 'SIGTERM')
+      if (stopped) return
+      stopped = true
+      if (whole) return
+      signalGroup(child, 'SIGTERM')
+      setTimeout(() => signalGroup(child, 'SIGKILL'), GRACE_MS).unref()
     }
-    const orphaned = setInterval(() => {
-      if (process.ppid === parent) return
-      stop()
-      process.exit(143)
-    }, 500)
-    /** @type {NodeJS.Signals[]} */
-    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
-    const onSignal = (/** @type {NodeJS.Signals} */ signal) => {
-      stop()
-      for (const name of signals) process.removeListener(name, onSignal)
-      process.kill(process.pid, signal)
-    }
-    for (const name of signals) process.on(name, onSignal)
+    const orphaned = setInterval(() => process.ppid !== parent && stop(), 500)
+    for (const name of STOPS) process.on(name, stop)
     let output = ''
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', text => (output = (output + text).slice(-16_384)))
     const done = (/** @type {boolean} */ ok) => {
       clearInterval(orphaned)
-      for (const name of signals) process.removeListener(name, onSignal)
+      for (const name of STOPS) process.removeListener(name, stop)
+      if (stopped) process.exit(143)
       resolve({ ok, output: output.trim() })
     }
     child.once('error', error => {
@@ -52,6 +52,18 @@ export function run(command, args, { cwd, env } = {}) {
     })
     child.once('close', code => done(code === 0))
   })
+}
+
+/**
+ * @param {import('node:child_process').ChildProcess} child the leader of its group
+ * @param {NodeJS.Signals} signal
+ */
+function signalGroup(child, signal) {
+  try {
+    if (child.pid) process.kill(-child.pid, signal)
+  } catch {
+    // it has ended
+  }
 }
 
 /** The last lines of a failed program's output, for a person. */
@@ -76,7 +88,7 @@ export async function aptInstall(packages, what) {
   const patient = ['-q', '-o', 'DPkg::Lock::Timeout=600']
   listsFetched ??= run('apt-get', [...patient, 'update'], { env })
   await listsFetched
-  const { ok, output } = await run('apt-get', [...patient, 'install', '-y', '--no-install-recommends', ...packages], { env })
+  const { ok, output } = await run('apt-get', [...patient, 'install', '-y', '--no-install-recommends', ...packages], { env, whole: true })
   if (!ok) say(`apt-get failed:\n  ${tail(output)}`)
   return ok
 }
