@@ -1,0 +1,94 @@
+// The clients under deploy/examples, as users run them, at the product as users run it.
+import anyTest, { type TestFn } from 'ava'
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { startCloud, type CloudStub } from './fixtures/cloud.ts'
+import { startLocal } from './fixtures/local.ts'
+import { runPython } from './fixtures/python.ts'
+import { temporaryFolder } from './fixtures/tmp.ts'
+import { until } from './fixtures/wait.ts'
+
+type World = { cloud: CloudStub; address: string; stack: AsyncDisposableStack }
+const test = anyTest as TestFn<World>
+
+test.before(async t => {
+  const stack = (t.context.stack = new AsyncDisposableStack()) // at once: it is to be disposed of if the rest fails
+  const cloud = stack.use(await startCloud())
+  Object.assign(process.env, cloud.env) // as a user's shell would have them
+  const local = stack.use(await startLocal())
+  await local.line(/demo: running/)
+  const address = /gRPC at (127\.0\.0\.1:\d+)/.exec(local.text())?.[1] ?? ''
+  Object.assign(t.context, { cloud, address })
+})
+
+test.after.always(t => t.context.stack.disposeAsync())
+
+async function node(script: string, args: readonly string[]): Promise<string> {
+  const path = fileURLToPath(new URL(`../deploy/examples/typescript/${script}`, import.meta.url))
+  const { stdout } = await promisify(execFile)(process.execPath, [path, ...args], { timeout: 90_000 })
+  return stdout
+}
+const python = (script: string, args: readonly string[]) => runPython(`../../deploy/examples/python/${script}`, args, { timeoutMs: 90_000 })
+
+/** What the cloud got of these annotations. */
+const arrived = (cloud: CloudStub, starts: number[]) =>
+  until(
+    () => {
+      const items = cloud.requests.filter(({ status }) => status === 200).flatMap(({ body }) => body.data ?? [])
+      const wanted = items.filter(item => starts.includes(Number(item['start_timestamp'])))
+      return wanted.length === starts.length && wanted
+    },
+    { what: 'the annotations to arrive at the cloud' },
+  )
+
+test.serial('the Python client sees what moves, and its annotations reach the cloud', async t => {
+  const { cloud, address } = t.context
+  const output = await python('motion.py', ['demo', '--address', address, '--frames', '40'])
+  const lines = output.trim().split('\n')
+  t.true(
+    lines.every(line => /^\d{13} moving: \d+x\d+ at \d+,\d+$/.test(line)),
+    output,
+  )
+  const items = await arrived(
+    cloud,
+    lines.map(line => Number(line.split(' ')[0])),
+  )
+  for (const item of items) {
+    t.like(item, { device_name: 'demo', type: 'moving', width: 640, height: 360 })
+    t.truthy(item['object_bouding_box'])
+  }
+})
+
+test.serial('the Python client reads the past, and saves a picture of it', async t => {
+  await using folder = await temporaryFolder()
+  const output = await python('past.py', ['demo', '--address', t.context.address, '--seconds', '2', '--save', folder.file('picture.png')])
+  t.regex(output, /^\d+ frames, from \d+ to -?\d+ ms ago\n$/)
+  t.is((await readFile(folder.file('picture.png'))).subarray(1, 4).toString(), 'PNG')
+})
+
+test.serial('the TypeScript client sees what moves, and its annotations reach the cloud', async t => {
+  const { cloud, address } = t.context
+  const output = await node('motion.ts', ['demo', '--address', address, '--frames', '40'])
+  const lines = output.trim().split('\n')
+  t.true(
+    lines.every(line => /^\d{13} moving: [\d.]+ % of the picture$/.test(line)),
+    output,
+  )
+  const items = await arrived(
+    cloud,
+    lines.map(line => Number(line.split(' ')[0])),
+  )
+  for (const item of items) t.like(item, { device_name: 'demo', type: 'moving', object_type: 'motion', width: 640, height: 360 })
+})
+
+test.serial('the TypeScript client reads the past', async t => {
+  t.regex(await node('past.ts', ['demo', '--address', t.context.address, '--seconds', '2']), /^\d+ frames, from \d+ to -?\d+ ms ago\n$/)
+})
+
+test('the Python example asks for what its test runs with', async t => {
+  const pins = async (path: string) => (await readFile(new URL(path, import.meta.url), 'utf8')).split('\n').filter(line => /^\w/.test(line))
+  const tested = new Set(await pins('requirements.txt'))
+  for (const pin of await pins('../deploy/examples/python/requirements.txt')) t.true(tested.has(pin), pin)
+})
