@@ -82,7 +82,7 @@ async function readSecret(file: string): Promise<string> {
 }
 
 /** The headers that prove who sends the body. */
-export function signed({ key, secret }: Credentials, body: string, nowMs: number): Record<string, string> {
+function signed({ key, secret }: Credentials, body: string, nowMs: number): Record<string, string> {
   const md5 = createHash('md5').update(body).digest('hex')
   const mac = createHmac('sha256', secret).update(`${nowMs}${md5}`).digest('hex')
   return { 'X-ChrysEdge-Auth': `${key}:${mac}`, 'X-Chrys-Date': String(nowMs), 'Content-MD5': md5 }

@@ -39,5 +39,5 @@ export function options(defaults: Record<string, number>): { device: string; add
   const [device] = positionals
   if (device === undefined) throw new Error('which camera? Its name, or namespace/name')
   const numbers = Object.entries(defaults).map(([name, value]) => [name, Number(values[name] ?? value)] as const)
-  return { device, address: String(values['address'] ?? '127.0.0.1:50001'), numbers: Object.fromEntries(numbers) }
+  return { device, address: values['address'] ?? '127.0.0.1:50001', numbers: Object.fromEntries(numbers) }
 }
