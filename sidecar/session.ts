@@ -14,6 +14,7 @@ import { credentialsChanged, readCredentials } from './credentials.ts'
 import { openEgress } from './egress.ts'
 import { EpochTracker } from './epoch.ts'
 import { Opening } from './opening.ts'
+import { Pictures } from './pictures.ts'
 import { openRelay, type Progress, type Relay } from './relay.ts'
 import { inputArgs, traitOfFormat, type Credentials, type Source, type Traits } from './source.ts'
 import { overdue, waitsForKeyframe, type Facts } from './watchdog.ts'
@@ -38,6 +39,7 @@ export class Session {
   /** What is learnt of the source holds for later sessions too. */
   readonly #traits: Traits
   readonly #events: SessionEvents
+  readonly #pictures = new Pictures()
   readonly #opening = new Opening()
   readonly #tracker: EpochTracker
   lastEpoch: number
@@ -148,9 +150,11 @@ export class Session {
       )
     this.#lastPacketMs = performance.now()
     this.#sized ||= info.width > 0 && info.height > 0
-    for (const packet of this.#opening.push(demuxed, info.timeBase)) {
-      this.#tracker.startClock(this.#opening.startOffsetMs)
-      this.#step(packet, info)
+    for (const picture of this.#pictures.push(demuxed, info)) {
+      for (const packet of this.#opening.push(picture, info.timeBase)) {
+        this.#tracker.startClock(this.#opening.startOffsetMs)
+        this.#step(packet, info)
+      }
     }
   }
 

@@ -18,12 +18,22 @@ export type Parameters = {
 export function keyframeParameters(codec: string, data: Uint8Array, extradata: Uint8Array): Parameters | undefined {
   try {
     if (codec === 'mjpeg') return jpeg(data)
-    if (codec === 'h264') return inUnits(data, lengthSize(extradata, 4, 7), H264)
-    if (codec === 'hevc') return inUnits(data, lengthSize(extradata, 21, 23), HEVC)
+    if (codec === 'h264') return inUnits(data, extradata, H264)
+    if (codec === 'hevc') return inUnits(data, extradata, HEVC)
   } catch (error) {
     if (!(error instanceof RangeError)) throw error // ran past the end: a damaged parameter set says nothing
   }
   return undefined
+}
+
+/** True for a packet that begins within a picture: the packet in front of it holds the picture's beginning. */
+export function continuesPicture(codec: string, data: Uint8Array, extradata: Uint8Array): boolean {
+  const syntax = codec === 'h264' ? H264 : codec === 'hevc' ? HEVC : undefined
+  if (syntax === undefined) return false
+  for (const unit of unitsOf(data, syntax.lengthSize(extradata))) {
+    if (syntax.isSlice(syntax.typeOf(unit))) return !syntax.isFirst(unit)
+  }
+  return false
 }
 
 type Picture = Pick<Parameters, 'width' | 'height' | 'pixFmt'>
@@ -32,28 +42,37 @@ type Syntax = {
   sets: readonly number[]
   typeOf: (unit: Uint8Array) => number
   isSlice: (type: number) => boolean
+  /** Of a slice: the picture begins with it. */
+  isFirst: (slice: Uint8Array) => boolean
+  /** Bytes of the length in front of each unit; 0: units stand between start codes (Annex B). */
+  lengthSize: (extradata: Uint8Array) => number
   parse: (sps: Uint8Array) => Picture
 }
 const H264: Syntax = {
   ...{ sps: 7, sets: [7, 8, 13, 15], parse: h264Sps },
   typeOf: unit => (unit[0] ?? 0) & 31,
   isSlice: type => type >= 1 && type <= 5,
+  isFirst: slice => ((slice[1] ?? 0) & 0x80) !== 0, // first_mb_in_slice is 0, in Exp-Golomb
+  lengthSize: avcC => lengthSize(avcC, 4, 7),
 }
 const HEVC: Syntax = {
   ...{ sps: 33, sets: [32, 33, 34], parse: hevcSps },
   typeOf: unit => ((unit[0] ?? 0) >> 1) & 63,
   isSlice: type => type <= 31,
+  isFirst: slice => ((slice[2] ?? 0) & 0x80) !== 0, // first_slice_segment_in_pic_flag
+  lengthSize: hvcC => lengthSize(hvcC, 21, 23),
 }
 
-/** Bytes of the length in front of each unit, which an avcC or hvcC record tells; 0: units stand between start codes (Annex B). */
+/** An avcC or hvcC record tells it. */
 const lengthSize = (extradata: Uint8Array, at: number, bytesMin: number): number =>
   extradata.length >= bytesMin && extradata[0] === 1 ? ((extradata[at] ?? 0) & 3) + 1 : 0
 
-function inUnits(data: Uint8Array, lengthBytes: number, { sps, sets, typeOf, isSlice, parse }: Syntax): Parameters | undefined {
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+function inUnits(data: Uint8Array, stream: Uint8Array, syntax: Syntax): Parameters | undefined {
+  const { sps, sets, typeOf, isSlice, parse } = syntax
+  const lengthBytes = syntax.lengthSize(stream)
   const found: Buffer[] = []
   let sequence: Buffer | undefined
-  for (const unit of lengthBytes > 0 ? prefixedUnits(bytes, lengthBytes) : annexBUnits(bytes)) {
+  for (const unit of unitsOf(data, lengthBytes)) {
     const type = typeOf(unit)
     if (isSlice(type)) break // parameter sets stand in front
     // Some cameras say the same twice.
@@ -63,6 +82,11 @@ function inUnits(data: Uint8Array, lengthBytes: number, { sps, sets, typeOf, isS
   if (sequence === undefined) return undefined
   const extradata = lengthBytes > 0 ? Buffer.alloc(0) : Buffer.concat(found.flatMap(set => [START_CODE, set]))
   return { ...parse(sequence), sequence: Buffer.from(sequence), extradata }
+}
+
+function unitsOf(data: Uint8Array, lengthBytes: number): Generator<Buffer> {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  return lengthBytes > 0 ? prefixedUnits(bytes, lengthBytes) : annexBUnits(bytes)
 }
 
 const START_CODE = Buffer.from([0, 0, 0, 1])
