@@ -3,12 +3,16 @@ import { NatsError, type JetStreamManager, type StreamConfig, type StreamInfo } 
 /** JetStream's error codes that mean something to us. */
 const NOT_FOUND = 10_059
 const NAME_IN_USE = 10_058
+const WRONG_SEQUENCE = 10_071
 const RESOURCES = [10_023, 10_028, 10_047, 10_077]
 
 const codeOf = (error: unknown): number | undefined => (error instanceof NatsError ? error.api_error?.err_code : undefined)
 
 export const isStreamMissing = (error: unknown): boolean =>
   codeOf(error) === NOT_FOUND || (error instanceof NatsError && (error.code === '503' || error.message.includes('stream not found')))
+
+/** A write that expected the state before it to be another: somebody else wrote meanwhile. */
+export const isConflict = (error: unknown): boolean => codeOf(error) === WRONG_SEQUENCE
 
 /** JetStream refuses to reserve what the stream may need. */
 export const isQuotaRefusal = (error: unknown): boolean =>

@@ -123,6 +123,19 @@ export function proxyWanted(uid: string, specEnabled: boolean, switches: CameraS
 export const StreamKey = v.object({ v: v.literal(1), uid: text(64), streamKey: v.optional(text(1024)), reason: v.optional(text(256)) })
 export type StreamKey = v.InferOutput<typeof StreamKey>
 
+/** sidecar ↔ sidecar, in the `leases` bucket: who may open the camera. */
+export const CameraLease = v.object({
+  v: v.literal(1),
+  uid: text(64),
+  /** A pod's name: its container's next process is the same holder, and need not wait. Empty: released. */
+  holder: text(253),
+  /** Of all processes only this one. */
+  process: text(64),
+  /** The last epoch that was begun, by this holder or one before; 0 before the first. */
+  epoch: ms,
+})
+export type CameraLease = v.InferOutput<typeof CameraLease>
+
 /** gateway → sidecar, on the demand subject, every second while clients ask. */
 export const Demand = v.object({
   v: v.literal(1),
