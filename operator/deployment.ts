@@ -6,12 +6,12 @@ import type { OperatorConfig } from './config.ts'
 import { sortedJson } from './json.ts'
 import { CAMERA_LABEL, HASH_ANNOTATION, UID_LABEL } from './kinds.ts'
 
-export const APP = 'chrysalis-edge'
-export const COMPONENT = 'camera'
+const APP = 'chrysalis-edge'
+const COMPONENT = 'camera'
 /** Chooses the Deployments and pods that are ours. */
 export const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'chrysalis-edge-operator' }
 
-export const deploymentName = (camera: Camera): string => `camera-${camera.metadata.name}`
+const deploymentName = (camera: Camera): string => `camera-${camera.metadata.name}`
 
 /** Nobody in particular, and not the node image's own user. */
 const UID = 65_532

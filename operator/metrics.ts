@@ -5,7 +5,6 @@ const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 const CONTROLLER = 'camera'
 
 export type QueueMetrics = ReturnType<typeof queueMetrics>
-export type ReconcileMetrics = ReturnType<typeof reconcileMetrics>
 
 export function queueMetrics(registry: Registry, running: () => number[]) {
   const labels = { name: CONTROLLER }
