@@ -16,6 +16,7 @@ import { ClientCursors } from './cursor.ts'
 import { Delivery } from './delivery.ts'
 import { createMetrics } from './metrics.ts'
 import { PacketStream, type Source } from './packets.ts'
+import { wholeReceiving } from './receiving.ts'
 import { serveGrpc } from './server.ts'
 import { Refusal } from './status.ts'
 import { Subscriptions } from './subscription.ts'
@@ -58,6 +59,7 @@ await runProcess(process.env, async signal => {
   await using server = await serveGrpc(config.grpc, parts, log)
   log.info({ identity, namespace: config.namespace, grpcPort: server.port, probePort: probes.port }, 'the gateway is up')
 
+  if (!wholeReceiving()) log.warn('this version of nats.js gathers large messages at a cost: expect more CPU per frame')
   const connection = await unlessStopped(connectNats(identity, config.nats, log, signal), signal)
   if (connection === undefined) return
   await using nats = connection

@@ -88,7 +88,8 @@ export class Subscription implements Disposable {
       this.#metrics.framesReceived.inc({ camera: this.camera })
       this.#metrics.bytesReceived.inc({ camera: this.camera }, frame.message.length)
       if (!isNew) return this.#metrics.framesRepeated.inc({ camera: this.camera })
-      frameInPlace(frame.message) // over the end of its NATS headers, which have been read
+      // Over the end of its NATS headers, which have been read. What came in parts was put together elsewhere.
+      if (frame.message.buffer === message.data.buffer) frameInPlace(frame.message)
       this.ring.push(frame, nowMs)
       this.#wake()
     } catch (error) {
