@@ -18,7 +18,7 @@ export function between(before: Counters, after: Counters): Counters {
   return new Map([...after].map(([series, value]) => [series, value - (before.get(series) ?? 0)]))
 }
 
-export const nameOf = (series: string): string => series.split('{')[0] ?? series
+const nameOf = (series: string): string => series.split('{')[0] ?? series
 
 export const total = (counters: Counters, name: string): number =>
   sum([...counters].filter(([series]) => nameOf(series) === name).map(([, value]) => value))

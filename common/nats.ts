@@ -7,7 +7,7 @@ import { aborted } from './stop.ts'
 export type Nats = AsyncDisposable & {
   nc: NatsConnection
   /** False while the link is down: what is published then is lost without an error (nats.js discards its buffer). */
-  connected(): boolean
+  connected: () => boolean
   /** Calls back on each (re)connect, the first one excluded. */
   onReconnect(callback: () => void): Disposable
 }

@@ -23,7 +23,7 @@ export type KnownCamera = {
 }
 
 /** `name` or `namespace/name`; throws a Refusal. Any other text must not come near a NATS subject or an answer. */
-export function parseDeviceId(deviceId: string): { namespace: string | undefined; name: string } {
+function parseDeviceId(deviceId: string): { namespace: string | undefined; name: string } {
   if (deviceId === '') throw new Refusal('invalid', 'device_id is required')
   const [first = '', second, ...rest] = deviceId.split('/')
   const [namespace, name] = second === undefined ? [undefined, first] : [first, second]

@@ -6,7 +6,7 @@ import { demandSubject, type CameraRef } from '../proto/subjects.ts'
 export type Wants = Demand['wants']
 
 /** A request keeps its wish up for this long. */
-export const WANTED_MS = 10_000
+const WANTED_MS = 10_000
 /** Until then every wish is repeated this often. */
 export const DEMAND_INTERVAL_MS = 1_000
 

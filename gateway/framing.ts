@@ -21,7 +21,7 @@ export function frameInPlace(message: Uint8Array): void {
 }
 
 type Call = { handler: { serialize(value: unknown): Uint8Array } }
-type Prototype = { serializeMessage(this: Call, value: unknown): Buffer }
+type Prototype = { serializeMessage: (this: Call, value: unknown) => Buffer }
 
 /** Makes grpc-js send framed messages without a copy. False: this grpc-js is another, and copies. */
 export function seamlessFraming(): boolean {

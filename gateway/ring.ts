@@ -1,7 +1,7 @@
 // The newest frames of one camera. One writer, any number of readers (cursor.ts); nothing here waits or acts.
 import type { Frame } from '../proto/messages.ts'
 
-export const RING_FRAMES_MAX = 10
+const RING_FRAMES_MAX = 10
 /** No frame is given out that arrived longer ago. */
 export const STALE_MS = 15_000
 

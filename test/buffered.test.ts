@@ -1,4 +1,5 @@
 import test from 'ava'
+import { status } from '@grpc/grpc-js'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
@@ -57,7 +58,7 @@ const read = (system: System, from: number, to: number): Promise<VideoFrame__Out
 
 const probe = ({ client }: System): Promise<VideoProbeResponse__Output> => {
   const { promise, resolve, reject } = Promise.withResolvers<VideoProbeResponse__Output>()
-  client.stub.VideoProbe({ device_id: 'cam' }, (error, response) => (response === undefined ? reject(error as Error) : resolve(response)))
+  client.stub.VideoProbe({ device_id: 'cam' }, (error, response) => (response === undefined ? reject(error) : resolve(response)))
   return promise
 }
 
@@ -195,7 +196,7 @@ test('a stretch that is not stored is refused by its own reason', async t => {
   const namesake = await until(
     async () => {
       const refused = await failure(read(system, 0, Date.now()))
-      return refused.code === 9 && refused
+      return refused.code === status.FAILED_PRECONDITION && refused
     },
     { what: 'the refusal of a namesake’s pictures' },
   )

@@ -125,7 +125,7 @@ export async function openPipe(
       readable: true,
       writable: false,
       onread: { buffer: next, callback: onBytes },
-    } as ConstructorParameters<typeof Socket>[0])
+    })
     return { reader, writeFd }
   } finally {
     rmSync(folder, { recursive: true, force: true })
