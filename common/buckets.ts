@@ -39,12 +39,19 @@ const CHECK_MS = 5_000
 
 /**
  * Follows a bucket until `signal` aborts, through restarts of NATS and the bucket's loss; the view keeps what it last knew meanwhile.
- * Only its writer makes the `cameras` bucket: one that a reader made would look like a list without cameras.
+ * Only its writer makes the `cameras` bucket: one that a reader made would look like a list without cameras. With `onlyKey` the view is of that key alone.
  */
-export async function watchBucket(nats: Nats, name: BucketName, view: BucketView, log: Logger, signal: AbortSignal): Promise<void> {
+export async function watchBucket(
+  nats: Nats,
+  name: BucketName,
+  view: BucketView,
+  log: Logger,
+  signal: AbortSignal,
+  onlyKey?: string,
+): Promise<void> {
   for (let said = ''; !signal.aborted;) {
     try {
-      await follow(nats, name, view, signal)
+      await follow(nats, name, view, signal, onlyKey)
       said = ''
     } catch (error) {
       const message = messageOf(error)
@@ -56,7 +63,7 @@ export async function watchBucket(nats: Nats, name: BucketName, view: BucketView
 }
 
 /** Ends at a reconnect, so that what was missed meanwhile, deletions too, is learnt from a new start. */
-async function follow(nats: Nats, name: BucketName, view: BucketView, signal: AbortSignal): Promise<void> {
+async function follow(nats: Nats, name: BucketName, view: BucketView, signal: AbortSignal, onlyKey?: string): Promise<void> {
   const kv = name === 'cameras' ? await nats.nc.jetstream().views.kv(BUCKET[name], { bindOnly: true }) : await openBucket(nats.nc, name)
   const { streamInfo } = await kv.status()
   const serverNow = streamInfo.ts === undefined ? Date.now() : Date.parse(streamInfo.ts)
@@ -69,7 +76,7 @@ async function follow(nats: Nats, name: BucketName, view: BucketView, signal: Ab
     if (settleMs === 0) view.complete(keys)
     else settling = setTimeout(() => view.complete(keys), settleMs)
   }
-  const entries = await kv.watch({ initializedFn })
+  const entries = await kv.watch({ initializedFn, ...(onlyKey === undefined ? {} : { key: onlyKey }) })
   const stop = () => entries.stop()
   using _reconnected = nats.onReconnect(stop)
   using _replaced = whenReplaced(kv, streamInfo.created, stop)

@@ -16,6 +16,7 @@ import { Health } from './health.ts'
 import { ingest, type IngestEvents } from './ingest.ts'
 import { Live } from './live.ts'
 import { createMetrics } from './metrics.ts'
+import { Proxy } from './proxy.ts'
 import { FramePublisher } from './publisher.ts'
 
 await runProcess(process.env, async signal => {
@@ -29,6 +30,7 @@ await runProcess(process.env, async signal => {
     decoding: { active: false, ok: true },
     buffer: { ok: true },
     ...(config.archive === undefined ? {} : { archive: { active: false, ok: true } }),
+    ...(config.proxy === undefined ? {} : { proxy: { active: false, ok: true } }),
   })
   let connected = () => false
   await using probes = await serveProbes(config.probes, registry, () => (connected() ? [] : ['NATS is away']))
@@ -40,6 +42,9 @@ await runProcess(process.env, async signal => {
   const buffer = new PacketBuffer(nats, config, metrics, log, state => health.set({ buffer: state }))
   const archive = config.archive && new Archive(config.archive, config.deviceId, metrics, log, state => health.set({ archive: state }))
   const gop = new Gop()
+  const deny = denied(config.denyCidrs)
+  await using proxy =
+    config.proxy && new Proxy({ ...config.proxy, camera, deny, gop, metrics, log, onHealth: state => health.set({ proxy: state }) })
   await using live = new Live({
     ...{ deviceId: config.deviceId, gop, decoding: config.decoding, metrics, log },
     publish: frame => publisher.offer(frame),
@@ -71,6 +76,7 @@ await runProcess(process.env, async signal => {
       archive?.push(packet, codec)
       gop.push(packet)
       live.push(packet, codec, newEpoch)
+      proxy?.push(packet, codec, newEpoch)
     },
     onState: ({ connection, pid, failingStreak, failure }) => {
       metrics.streaming.set(connection === 'streaming' ? 1 : 0)
@@ -78,6 +84,7 @@ await runProcess(process.env, async signal => {
         gop.clear()
         archive?.cut()
         live.reset()
+        proxy?.reset()
       }
       if (connection === 'waiting') ended(failure)
       // While it tries again, the reason it failed for still holds.
@@ -87,9 +94,10 @@ await runProcess(process.env, async signal => {
     onRestart: ended,
   }
   await Promise.all([
-    ingest(config, denied(config.denyCidrs), events, log, signal),
+    ingest(config, deny, events, log, signal),
     buffer.run(signal),
     archive?.run(signal),
+    proxy?.run(nats, signal),
     health.run(nats, camera, log, signal),
   ])
   log.info('sidecar stops')

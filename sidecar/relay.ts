@@ -25,6 +25,8 @@ type Target = {
   tls: boolean
   /** `rtsp-udp`: RTP comes beside this connection, from the camera itself to ffmpeg. */
   protocol: 'rtsp' | 'rtsp-udp' | 'other'
+  /** With TLS: the certificate must be valid for `host`. */
+  isVerified?: boolean
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
@@ -55,10 +57,10 @@ export async function listening(server: Server, sockets: Set<Socket>, progress: 
 }
 
 function relay(client: Socket, target: Target, progress: Progress, sockets: Set<Socket>): void {
-  const { address, port, host, tls } = target
+  const { address, port, host, tls, isVerified = false } = target
   // A camera's certificate is hardly ever signed by anyone; the connection is encrypted, and its address is the one we chose.
   const camera = tls
-    ? connectTls({ host: address, port, servername: isName(host) ? host : '', rejectUnauthorized: false })
+    ? connectTls({ host: address, port, servername: isName(host) ? host : '', rejectUnauthorized: isVerified })
     : connect({ host: address, port })
   own(sockets, client, camera)
   camera.setTimeout(CONNECT_TIMEOUT_MS, () => camera.destroy(new Failure('ConnectTimeout', `${address}:${port} does not answer`)))

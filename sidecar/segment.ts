@@ -132,11 +132,14 @@ export class Segment {
       throw new Failure('ArchiveFailed', messageOf(error))
     })
     this.#run = run
-    void run.ended.then(end => {
-      if (!this.#isClosing) this.#complaint ??= endFailure(end)
-    })
+    void this.#noticeEnd(run)
     this.#feed = new NutFeed(run, this.#codec)
     for (const packet of held) this.#feed.feed(packet)
+  }
+
+  async #noticeEnd(run: Run): Promise<void> {
+    const end = await run.ended
+    if (!this.#isClosing) this.#complaint ??= endFailure(end)
   }
 
   #line(line: string): void {
