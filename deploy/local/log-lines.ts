@@ -17,13 +17,15 @@ export function readableLine(line: string): LogLine {
   const json = parse(line)
   if (json !== undefined) {
     const fields = Object.entries(json).filter(([key]) => !NOT_SHOWN.has(key))
-    const details = fields.map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`).join('')
-    return { level: Number(json['level']), text: `${String(json['msg'] ?? '')}${details}` }
+    const details = fields.map(([key, value]) => ` ${key}=${textOf(value)}`).join('')
+    return { level: Number(json['level']), text: `${textOf(json['msg'] ?? '')}${details}` }
   }
   const nats = /^\[\d+\] \S+ \S+ \[([A-Z]{3})\] (.*)$/.exec(line)
   if (nats !== null) return { level: { WRN: 40, ERR: 50, FTL: 60 }[nats[1] as 'WRN'] ?? 30, text: nats[2] ?? '' }
   return { level: 50, text: line }
 }
+
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
 function parse(line: string): Record<string, unknown> | undefined {
   if (!line.startsWith('{')) return undefined

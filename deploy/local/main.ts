@@ -6,7 +6,7 @@ import { makeFolders } from './folders.ts'
 import { ManifestError, readManifests, type Manifests } from './manifests.ts'
 import { HELP, parseOptions, type Options } from './options.ts'
 import { reservePort } from './ports.ts'
-import { run } from './run.ts'
+import { runLocal } from './run.ts'
 import { catchSignals } from './signals.ts'
 import { openScreen } from './table.ts'
 
@@ -23,7 +23,7 @@ async function main(options: Options): Promise<number> {
   try {
     const port = await reservePort(options.port)
     await using folders = await makeFolders(options.data)
-    await run({ ...manifests, port, logLevel: options.logLevel, folders, screen, signals })
+    await runLocal({ ...manifests, port, logLevel: options.logLevel, folders, screen, signals })
   } catch (error) {
     say(messageOf(error))
     return EXIT.failure

@@ -16,7 +16,7 @@ export type Row = {
 }
 
 /** A sidecar writes its state every 5 s; one that was silent for longer than this is hung. */
-export const SILENT_MS = 15_000
+const SILENT_MS = 15_000
 
 /** `ageMs`: how long ago the state was written. */
 export function rowOf(record: CameraRecord, reported: { state: CameraState; ageMs: number } | undefined): Row {

@@ -11,7 +11,7 @@ import type { Camera } from '../../proto/camera.ts'
 import { BadMessage, parseJson } from '../../proto/messages.ts'
 import { CameraState } from '../../proto/state.ts'
 import { cameraKey } from '../../proto/subjects.ts'
-import type { Ending, Program } from './child.ts'
+import type { Program } from './child.ts'
 import type { Folders } from './folders.ts'
 import { Guard } from './guard.ts'
 import { ChildLog } from './log-lines.ts'
@@ -33,7 +33,7 @@ const SIDECAR_GRACE_MS = 5_000
 const GATEWAY_GRACE_MS = 12_000
 
 /** Runs until a signal stops it. Rejects when it can't go on; either way nothing is left running. */
-export async function run(run: Run): Promise<void> {
+export async function runLocal(run: Run): Promise<void> {
   const { folders, screen, signals } = run
   using guard = new Guard(folders.scratch)
   using logs = new Logs(run)
@@ -50,19 +50,21 @@ export async function run(run: Run): Promise<void> {
   )
   try {
     const url = await unlessStopped(server.url, signals.ending.stop)
-    if (url !== undefined) await runCameras(run, { url, records, status, logs })
+    if (url !== undefined) await runCameras({ ...run, records, status, logs, env: childEnv(url, run.logLevel) }, url)
   } finally {
     natsStop.abort()
     await server.ended
   }
 }
 
-type Parts = { url: string; records: Records; status: Status; logs: Logs }
+/** A run that has come so far as to start its processes. */
+type Started = Run & { records: Records; status: Status; logs: Logs; env: NodeJS.ProcessEnv }
 
-async function runCameras(run: Run, { url, records, status, logs }: Parts): Promise<void> {
-  const { ending } = run.signals
+async function runCameras(run: Started, url: string): Promise<void> {
+  const { records, status, logs, signals } = run
+  const { stop } = signals.ending
   const log = logs.own('local-mode')
-  const connection = await unlessStopped(connectNats('local mode', { url, credsFile: undefined }, log, ending.stop), ending.stop)
+  const connection = await unlessStopped(connectNats('local mode', { url, credsFile: undefined }, log, stop), stop)
   if (connection === undefined) return
   await using nats = connection
   const following = new AbortController()
@@ -74,12 +76,9 @@ async function runCameras(run: Run, { url, records, status, logs }: Parts): Prom
     records.run(nats, message => log.warn(message), following.signal),
     watchBucket(nats, 'states', view, log, following.signal),
   ]
-  const env = childEnv(url, run.logLevel)
-  const sidecars = run.cameras
-    .filter(({ spec }) => !spec.suspend)
-    .map((camera, index) => runSidecar(run, camera, index, env, records, status, logs))
+  const active = run.cameras.filter(({ spec }) => !spec.suspend)
   try {
-    await Promise.all([runGateway(run, env, status, logs), ...sidecars])
+    await Promise.all([runGateway(run), ...active.map((camera, index) => runSidecar(run, camera, index * START_SPACING_MS))])
   } finally {
     following.abort()
     await Promise.all(tasks)
@@ -87,13 +86,9 @@ async function runCameras(run: Run, { url, records, status, logs }: Parts): Prom
 }
 
 async function runSidecar(
-  run: Run,
+  { records, status, logs, env, signals, secrets, folders }: Started,
   camera: Camera,
-  index: number,
-  env: NodeJS.ProcessEnv,
-  records: Records,
-  status: Status,
-  logs: Logs,
+  delayMs: number,
 ): Promise<void> {
   const onPod = (pod: PodState) => {
     records.set(camera, pod)
@@ -102,35 +97,30 @@ async function runSidecar(
   }
   let own: Record<string, string>
   try {
-    own = await sidecarEnv(camera, run.secrets, run.folders)
+    own = await sidecarEnv(camera, secrets, folders)
   } catch (error) {
     return onPod({ ...STARTING, dead: true, reason: 'FoldersUnavailable', message: messageOf(error) })
   }
-  await sleep(index * START_SPACING_MS, run.signals.ending.stop)
+  await sleep(delayMs, signals.ending.stop)
   const onLine = logs.open(`camera-${deviceId(camera).replace('/', '.')}`)
-  await keepRunning(program('sidecar', { ...env, ...own }, SIDECAR_GRACE_MS), { onPod, onLine }, run.signals.ending)
+  await keepRunning(program('sidecar', { ...env, ...own }, SIDECAR_GRACE_MS), { onPod, onLine }, signals.ending)
 }
 
-async function runGateway(run: Run, env: NodeJS.ProcessEnv, status: Status, logs: Logs): Promise<void> {
+async function runGateway({ status, logs, env, signals, port }: Started): Promise<void> {
   const write = logs.open('gateway')
   let last: PodState = STARTING
-  const gatewayEnv = { ...env, ...cloudEnv(), CHRYS_NAMESPACE: NAMESPACE, CHRYS_GRPC_HOST: '127.0.0.1', CHRYS_GRPC_PORT: String(run.port) }
-  await keepRunning(
-    program('gateway', gatewayEnv, GATEWAY_GRACE_MS),
-    {
-      onPod: pod => {
-        last = pod
-        status.setGateway(pod.running ? 'starting' : (pod.message ?? 'stopped'))
-      },
-      onLine: line => {
-        write(line)
-        if (line.includes('"grpcPort"')) status.setGateway(undefined) // it says so once it listens
-      },
-    },
-    run.signals.ending,
-  )
+  const onPod = (pod: PodState) => {
+    last = pod
+    status.setGateway(pod.running ? 'starting' : (pod.message ?? 'stopped'))
+  }
+  const onLine = (line: string) => {
+    write(line)
+    if (line.includes('"grpcPort"')) status.setGateway(undefined) // it says so once it listens
+  }
+  const own = { ...cloudEnv(), CHRYS_NAMESPACE: NAMESPACE, CHRYS_GRPC_HOST: '127.0.0.1', CHRYS_GRPC_PORT: String(port) }
+  await keepRunning(program('gateway', { ...env, ...own }, GATEWAY_GRACE_MS), { onPod, onLine }, signals.ending)
   if (!last.dead) return
-  run.signals.stop()
+  signals.stop()
   throw new Error(`the gateway ${last.message ?? 'ended'}`)
 }
 

@@ -124,7 +124,10 @@ function problemOf({ keyword, instancePath, params, parentSchema, data }: ErrorO
     case 'required':
       return { path: `${path}.${params['missingProperty']}`, message: 'Required value' }
     case 'additionalProperties':
-      return { path: '', message: `unknown field "${`${path}.${params['additionalProperty']}`.slice(1)}"${known(parentSchema)}` }
+      return {
+        path: '',
+        message: `unknown field "${`${path}.${params['additionalProperty']}`.slice(1)}"${known(parentSchema as Schema | undefined)}`,
+      }
     case 'type':
       return { path, message: `Invalid value: must be of type ${[params['type']].flat().join(' or ')}${hint(params['type'], data)}` }
     case 'enum':
@@ -153,8 +156,8 @@ const hint = (type: unknown, data: unknown) =>
 
 const quote = (text: string) => JSON.stringify(text)
 
-function known(schema: object | undefined): string {
-  const names = Object.keys((schema as Schema | undefined)?.properties ?? {})
+function known(schema: Schema | undefined): string {
+  const names = Object.keys(schema?.properties ?? {})
   return names.length === 0 ? '' : ` (known here: ${names.join(', ')})`
 }
 

@@ -57,7 +57,7 @@ export class Status implements Disposable {
     const below = [
       ...(this.#nats === undefined ? [] : [`nats-server ${this.#nats}`]),
       this.#gateway === ''
-        ? `gRPC at ${this.#endpoint.address}   Try: ${this.#endpoint.command}   Ctrl-C stops`
+        ? `gRPC at ${this.#endpoint.address}, for this machine only   Try: ${this.#endpoint.command}   Ctrl-C stops`
         : `gateway: ${this.#gateway}`,
     ]
     this.#screen.show(rows, below)
