@@ -189,7 +189,7 @@ for (const codec of ['h264', 'h265'] as const) {
     const frames = [...watching.frames]
     const got = frames.map(frame => videoFrame(frame))
     const packets = await sidecar.packets()
-    const reference = new Map((await decodedDamaged(folder, packets)).map(frame => [frame.pts, frame]))
+    const reference = new Map((await decodedDamaged(folder, packets, codecOf(packets))).map(frame => [frame.pts, frame]))
     await isWhole(t, sidecar, frames, [...reference.keys()]) // what ffmpeg can't decode is nowhere
     for (const { pts, data, is_corrupt, frame_type, is_keyframe } of got) {
       const other = reference.get(pts)

@@ -1,0 +1,209 @@
+// The decoder and the demuxer on every ffmpeg at hand: the one that is used, and the one that the set-up fetches.
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import anyTest from 'ava'
+import { cacheFolder } from '../common/cache.mjs'
+import { Decoder, type DecodedFrame } from '../common/media/decoder.ts'
+import { demux, type DemuxedPacket, type DemuxInfo } from '../common/media/demux.ts'
+import { ffmpegPath } from '../common/media/locate.ts'
+import { onPath } from '../common/which.mjs'
+import type { Packet } from '../proto/messages.ts'
+import type { Codec } from '../proto/state.ts'
+import { decodeBgr24, ffprobePackets, testVideo, type FrameInfo } from './fixtures/media.ts'
+import { decodedDamaged, digest } from './fixtures/reference.ts'
+import { temporaryFolder } from './fixtures/tmp.ts'
+import { until } from './fixtures/wait.ts'
+
+const test = anyTest.serial
+const run = promisify(execFile)
+const ROOM = { head: 3, tail: 5 }
+
+const programs = new Set([ffmpegPath(process.env), onPath('ffmpeg', process.env), join(cacheFolder(process.env), 'bin', 'ffmpeg')])
+const ffmpegs = [...programs].filter(path => path !== undefined && existsSync(path)) as string[]
+
+async function version(path: string): Promise<string> {
+  return /version (\S+)/.exec((await run(path, ['-version'])).stdout)?.[1] ?? '?'
+}
+
+async function demuxed(input: string[]): Promise<{ packets: DemuxedPacket[]; info: DemuxInfo }> {
+  const packets: DemuxedPacket[] = []
+  let info: DemuxInfo | undefined
+  await using ffmpeg = await demux(
+    input,
+    { codecArgs: ['-c', 'copy'], copyTimestamps: true },
+    {
+      onPacket: (packet, description) => {
+        packets.push(packet)
+        info = description
+      },
+      onLine: () => {},
+      onDesync: problem => {
+        throw new Error(problem)
+      },
+    },
+  )
+  await ffmpeg.ended
+  if (info === undefined) throw new Error('no packets')
+  return { packets, info }
+}
+
+function packetsOf(packets: readonly DemuxedPacket[]): Packet[] {
+  let keyframe = 0
+  let index = -1
+  return packets.map(({ pts = 0, dts = pts, key, corrupt, data }) => {
+    index = key ? 0 : index + 1
+    keyframe += key ? 1 : 0
+    return { epoch: 1, index, keyframe, pts, dts, timestamp: 1_000_000 + pts, key, corrupt, data }
+  })
+}
+
+function codecOf({ codec, width, height, pixFmt, extradata, timeBase }: DemuxInfo, reorder: number): Codec {
+  return { name: codec, longName: codec, width, height, pixFmt, extradata: extradata.toString('base64'), timeBase, reorder }
+}
+
+const picture = ({ buffer, offset, width, height }: DecodedFrame) => digest(buffer.subarray(offset, offset + width * height * 3))
+
+async function decoded(codec: Codec, packets: readonly Packet[], options: { threads?: 0 | 1; scale?: string; maxFps?: number } = {}) {
+  const frames: (Omit<DecodedFrame, 'buffer' | 'offset'> & { picture: string })[] = []
+  await using decoder = await Decoder.start({
+    ...{ codec, threads: 1, room: ROOM, ...options },
+    onFrame: frame => {
+      const { buffer, offset, ...rest } = frame
+      frames.push({ ...rest, picture: picture({ ...rest, buffer, offset }) })
+      return true
+    },
+  })
+  for (const packet of packets) if (!decoder.feed(packet)) await decoder.writable
+  decoder.end()
+  await decoder.ended
+  return frames
+}
+
+/** Damages some packets that are no keyframes: ffmpeg decodes them as well as it can. */
+function damaged(packets: readonly Packet[]): Packet[] {
+  return packets.map((packet, i) => {
+    if (packet.key || i % 7 !== 3) return packet
+    const data = Uint8Array.from(packet.data)
+    for (let at = data.length >> 1; at < data.length - 4; at += 5) data[at] = (data[at] ?? 0) ^ 0x5a
+    return { ...packet, data }
+  })
+}
+
+for (const path of ffmpegs) {
+  const using = async (t: { log: (message: string) => void }) => {
+    process.env['FFMPEG_PATH'] = path
+    t.log(`ffmpeg ${await version(path)}`)
+  }
+
+  for (const [codec, bFrames] of [
+    ['h264', 0],
+    ['h264', 2],
+    ['h265', 2],
+    ['mjpeg', 0],
+  ] as const) {
+    test(`${path}: packets of ${codec} with ${bFrames} B-frames come whole, and their frames as ffmpeg alone decodes them`, async t => {
+      await using(t)
+      const file = await testVideo({ codec, bFrames, width: 320, height: 192, seconds: 2 })
+      const { packets, info } = await demuxed(['-i', file])
+      const probed = await ffprobePackets(file)
+      t.deepEqual(
+        packets.map(({ pts, dts, key, corrupt, data }) => ({ pts, dts, keyframe: key, corrupt, size: data.length })),
+        probed.map(({ pts, dts, keyframe, corrupt, size }) => ({ pts, dts, keyframe, corrupt, size })),
+      )
+      const all = packetsOf(packets)
+      const expected = await reference(file)
+      for (const threads of [1, 0] as const) {
+        const frames = await decoded(codecOf(info, bFrames > 0 ? 2 : 0), all, { threads })
+        t.deepEqual(
+          frames.map(frame => ({
+            ...{ pts: frame.packet.pts, type: frame.type, keyframe: frame.key },
+            ...{ width: frame.width, height: frame.height, picture: frame.picture },
+          })),
+          expected,
+        )
+        t.true(frames.every(({ corrupt }) => !corrupt))
+      }
+    })
+  }
+
+  test(`${path}: no frame is held back but for those that B-frames need`, async t => {
+    await using(t)
+    for (const [bFrames, heldBack] of [
+      [0, 0],
+      [2, 2],
+    ] as const) {
+      const file = await testVideo({ bFrames, width: 320, height: 192, seconds: 2 })
+      const { packets, info } = await demuxed(['-i', file])
+      let frames = 0
+      await using decoder = await Decoder.start({ codec: codecOf(info, bFrames), threads: 1, room: ROOM, onFrame: () => frames++ >= 0 })
+      for (const packet of packetsOf(packets).slice(0, 20)) decoder.feed(packet)
+      await until(() => frames >= 20 - heldBack, { what: `the frames of 20 packets with ${bFrames} B-frames (${frames} came)` })
+      t.pass()
+    }
+  })
+
+  test(`${path}: exactly the frames that ffmpeg calls corrupt are marked`, async t => {
+    await using(t)
+    await using folder = await temporaryFolder()
+    for (const bFrames of [0, 2]) {
+      const { packets, info } = await demuxed(['-i', await testVideo({ bFrames, width: 320, height: 192, seconds: 2 })])
+      const all = damaged(packetsOf(packets))
+      const codec = codecOf(info, bFrames)
+      const expected = await decodedDamaged(folder, all, codec)
+      t.true(expected.filter(({ corrupt }) => corrupt).length > 3)
+      t.deepEqual(
+        (await decoded(codec, all)).map(frame => ({ pts: frame.packet.pts, picture: frame.picture, corrupt: frame.corrupt })),
+        expected.map(frame => ({ pts: frame.pts, picture: frame.picture, corrupt: frame.corrupt })),
+      )
+    }
+  })
+
+  test(`${path}: a picture's size may change from one keyframe to the next`, async t => {
+    await using(t)
+    const files = await Promise.all([testVideo({ seconds: 1 }), testVideo({ seconds: 1, width: 320, height: 192 })])
+    const [large, small] = await Promise.all(files.map(file => annexB(file)))
+    if (large === undefined || small === undefined) throw new Error('two videos')
+    const shifted = [large, small, large].flatMap(({ packets }, i) =>
+      packetsOf(packets).map(packet => ({ ...packet, pts: packet.pts + i * 10_000_000 })),
+    )
+    const frames = await decoded(codecOf(large.info, 0), shifted)
+    const sizes = frames.map(({ width, height }) => `${width}x${height}`)
+    t.deepEqual(sizes, [
+      ...large.packets.map(() => '640x360'),
+      ...small.packets.map(() => '320x192'),
+      ...large.packets.map(() => '640x360'),
+    ])
+    const pictures = async (file: string) => (await reference(file)).map(frame => frame.picture)
+    const [first, second] = await Promise.all(files.map(pictures))
+    t.deepEqual(
+      frames.map(frame => frame.picture),
+      [...(first ?? []), ...(second ?? []), ...(first ?? [])],
+    )
+  })
+
+  test(`${path}: frames are thinned out evenly and scaled`, async t => {
+    await using(t)
+    const file = await testVideo({ width: 320, height: 192, seconds: 2 })
+    const { packets, info } = await demuxed(['-i', file])
+    const frames = await decoded(codecOf(info, 0), packetsOf(packets), { maxFps: 10, scale: '80:-2' })
+    t.is(frames.length, 20)
+    t.true(frames.every(({ width, height }) => width === 80 && height === 48))
+  })
+}
+
+/** What ffmpeg alone makes of the file. */
+async function reference(file: string): Promise<(FrameInfo & { picture: string })[]> {
+  const frames: (FrameInfo & { picture: string })[] = []
+  for await (const { data, ...frame } of decodeBgr24(file)) frames.push({ ...frame, picture: digest(data) })
+  return frames
+}
+
+/** Packets with start codes, parameter sets in front of each keyframe. */
+async function annexB(file: string): Promise<{ packets: DemuxedPacket[]; info: DemuxInfo }> {
+  await using folder = await temporaryFolder()
+  const stream = folder.file('video.nut')
+  await run(ffmpegPath(process.env), ['-nostdin', '-v', 'error', '-i', file, '-c', 'copy', '-bsf:v', 'h264_mp4toannexb', stream])
+  return await demuxed(['-i', stream])
+}
