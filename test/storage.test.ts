@@ -1,6 +1,7 @@
 // Storage. Its sidecar is a stand-in that answers for the stream key; the cloud is one that checks signatures.
 import { status } from '@grpc/grpc-js'
 import test from 'ava'
+import { writeFile } from 'node:fs/promises'
 import { openBucket } from '../common/buckets.ts'
 import type { StorageResponse__Output } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/StorageResponse.ts'
 import { parseJson } from '../proto/messages.ts'
@@ -10,6 +11,8 @@ import { startCameras, type Cameras, type FakeCamera } from './fixtures/cameras.
 import { startCloud } from './fixtures/cloud.ts'
 import { failure, grpcClient, startGateway, type Client } from './fixtures/gateway.ts'
 import { startNats } from './fixtures/nats.ts'
+import { startSidecar } from './fixtures/sidecar.ts'
+import { temporaryFolder } from './fixtures/tmp.ts'
 import { until } from './fixtures/wait.ts'
 
 const DOOR: FakeCamera = { namespace: 'default', name: 'door', uid: 'uid-door' }
@@ -107,6 +110,7 @@ test('without the camera’s own stream key nothing is asked of the cloud', asyn
   const cases: [Partial<StreamKey>, RegExp][] = [
     [{ reason: 'the Secret "rtmp" has no key "url"' }, /the Secret "rtmp" has no key "url"/],
     [{ streamKey: '..' }, /the camera’s sidecar has none/],
+    [{ streamKey: '%2E%2e' }, /the camera’s sidecar has none/],
     [{ streamKey: '' }, /the camera’s sidecar has none/],
     [{ uid: 'another', streamKey: 'key' }, /another camera’s/],
   ]
@@ -118,6 +122,35 @@ test('without the camera’s own stream key nothing is asked of the cloud', asyn
     t.regex(details, cause)
   }
   t.is(cloud.requests.length, 0)
+})
+
+test('a real sidecar tells the stream key in the URL that only it can read, and nobody else does', async t => {
+  await using nats = await startNats()
+  await using cameras = await startCameras(nats.url)
+  await using cloud = await startCloud()
+  await using folder = await temporaryFolder()
+  const urlFile = folder.file('url')
+  const proxy = { urlSecretRef: { name: 'cloud', key: 'url' }, enabled: false }
+  await using sidecar = await startSidecar(nats, {
+    spec: { source: { url: 'testsrc:?size=160x120&rate=5' }, proxy },
+    env: { CHRYS_PROXY_URL_FILE: urlFile },
+  })
+  await cameras.put(sidecar.camera, PROXY)
+  await using gateway = await startGateway(nats.url, cloud.env)
+  await until(() => gateway.ready(), { what: 'the gateway to be ready' })
+  await sidecar.stateWith('packets', state => state.connection === 'streaming')
+  await using client = grpcClient(gateway.port)
+
+  const missing = await failure(store(client, 'cam', true))
+  t.is(missing.code, status.UNAVAILABLE)
+  t.regex(missing.details, /the stream key is not known: \w+: .*Secret/)
+  await writeFile(urlFile, 'rtmp://user:pa55@cloud.example:1935/live/k3y-of%20mine?sign=s1gned\n')
+  t.deepEqual(await store(client, 'cam', true), { device_id: 'cam', start: true })
+  t.is(cloud.requests.at(-1)?.path, '/api/v1/edge/storage/k3y-of%20mine')
+  cloud.answer(({ path }) => ({ status: 404, body: `no ${path}` }))
+  const echoed = await failure(store(client, 'cam', true))
+  t.is(echoed.details, 'the cloud answered 404: no /api/v1/edge/storage/***')
+  for (const text of [gateway.log(), sidecar.log(), await gateway.metrics()]) t.notRegex(text, /k3y|pa55|s1gned/)
 })
 
 test('without a cloud storage says what to set', async t => {

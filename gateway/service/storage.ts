@@ -35,11 +35,13 @@ export async function setStorage(
   }
   const nats = link()
   if (nats === undefined || !nats.connected()) throw new Refusal('unavailable', 'NATS is away')
-  const url = `${storage.apiUrl}/api/v1/edge/storage/${encodeURIComponent(await streamKey(nats, camera))}`
+  const key = pathElement(await streamKey(nats, camera))
+  const url = `${storage.apiUrl}/api/v1/edge/storage/${key}`
   const outcome = await storage.cloud.call('storage', { method: 'PUT', url, body: JSON.stringify({ enable: start }) }, signal)
-  if (outcome.kind === 'failed') throw new Refusal('unavailable', describe(outcome))
-  if (outcome.status === 401 || outcome.status === 403) throw new Refusal('denied', describe(outcome))
-  if (outcome.status < 200 || outcome.status >= 300) throw new Refusal('unavailable', describe(outcome))
+  const cause = describe(outcome).replaceAll(key, '***') // a server may repeat the path
+  if (outcome.kind === 'failed') throw new Refusal('unavailable', cause)
+  if (outcome.status === 401 || outcome.status === 403) throw new Refusal('denied', cause)
+  if (outcome.status < 200 || outcome.status >= 300) throw new Refusal('unavailable', cause)
   try {
     await changeSwitches(nats, camera, { storage: start })
   } catch (error) {
@@ -47,6 +49,9 @@ export async function setStorage(
   }
   return { device_id, start }
 }
+
+/** The key as it stands in a URL: what is escaped there already stays as it is. */
+const pathElement = (key: string): string => key.replaceAll(/[^\w\-.~!$&'()*+,;=:@%]/g, encodeURIComponent)
 
 /** Part of a secret that only the camera's pod can read. */
 async function streamKey({ nc }: Nats, { ref, uid }: KnownCamera): Promise<string> {
@@ -60,6 +65,7 @@ async function streamKey({ nc }: Nats, { ref, uid }: KnownCamera): Promise<strin
   }
   if (answer.uid !== uid) throw refuse('the answer is another camera’s')
   // What stands for a folder in a path would make it another path.
-  if (answer.streamKey === undefined || /^\.{0,2}$/.test(answer.streamKey)) throw refuse(answer.reason ?? 'the camera’s sidecar has none')
+  if (answer.streamKey === undefined || /^(\.|%2e){0,2}$/i.test(answer.streamKey))
+    throw refuse(answer.reason ?? 'the camera’s sidecar has none')
   return answer.streamKey
 }
