@@ -29,7 +29,8 @@ export class Rate {
     this.#trim(nowMs)
     const first = this.#samples[0]
     if (first === undefined || this.#samples.length < 2) return { fps: 0, bitsPerSecond: 0 }
-    const seconds = Math.max(nowMs - first.atMs, 1) / 1000
+    // A connection begins with a burst of what was held while it was probed.
+    const seconds = Math.max(nowMs - first.atMs, 1_000) / 1000
     const bytes = this.#samples.reduce((sum, sample) => sum + sample.bytes, 0)
     return { fps: Math.round((this.#samples.length / seconds) * 10) / 10, bitsPerSecond: Math.round((bytes * 8) / seconds) }
   }
