@@ -189,7 +189,7 @@ test('a full queue refuses what is new where annotations are delivered, and lets
   t.is(ids.at(-1), 'newest')
 })
 
-test('a queue that is full in bytes, or in JetStream’s own limits, is full', async t => {
+test('a queue that is full in bytes is full', async t => {
   await using nats = await startNats()
   await using _cameras = await startCameras(nats.url)
   await using cloud = await startCloud()
@@ -200,6 +200,18 @@ test('a queue that is full in bytes, or in JetStream’s own limits, is full', a
   const large = annotation({ custom_meta_1: 'x'.repeat(20_000) })
   for (let i = 0; i < 3; i++) await annotate(client, large)
   t.is((await failure(annotate(client, large))).code, status.RESOURCE_EXHAUSTED)
+})
+
+test('where JetStream has no room for the queue nothing is acknowledged, and the answer says why', async t => {
+  await using nats = await startNats({ jetstreamLimits: { file: 64 * 2 ** 20 } })
+  await using _cameras = await startCameras(nats.url)
+  await using gateway = await startGateway(nats.url)
+  await until(() => gateway.ready(), { what: 'the gateway to be ready' })
+  await using client = grpcClient(gateway.port)
+  const { code, details } = await failure(annotate(client, annotation()))
+  t.is(code, status.UNAVAILABLE)
+  t.regex(details, /^the annotation could not be stored: .*(insufficient|resources|exceed)/i)
+  t.regex(gateway.log(), /the annotation queue is not as it should be/)
 })
 
 test('while NATS is away annotations are refused at once, and taken when it is back', async t => {
