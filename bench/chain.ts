@@ -1,6 +1,4 @@
 // Everything between a camera and its clients, as real processes: RTSP camera, nats-server, sidecar, gateway.
-import { mkdir } from 'node:fs/promises'
-import { resolve } from 'node:path'
 import { cameraRecord, startCameras } from '../test/fixtures/cameras.ts'
 import { startGateway, type Gateway } from '../test/fixtures/gateway.ts'
 import { BENCHMARK_VIDEO, testVideo } from '../test/fixtures/media.ts'
@@ -25,6 +23,9 @@ export const GOP_SECONDS = 2
 export const videoOf = ({ width, height, fps }: Picture): Promise<string> =>
   testVideo({ ...BENCHMARK_VIDEO, width, height, fps, gop: GOP_SECONDS * fps })
 
+/** Added to the environment of sidecar and gateway. */
+export type ChainEnv = Readonly<Record<string, string>>
+
 export type Counts = { sidecar: Counters; gateway: Counters }
 
 export type Chain = AsyncDisposable & {
@@ -37,9 +38,8 @@ export type Chain = AsyncDisposable & {
 }
 
 /** Returns once the camera's packets flow and the gateway knows the camera. */
-export async function startChain(picture: Picture, { profileFolder }: { profileFolder: string | undefined }): Promise<Chain> {
+export async function startChain(picture: Picture, { env }: { env: ChainEnv }): Promise<Chain> {
   await using stack = new AsyncDisposableStack()
-  const env = await profiling(profileFolder)
   const nats = stack.use(await startNats())
   const camera = stack.use(await startCamera({ codec: 'h264', file: await videoOf(picture) }))
   const cameras = stack.use(await startCameras(nats.url))
@@ -60,12 +60,6 @@ export async function startChain(picture: Picture, { profileFolder }: { profileF
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
-}
-
-async function profiling(folder: string | undefined): Promise<Record<string, string>> {
-  if (folder === undefined) return {}
-  await mkdir(folder, { recursive: true })
-  return { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${resolve(folder)}` }
 }
 
 export type Account = {

@@ -1,6 +1,6 @@
 // How long the first client of a connected camera waits for its first frame, which depends on how much of the GOP must be decoded first.
 import { until } from '../test/fixtures/wait.ts'
-import { GOP_SECONDS, PICTURES, startChain, type Chain } from './chain.ts'
+import { GOP_SECONDS, PICTURES, startChain, type Chain, type ChainEnv } from './chain.ts'
 import { liveClient } from './clients.ts'
 import { parseMetrics, total } from './counters.ts'
 
@@ -9,8 +9,8 @@ const PARTS = [0.1, 0.4, 0.7, 0.95]
 
 export type FirstFrame = { part: number; ms: number }
 
-export async function measureFirstFrames({ profileFolder }: { profileFolder: string | undefined }): Promise<FirstFrame[]> {
-  await using chain = await startChain(PICTURES['1080p30'], { profileFolder })
+export async function measureFirstFrames({ env }: { env: ChainEnv }): Promise<FirstFrame[]> {
+  await using chain = await startChain(PICTURES['1080p30'], { env })
   const frames: FirstFrame[] = []
   for (const part of PARTS) {
     await until(async () => (await value(chain, 'chrys_decoder_running')) === 0, { what: 'the end of decoding', everyMs: 200 })

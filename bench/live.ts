@@ -1,6 +1,6 @@
 // One camera, watched by nobody, by one client, by three: rate, latency, losses, cost.
 import { setTimeout as delay } from 'node:timers/promises'
-import { account, startChain, type Account, type Chain, type Picture } from './chain.ts'
+import { account, startChain, type Account, type Chain, type Picture, type ChainEnv } from './chain.ts'
 import { delivery, liveClient, type Client, type Delivery } from './clients.ts'
 import { decodeCpu } from './limits.ts'
 import { sum } from './statistics.ts'
@@ -28,9 +28,9 @@ export type LiveResult = {
   rows: LiveRow[]
 }
 
-export async function measureLive(picture: Picture, { seconds, profileFolder }: { seconds: number; profileFolder: string | undefined }) {
+export async function measureLive(picture: Picture, { seconds, env }: { seconds: number; env: ChainEnv }) {
   const limitCpu = await decodeCpu(picture, seconds)
-  await using chain = await startChain(picture, { profileFolder })
+  await using chain = await startChain(picture, { env })
   await using clients = new AsyncDisposableStack()
   const watching: Client[] = []
   const rows: LiveRow[] = []

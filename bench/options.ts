@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import type { ChainEnv } from './chain.ts'
 
 export type Options = {
   /** Names of scenarios; empty: all. */
@@ -8,8 +9,7 @@ export type Options = {
   /** Instead of the scenarios: watch for growth for so long. */
   soakMinutes: number | undefined
   jsonFile: string | undefined
-  /** Where sidecar and gateway leave their CPU profiles. */
-  profileFolder: string | undefined
+  env: ChainEnv
 }
 
 export const usage = (names: readonly string[]) => `npm run bench -- [SCENARIOâ€¦] [options]
@@ -17,7 +17,8 @@ export const usage = (names: readonly string[]) => `npm run bench -- [SCENARIOâ€
   --seconds N       how long each measurement takes; 10 unless given
   --soak MINUTES    instead: one 1080p15 camera with a client, watched for growth
   --json FILE       writes everything that was measured to the file
-  --profile FOLDER  sidecar and gateway leave CPU profiles there (for Chrome's DevTools)`
+  --env NAME=VALUE  adds to the environment of sidecar and gateway; may be repeated. For profiles:
+                    --env NODE_OPTIONS='--cpu-prof --cpu-prof-dir=FOLDER'`
 
 /** Throws an Error that tells what is wrong. */
 export function readOptions(args: readonly string[], names: readonly string[]): Options | 'help' {
@@ -28,7 +29,7 @@ export function readOptions(args: readonly string[], names: readonly string[]): 
       seconds: { type: 'string', default: '10' },
       soak: { type: 'string' },
       json: { type: 'string' },
-      profile: { type: 'string' },
+      env: { type: 'string', multiple: true, default: [] },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
@@ -40,8 +41,14 @@ export function readOptions(args: readonly string[], names: readonly string[]): 
     seconds: amount('--seconds', values.seconds, 2),
     soakMinutes: values.soak === undefined ? undefined : amount('--soak', values.soak, 3),
     jsonFile: values.json,
-    profileFolder: values.profile,
+    env: Object.fromEntries(values.env.map(readVariable)),
   }
+}
+
+function readVariable(text: string): [string, string] {
+  const at = text.indexOf('=')
+  if (at < 1) throw new Error(`--env must be NAME=VALUE, not ${text}`)
+  return [text.slice(0, at), text.slice(at + 1)]
 }
 
 function amount(name: string, text: string, min: number): number {

@@ -1,6 +1,7 @@
 // The gateway: cameras' frames, from NATS to gRPC clients.
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import { countBuffersAsHeap } from '../common/heap.ts'
 import { createLog } from '../common/log.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { connectNats, type Nats } from '../common/nats.ts'
@@ -24,6 +25,7 @@ import { Subscriptions } from './subscription.ts'
 /** For giving up this gateway's turn to deliver. */
 const QUEUE_END_MS = 5_000
 
+countBuffersAsHeap()
 await runProcess(process.env, async signal => {
   const config = readConfig(process.env)
   const log = await createLog('gateway', config.log)

@@ -1,5 +1,6 @@
 // One process per camera: camera → packets → buffer, and frames while somebody wants them.
 import type { Failure } from '../common/errors.ts'
+import { countBuffersAsHeap } from '../common/heap.ts'
 import { createLog } from '../common/log.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { connectNats } from '../common/nats.ts'
@@ -19,6 +20,7 @@ import { createMetrics } from './metrics.ts'
 import { Proxy } from './proxy.ts'
 import { FramePublisher } from './publisher.ts'
 
+countBuffersAsHeap()
 await runProcess(process.env, async signal => {
   const config = readConfig(process.env)
   const { camera } = config
