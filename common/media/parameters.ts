@@ -196,7 +196,7 @@ function h264Sps(unit: Uint8Array): Picture {
   return {
     width: widthInMbs * 16 - (left + right) * step.x,
     height: heightInMapUnits * 16 * fields - (top + bottom) * step.y * fields,
-    pixFmt: pixelFormat(chroma, depth),
+    pixFmt: pixelFormat(chroma === 0 ? 1 : chroma, depth), // ffmpeg fills in what a grey picture lacks
   }
 }
 
@@ -238,6 +238,14 @@ function hevcSps(unit: Uint8Array): Picture {
 }
 
 const NONE = Buffer.alloc(0)
+/** By luma samples per chroma sample, across and down. */
+const JPEG_FORMATS: Readonly<Record<string, string>> = {
+  '2x2': 'yuvj420p',
+  '2x1': 'yuvj422p',
+  '1x1': 'yuvj444p',
+  '1x2': 'yuvj440p',
+  '4x1': 'yuvj411p',
+}
 
 function jpeg(data: Uint8Array): Parameters | undefined {
   if (data[0] !== 0xff || data[1] !== 0xd8) return undefined
@@ -247,8 +255,9 @@ function jpeg(data: Uint8Array): Parameters | undefined {
     const marker = data[at + 1] ?? 0
     const isFrame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc
     if (isFrame) {
-      const sampling = data[at + 11] ?? 0x22
-      const pixFmt = data[at + 9] === 1 ? 'gray' : sampling === 0x22 ? 'yuvj420p' : sampling === 0x21 ? 'yuvj422p' : 'yuvj444p'
+      const [luma = 0x11, chroma = 0x11] = [data[at + 11], data[at + 14]]
+      const ratio = `${(luma >> 4) / (chroma >> 4)}x${(luma & 15) / (chroma & 15)}`
+      const pixFmt = data[at + 9] === 1 ? 'gray' : (JPEG_FORMATS[ratio] ?? 'yuvj420p')
       return { height: view.getUint16(at + 5), width: view.getUint16(at + 7), pixFmt, sequence: NONE, extradata: NONE }
     }
     if (marker === 0xda) return undefined // the scan began without a frame header

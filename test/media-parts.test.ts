@@ -1,0 +1,285 @@
+// What common/media makes of streams and words, compared with what ffmpeg and ffprobe say of the same.
+import { execFile } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import test from 'ava'
+import { Failure } from '../common/errors.ts'
+import { demux, type DemuxedPacket, type DemuxInfo } from '../common/media/demux.ts'
+import { runFfmpeg } from '../common/media/ffmpeg.ts'
+import { ffmpegPath } from '../common/media/locate.ts'
+import { NutWriter } from '../common/media/nut.ts'
+import { continuesPicture, keyframeParameters } from '../common/media/parameters.ts'
+import { causeOf, moreTelling, scrub } from '../common/media/stderr.ts'
+import { ffprobePackets, ffprobePath } from './fixtures/media.ts'
+import { descendants } from './fixtures/processes.ts'
+import { temporaryFolder, type TemporaryFolder } from './fixtures/tmp.ts'
+
+const run = promisify(execFile)
+const NONE = Buffer.alloc(0)
+
+async function encoded(folder: TemporaryFolder, name: string, size: string, encoder: string[], frames = 2): Promise<string> {
+  const file = folder.file(name)
+  const input = ['-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=10`]
+  await run(ffmpegPath(process.env), ['-nostdin', '-v', 'error', ...input, '-frames:v', String(frames), ...encoder, '-y', file])
+  return file
+}
+
+async function packetsOf(input: string[]): Promise<{ packets: DemuxedPacket[]; info: DemuxInfo }> {
+  const packets: DemuxedPacket[] = []
+  const infos: DemuxInfo[] = []
+  await using ffmpeg = await demux(
+    input,
+    { codecArgs: ['-c', 'copy'], copyTimestamps: false },
+    { onPacket: (packet, info) => void (packets.push(packet), infos.push(info)), onLine: () => {}, onDesync: () => {} },
+  )
+  await ffmpeg.ended
+  const info = infos.at(-1)
+  if (info === undefined) throw new Error(`no packets from ${input.join(' ')}`)
+  return { packets, info }
+}
+
+const X264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-f', 'h264']
+const X265 = ['-c:v', 'libx265', '-preset', 'ultrafast', '-x265-params', 'log-level=error', '-f', 'hevc']
+
+for (const [what, codec, size, encoder] of [
+  ['even blocks', 'h264', '640x480', X264],
+  ['cropped rows', 'h264', '1920x1080', X264],
+  ['cropped columns and rows', 'h264', '854x362', X264],
+  ['4:2:2', 'h264', '642x358', [...X264.slice(0, 4), '-pix_fmt', 'yuv422p', ...X264.slice(4)]],
+  ['4:4:4', 'h264', '642x358', [...X264.slice(0, 4), '-pix_fmt', 'yuv444p', ...X264.slice(4)]],
+  ['ten bits', 'h264', '320x180', [...X264.slice(0, 4), '-pix_fmt', 'yuv420p10le', ...X264.slice(4)]],
+  ['grey', 'h264', '320x180', [...X264.slice(0, 4), '-pix_fmt', 'gray', ...X264.slice(4)]],
+  ['baseline', 'h264', '350x240', [...X264.slice(0, 4), '-profile:v', 'baseline', '-pix_fmt', 'yuv420p', ...X264.slice(4)]],
+  ['interlaced', 'h264', '720x576', [...X264.slice(0, 4), '-flags', '+ildct+ilme', '-pix_fmt', 'yuv420p', ...X264.slice(4)]],
+  [
+    'scaling lists',
+    'h264',
+    '322x242',
+    [...X264.slice(0, 4), '-x264-params', 'cqm=jvt', '-profile:v', 'high', '-pix_fmt', 'yuv420p', ...X264.slice(4)],
+  ],
+  ['even blocks', 'hevc', '640x480', X265],
+  ['cropped rows', 'hevc', '1920x1080', X265],
+  ['cropped columns and rows', 'hevc', '854x362', X265],
+  ['4:2:2, ten bits', 'hevc', '642x358', [...X265.slice(0, 4), '-pix_fmt', 'yuv422p10le', ...X265.slice(4)]],
+  ['4:4:4', 'hevc', '640x360', [...X265.slice(0, 4), '-pix_fmt', 'yuv444p', ...X265.slice(4)]],
+  ['temporal layers', 'hevc', '352x288', [...X265.slice(0, 4), '-x265-params', 'temporal-layers=1:log-level=error', '-f', 'hevc']],
+  ['even blocks', 'mjpeg', '640x480', ['-c:v', 'mjpeg', '-pix_fmt', 'yuvj420p', '-f', 'mjpeg']],
+  ['4:2:2', 'mjpeg', '638x358', ['-c:v', 'mjpeg', '-pix_fmt', 'yuvj422p', '-f', 'mjpeg']],
+  ['4:4:4', 'mjpeg', '638x358', ['-c:v', 'mjpeg', '-pix_fmt', 'yuvj444p', '-f', 'mjpeg']],
+] as const) {
+  test(`a keyframe of ${codec} tells its size and format: ${what} (${size})`, async t => {
+    await using folder = await temporaryFolder()
+    const file = await encoded(folder, 'video', size, [...encoder])
+    const { packets, info } = await packetsOf(['-f', codec, '-i', file])
+    const [width = 0, height = 0] = size.split('x').map(Number)
+    t.like(info, { codec, width, height })
+    const parameters = keyframeParameters(codec, packets[0]?.data ?? NONE, info.extradata)
+    t.like(parameters, { width, height })
+    t.is(parameters?.pixFmt.replace('yuvj', 'yuv'), info.pixFmt.replace('yuvj', 'yuv'))
+  })
+}
+
+test('damaged, foreign and empty keyframes tell nothing, and harm nothing', async t => {
+  await using folder = await temporaryFolder()
+  const { packets } = await packetsOf(['-f', 'h264', '-i', await encoded(folder, 'video', '320x180', X264)])
+  const whole = packets[0]?.data ?? NONE
+  for (let size = 0; size < 60; size++) t.notThrows(() => keyframeParameters('h264', whole.subarray(0, size), NONE))
+  let state = 1
+  for (let i = 0; i < 2000; i++) {
+    const damaged = Buffer.from(whole.subarray(0, 80))
+    for (let n = 0; n < 4; n++) {
+      state = (state * 1_103_515_245 + 12_345) % 2 ** 31
+      damaged[(state >> 8) % damaged.length] = state & 255
+    }
+    for (const codec of ['h264', 'hevc', 'mjpeg', 'av1'])
+      t.notThrows(() => keyframeParameters(codec, damaged, i % 2 === 0 ? NONE : damaged))
+  }
+  t.is(keyframeParameters('av1', whole, NONE), undefined)
+  t.is(keyframeParameters('h264', NONE, NONE), undefined)
+})
+
+test('where lengths stand in front of units, no start code is looked for', async t => {
+  await using folder = await temporaryFolder()
+  const mp4 = await encoded(folder, 'video.mp4', '854x362', X264.slice(0, 4))
+  const { packets, info } = await packetsOf(['-i', mp4])
+  t.is(info.extradata[0], 1)
+  t.is(keyframeParameters('h264', packets[0]?.data ?? NONE, info.extradata), undefined)
+  // A length of 00 00 01 67 is no start code with a parameter set.
+  const misleading = Buffer.concat([Buffer.from('0000016764000c', 'hex'), Buffer.alloc(0x160)])
+  t.is(keyframeParameters('h264', misleading, info.extradata), undefined)
+})
+
+test('extradata in front of keyframes goes, and the camera’s own parameter sets stay', async t => {
+  await using folder = await temporaryFolder()
+  const encoder = [
+    ...X264.slice(0, 4),
+    '-g',
+    '5',
+    '-x264-params',
+    'repeat-headers=1',
+    '-bsf:v',
+    'filter_units=remove_types=6|9',
+    '-f',
+    'h264',
+  ]
+  const long = await encoded(folder, 'long', '320x180', encoder, 12)
+  // Start codes of three bytes are what ffmpeg's extradata has: then a keyframe begins with the very same bytes.
+  const short = folder.file('short')
+  await writeFile(short, Buffer.from((await readFile(long)).toString('latin1').replaceAll('\0\0\0\u0001', '\0\0\u0001'), 'latin1'))
+  for (const file of [long, short]) {
+    const { packets, info } = await packetsOf(['-f', 'h264', '-i', file])
+    t.true(info.extradata.length > 0)
+    t.is(
+      packets.reduce((sum, { data }) => sum + data.length, 0),
+      (await ffprobePackets(file, { inputArgs: ['-f', 'h264'] })).reduce((sum, { size }) => sum + size, 0),
+    )
+    t.is(packets.filter(({ key }) => key).length, 3)
+    for (const { key, data } of packets) if (key) t.like(keyframeParameters('h264', data, info.extradata), { width: 320, height: 180 })
+  }
+})
+
+test('a piece of a picture is told from its beginning', async t => {
+  await using folder = await temporaryFolder()
+  const mark = Buffer.from([0, 0, 1])
+  for (const [codec, encoder, isSlice] of [
+    ['h264', [...X264.slice(0, 4), '-x264-params', 'slices=3', '-f', 'h264'], (unit: Buffer) => (unit[3] ?? 0) % 32 === 5],
+    [
+      'hevc',
+      [...X265.slice(0, 3), 'superfast', '-x265-params', 'slices=3:log-level=error', '-f', 'hevc'],
+      (unit: Buffer) => (unit[3] ?? 0) >> 1 < 32,
+    ],
+  ] as const) {
+    const { packets, info } = await packetsOf(['-f', codec, '-i', await encoded(folder, codec, '640x480', [...encoder])])
+    const data = packets[0]?.data ?? NONE
+    const slices: Buffer[] = []
+    for (let at = data.indexOf(mark); at >= 0; at = data.indexOf(mark, at + 3))
+      if (isSlice(data.subarray(at))) slices.push(data.subarray(at))
+    t.true(slices.length >= 3)
+    t.deepEqual(
+      slices.map(slice => continuesPicture(codec, slice, info.extradata)),
+      slices.map((_, i) => i > 0),
+    )
+    t.false(continuesPicture(codec, data, info.extradata))
+  }
+})
+
+test('NUT keeps every packet: bytes, times, keyframes', async t => {
+  await using folder = await temporaryFolder()
+  const codec = {
+    name: 'h264',
+    longName: '',
+    width: 320,
+    height: 180,
+    pixFmt: 'yuv420p',
+    extradata: 'AAAAAWdCwAw=',
+    timeBase: [1, 90_000],
+    reorder: 2,
+  }
+  const writer = new NutWriter(codec as ConstructorParameters<typeof NutWriter>[0])
+  // Times far apart and beyond 32 bits, sizes around the limits of the format's synchronization.
+  const packets = [0, 3000, 1000, 2000, 90_000 * 86_400, 90_000 * 86_400 + 3000, 2 ** 40, 2 ** 40 + 1].map((pts, i) => ({
+    ...{ pts, key: i % 3 === 0 },
+    data: Buffer.alloc([1, 10, 1000, 59_999, 60_001, 200_000, 3, 70_000][i] ?? 1, i + 2),
+  }))
+  const file = folder.file('packets.nut')
+  await writeFile(
+    file,
+    Buffer.concat([writer.header(), ...packets.flatMap(({ pts, key, data }) => [writer.frameHeader(pts, key, data.length), data])]),
+  )
+  const read = await ffprobePackets(file, { inputArgs: ['-f', 'nut'] })
+  t.deepEqual(
+    read.map(({ pts, size, keyframe }) => ({ pts, size, keyframe })),
+    packets.map(({ pts, key, data }) => ({ pts, size: data.length, keyframe: key })),
+  )
+  const { stdout } = await run(ffprobePath(process.env), [
+    '-v',
+    'error',
+    '-f',
+    'nut',
+    '-show_entries',
+    'stream=time_base,width,height,extradata_size',
+    '-of',
+    'csv=p=0',
+    file,
+  ])
+  t.regex(stdout, /320,180,1\/90000,8/)
+})
+
+test('each of ffmpeg’s complaints has a cause that a person can act on', t => {
+  for (const [line, reason] of [
+    ['[rtsp @ 0x5] method DESCRIBE failed: 401 Unauthorized', 'AuthFailed'],
+    ['[http @ 0x5] HTTP error 401 Unauthorized', 'AuthFailed'],
+    ['rtsp://127.0.0.1/x: Server returned 403 Forbidden (access denied)', 'AuthFailed'],
+    ['[rtsp @ 0x5] method DESCRIBE failed: 404 Not Found', 'NotFound'],
+    ['http://h/x: Server returned 404 Not Found', 'NotFound'],
+    ['[rtsp @ 0x5] Status 302: Redirecting to rtsp://other/', 'RedirectRefused'],
+    ['[rtsp @ 0x5] method SETUP failed: 461 Unsupported transport', 'TransportUnsupported'],
+    ['[tcp @ 0x5] Connection to tcp://127.0.0.1:1 failed: Connection refused', 'ConnectionRefused'],
+    ['[tcp @ 0x5] Connection to tcp://10.0.0.1:554 failed: No route to host', 'HostUnreachable'],
+    ['[tcp @ 0x5] Failed to resolve hostname nowhere.invalid: Name or service not known', 'HostNotFound'],
+    ["Stream map '0:v:0' matches no streams.", 'NoVideoTrack'],
+    ["[fatal] Stream map '' matches no streams.", 'NoVideoTrack'],
+    ['rtsp://h/: Connection timed out', 'ConnectTimeout'],
+    ['[rtsp @ 0x5] method PLAY failed: 503 Service Unavailable', 'ServerError'],
+    ['[http @ 0x5] HTTP error 500 Internal Server Error', 'ServerError'],
+    ['[rtsp @ 0x5] method DESCRIBE failed: 400 Bad Request', 'RequestRefused'],
+    ['[rtsp @ 0x5] CSeq 3 expected: Connection reset by peer', 'ConnectionLost'],
+    ["Protocol 'file' not on whitelist 'http,tcp'!", 'ProtocolRefused'],
+    ['rtsp://h/: Invalid data found when processing input', 'InvalidStream'],
+    ['[info]   Stream #0:0: Video: h264 (High), yuv420p, 640x360, 30 fps', undefined],
+    ['[rtsp @ 0x5] max delay reached. need to consume packet', undefined],
+  ] as const) {
+    t.is(causeOf(line)?.reason, reason, line)
+  }
+})
+
+test('of several complaints the one that tells more is kept', t => {
+  const auth = causeOf('401 Unauthorized')
+  const invalid = causeOf('Invalid data found when processing input')
+  if (auth === undefined || invalid === undefined) return t.fail()
+  t.is(moreTelling(undefined, invalid), invalid)
+  t.is(moreTelling(auth, invalid), auth)
+  t.is(moreTelling(invalid, auth), auth)
+  // What the relay found out by itself is known by reasons of its own.
+  t.is(moreTelling(invalid, new Failure('ConnectionRefused', '')).reason, 'ConnectionRefused')
+})
+
+test('passwords leave no trace in what is logged', t => {
+  const secrets = ['p@ss w/rd', 'plain']
+  for (const line of [
+    "[info] Input #0, rtsp, from 'rtsp://user:p%40ss%20w%2Frd@127.0.0.1:5/x':",
+    'could not open rtsp://user:plain@h/x',
+    'password was p@ss w/rd',
+    'password was plain, quoted plain',
+    'http://user:p%40ss%20w%2frd@h/',
+  ]) {
+    const clean = scrub(line, secrets)
+    t.false(/plain|p@ss|p%40ss|user:/i.test(clean), clean)
+  }
+  t.is(scrub('nothing to hide', ['']), 'nothing to hide')
+})
+
+// It changes the environment of all.
+test.serial('an ffmpeg that can’t be started is a failure with a reason, and leaves nothing behind', async t => {
+  const before = process.env['FFMPEG_PATH']
+  process.env['FFMPEG_PATH'] = '/nonexistent/ffmpeg'
+  try {
+    const error = await t.throwsAsync(runFfmpeg(['-version'], { onLine: () => {} }), { instanceOf: Failure })
+    t.is(error?.reason, 'SpawnFailed')
+    t.regex(error?.message ?? '', /FFMPEG_PATH/)
+  } finally {
+    if (before === undefined) delete process.env['FFMPEG_PATH']
+    else process.env['FFMPEG_PATH'] = before
+  }
+})
+
+test('an ffmpeg that stands still is ended all the same', async t => {
+  const ffmpeg = await runFfmpeg(['-re', '-f', 'lavfi', '-i', 'testsrc2', '-f', 'null', '-'], { onLine: () => {} })
+  process.kill(ffmpeg.pid, 'SIGSTOP')
+  const from = performance.now()
+  const [one, two] = await Promise.all([ffmpeg.stop(), ffmpeg.stop()])
+  t.is(one.signal, 'SIGKILL')
+  t.is(one, two)
+  t.true(performance.now() - from < 9000)
+  t.false(descendants().some(({ pid }) => pid === ffmpeg.pid))
+})
