@@ -101,7 +101,7 @@ export class Push {
     const place = `rtmp://${target.userInfo}${relay.host}:${relay.port}/${target.app}/${target.playPath}`
     const names = ['-rtmp_tcurl', target.tcUrl, '-rtmp_app', target.app, '-rtmp_playpath', target.playPath]
     const output = ['-flvflags', 'no_duration_filesize', ...names, '-f', 'flv', place]
-    const run = await runFfmpeg([...nutCopy(codec, gop.packets), ...output], { stdin: true, onLine: line => this.#line(line) })
+    const run = await runFfmpeg([...nutCopy(codec), ...output], { stdin: true, onLine: line => this.#line(line) })
     const feed = new NutFeed(run, codec)
     this.#skipping = gop.packets.length === 0
     for (const packet of gop.packets) this.#write(feed, packet)

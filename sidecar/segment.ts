@@ -2,7 +2,7 @@
 import { open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure, messageOf } from '../common/errors.ts'
-import { NutFeed, nutCopy } from '../common/media/feed.ts'
+import { exactDts, NutFeed, nutCopy } from '../common/media/feed.ts'
 import { runFfmpeg, type End, type Run } from '../common/media/ffmpeg.ts'
 import { within } from '../common/stop.ts'
 import type { Packet } from '../proto/messages.ts'
@@ -127,7 +127,7 @@ export class Segment {
     const flush = this.#kind === 'longer' ? ['-flush_packets', '1'] : []
     const metadata = ['-metadata', `creation_time=${new Date(this.startMs).toISOString()}`]
     const output = ['-movflags', MOVFLAGS[this.#kind], ...flush, ...metadata, '-f', 'mp4', '-y', `file:${join(this.#folder, this.part)}`]
-    const args = [...nutCopy(this.#codec, held), ...output]
+    const args = [...nutCopy(this.#codec), ...exactDts(this.#codec, held), ...output]
     const run = await runFfmpeg(args, { stdin: true, onLine: line => this.#line(line) }).catch((error: unknown) => {
       throw new Failure('ArchiveFailed', messageOf(error))
     })

@@ -9,26 +9,27 @@ import { NutWriter } from './nut.ts'
 const PTS_MARGIN_S = 2
 const marginTicks = ({ timeBase: [num, den] }: Codec): number => Math.ceil((PTS_MARGIN_S * den) / num)
 
-/**
- * What ffmpeg is told of the input: to take the first packet as it is, without looking at more of them, as the one at 0 s. `first`: the
- * packets it will be fed first.
- */
-export function nutCopy(codec: Codec, first: readonly Packet[]): string[] {
+/** What ffmpeg is told of the input: to take the first packet as it is, without looking at more of them, as the one at 0 s. */
+export function nutCopy(codec: Codec): string[] {
   const [num, den] = codec.timeBase
   const offset = ((-marginTicks(codec) * num) / den).toFixed(6)
   return [
     ...['-probesize', '32', '-analyzeduration', '0', '-fpsprobesize', '0', '-copyts', '-itsoffset', offset],
     ...['-protocol_whitelist', 'pipe', '-f', 'nut', '-i', 'pipe:0', '-map', '0:v:0', '-c', 'copy'],
-    ...(codec.reorder === 0 ? [] : ['-bsf:v', firstDts(codec, first)]),
   ]
 }
 
-/** NUT has no dts. ffmpeg makes them of the pts it has seen, which leaves the first packets without: they come before the first picture. */
-function firstDts({ reorder, timeBase: [num, den] }: Codec, first: readonly Packet[]): string {
+/**
+ * NUT has no dts. ffmpeg makes them of the pts it has seen, which leaves it without for the first packets of a stream with B-frames: this
+ * puts those before the first picture, where they belong. For a muxer that keeps the stream's time base (in ffmpeg 5 the filter mistakes any
+ * other). `first`: the packets that will be fed first.
+ */
+export function exactDts({ reorder, timeBase: [num, den] }: Codec, first: readonly Packet[]): string[] {
+  if (reorder === 0) return []
   const times = first.map(({ pts }) => pts).toSorted((a, b) => a - b)
   const steps = times.slice(1).flatMap((time, i) => (time > (times[i] ?? time) ? time - (times[i] ?? time) : []))
   const stepSeconds = (Math.min(...steps, den / num) * num) / den
-  return `setts=pts=PTS:dts=if(lt(N\\,${reorder})\\,(N-${reorder})*${stepSeconds.toFixed(9)}/TB\\,DTS)`
+  return ['-bsf:v', `setts=pts=PTS:dts=if(lt(N\\,${reorder})\\,(N-${reorder})*${stepSeconds.toFixed(9)}/TB\\,DTS)`]
 }
 
 export class NutFeed {
