@@ -21,6 +21,7 @@ import { wholeReceiving } from './receiving.ts'
 import { serveGrpc } from './server.ts'
 import { Refusal } from './status.ts'
 import { Subscriptions } from './subscription.ts'
+import { removeVoidSwitches } from './switches.ts'
 
 /** For giving up this gateway's turn to deliver. */
 const QUEUE_END_MS = 5_000
@@ -73,6 +74,7 @@ await runProcess(process.env, async signal => {
     metrics.natsConnected.set(isConnected() ? 1 : 0)
   })
   void cameras.follow(nats, log, signal)
+  void removeVoidSwitches(nats, cameras, log, signal)
   const queueing = [annotations.keep(nats, log, signal)]
   if (cloud && annotationsUrl !== undefined) {
     queueing.push(new Delivery(nats, { cloud, url: annotationsUrl }, annotationMetrics, log, signal).run())

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { VideoFrameBufferedRequest__Output } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoFrameBufferedRequest.ts'
 import type { VideoFrame } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoFrame.ts'
 import type { VideoProbeRequest__Output } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoProbeRequest.ts'
+import type { ProxyRequest__Output } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/ProxyRequest.ts'
 import type { StorageRequest__Output } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/StorageRequest.ts'
 import type { ProtoGrpcType } from '../../proto/generated/video_streaming.ts'
 import type { Calls } from '../calls.ts'
@@ -14,6 +15,7 @@ import { BufferedImages, type BufferedImageParts } from './buffered-image.ts'
 import { LatestImages, type LatestImageParts } from './latest-image.ts'
 import { listStream } from './list-streams.ts'
 import { probe } from './probe.ts'
+import { setProxy, type ProxyParts } from './proxy.ts'
 import { setStorage, type StorageParts } from './storage.ts'
 import { systemTime } from './system-time.ts'
 
@@ -42,7 +44,7 @@ export const imageDefinition: ServiceDefinition = {
   Annotate: { ...service.Annotate, requestDeserialize: (bytes): AnnotateCall => ({ bytes, annotation: decodeAnnotation(bytes) }) },
 }
 
-type RpcParts = Omit<LatestImageParts, 'emptyFrame'> & BufferedImageParts & AnnotateParts & StorageParts
+type RpcParts = Omit<LatestImageParts, 'emptyFrame'> & BufferedImageParts & AnnotateParts & ProxyParts & StorageParts
 export type ImageParts = RpcParts & { calls: Calls; isConnected: () => boolean }
 
 export function imageService(parts: ImageParts): UntypedServiceImplementation {
@@ -59,6 +61,7 @@ export function imageService(parts: ImageParts): UntypedServiceImplementation {
       for (const camera of cameras.list()) yield listStream(camera, cameras.deviceId(camera.ref), isConnected(), performance.now())
     }),
     Annotate: calls.unary('Annotate', (request: AnnotateCall, caller) => annotate(request, parts, caller)),
+    Proxy: calls.unary('Proxy', (request: ProxyRequest__Output) => setProxy(request, parts)),
     Storage: calls.unary('Storage', (request: StorageRequest__Output, caller) => setStorage(request, parts, caller)),
     SystemTime: calls.unary('SystemTime', systemTime),
   }

@@ -43,7 +43,7 @@ export async function setStorage(
   if (outcome.status === 401 || outcome.status === 403) throw new Refusal('denied', cause)
   if (outcome.status < 200 || outcome.status >= 300) throw new Refusal('unavailable', cause)
   try {
-    await changeSwitches(nats, camera, { storage: start })
+    await changeSwitches(nats, camera, () => ({ storage: start }))
   } catch (error) {
     throw new Refusal('unavailable', `the cloud agreed, but that could not be remembered; try again: ${messageOf(error)}`)
   }
