@@ -4,7 +4,7 @@ import test from 'ava'
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { encodeState } from '../proto/state.ts'
-import { cameraKey } from '../proto/subjects.ts'
+import { BUCKET, cameraKey } from '../proto/subjects.ts'
 import { cameraRecord, startCameras, type FakeCamera } from './fixtures/cameras.ts'
 import { failure, grpcClient, startGateway, type Client, type Gateway } from './fixtures/gateway.ts'
 import { startNats } from './fixtures/nats.ts'
@@ -211,7 +211,7 @@ test('a list of cameras that was lost is filled again without any of them being 
   await using client = grpcClient(gateway.port)
   const manager = await cameras.nc.jetstreamManager()
   const deadline = performance.now() + 12_000
-  await manager.streams.delete('KV_chryscameras')
+  await manager.streams.delete(`KV_${BUCKET.cameras}`)
   let isFilled = false
   const fill = async () => {
     await new Promise(resolve => setTimeout(resolve, 2_000))
