@@ -78,8 +78,32 @@ export const REASONS = {
     todo: 'Lower spec.buffer.maxBytes, or raise NATS’ limit.',
   },
   BufferUnavailable: { meaning: 'NATS is away, so nothing is buffered.', todo: 'Check that NATS runs.' },
+  ProxyConnecting: { meaning: 'The RTMP server is being connected to.', todo: '' },
+  ProxyTargetMissing: {
+    meaning: 'The Secret that spec.proxy.urlSecretRef names is not there, or lacks the key.',
+    todo: 'No restart is needed.',
+  },
+  ProxyTargetInvalid: {
+    meaning: 'The Secret holds no RTMP URL.',
+    todo: 'Correct it to one such as rtmp://host/app/key; no restart is needed.',
+  },
+  ProxyHostNotFound: { meaning: 'The RTMP server’s host name does not resolve.', todo: 'Correct the URL in the Secret, or the DNS.' },
+  ProxyHostUnreachable: { meaning: 'The network has no way to the RTMP server.', todo: 'Check the network, and the URL in the Secret.' },
+  ProxyAddressDenied: { meaning: 'The RTMP server’s address is among those that the address policy excludes.', todo: '' },
+  ProxyConnectionRefused: {
+    meaning: 'Nothing listens at the RTMP server’s address.',
+    todo: 'Check the URL in the Secret, and the RTMP server.',
+  },
+  ProxyConnectTimeout: { meaning: 'The RTMP server does not answer.', todo: 'Check the URL in the Secret, and the RTMP server.' },
+  ProxyCertificateInvalid: { meaning: 'The RTMP server’s certificate is not valid for its name.', todo: '' },
+  ProxyRefused: {
+    meaning: 'The RTMP server refuses the stream.',
+    todo: 'Check the stream key in the Secret’s URL, and that nobody else uses it.',
+  },
+  ProxyCodecUnsupported: { meaning: 'RTMP does not carry the camera’s codec.', todo: '' },
   ProxyFailed: { meaning: 'The RTMP server does not take the stream.', todo: 'Check the URL in the Secret, and the RTMP server.' },
-  ArchiveFull: { meaning: 'The archive’s volume is full.', todo: 'Lower spec.archive.retention or maxBytes, or enlarge the volume.' },
+  ArchiveDiskFull: { meaning: 'The archive’s volume is full.', todo: 'Writing goes on as soon as there is room.' },
+  ArchiveUnwritable: { meaning: 'The archive’s folder can’t be written to.', todo: 'In a pod that is user 65532.' },
   ArchiveFailed: { meaning: 'The archive could not be written.', todo: 'Check the volume, and that user 65532 may write to it.' },
   NotReported: { meaning: 'The pod has not said whether this works.', todo: '' },
 

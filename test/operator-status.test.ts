@@ -137,8 +137,8 @@ const OTHERS: [title: string, scene: Scene, expected: string][] = [
   ['archive on', { spec: { archive }, state: cameraState({ archive: { active: true, ok: true } }) }, 'Archiving True Recording'],
   [
     'archive full',
-    { spec: { archive }, state: cameraState({ archive: { active: false, ok: false, reason: 'ArchiveFull' } }) },
-    'Archiving False ArchiveFull',
+    { spec: { archive }, state: cameraState({ archive: { active: false, ok: false, reason: 'ArchiveDiskFull' } }) },
+    'Archiving False ArchiveDiskFull',
   ],
   ['suspended', { spec: { archive, suspend: true }, pods: [] }, 'Archiving False Suspended'],
 ]
