@@ -4,7 +4,6 @@
 export const GROUP = 'video.chrys.cloud'
 export const VERSION = 'v1beta1'
 export const KIND = 'Camera'
-export const PLURAL = 'cameras'
 
 export type Transport = 'tcp' | 'udp'
 export type Placement = 'Auto' | 'Sidecar' | 'Gateway'
