@@ -1,6 +1,7 @@
 import test from 'ava'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { ConfigError } from '../common/errors.ts'
+import { readManifests } from '../deploy/local/manifests.ts'
 import { readConfig } from '../sidecar/config.ts'
 import { overdue, parseName, partName, removeOverdue, scan, SegmentIndex, segmentName } from '../sidecar/retention.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
@@ -155,4 +156,10 @@ test('an archive needs a folder, and a device id names one inside it', t => {
   t.deepEqual(problemsOf({}, {}), ['CHRYS_ARCHIVE_DIR: is required: spec.archive asks for an archive'])
   t.deepEqual(problemsOf({}, { CHRYS_ARCHIVE_DIR: '/a', CHRYS_DEVICE_ID: 'default/cam' }), [])
   t.deepEqual(problemsOf({}, { CHRYS_ARCHIVE_DIR: '/a', CHRYS_DEVICE_ID: '../cam' }), ['CHRYS_DEVICE_ID: must be cam or default/cam'])
+})
+
+test('the example asks for an archive that the sidecar understands', async t => {
+  const { cameras } = await readManifests(['deploy/examples/archive.yaml'])
+  t.is(cameras.length, 1)
+  t.deepEqual(problemsOf(cameras[0]?.spec.archive ?? {}), [])
 })

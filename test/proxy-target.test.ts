@@ -1,5 +1,6 @@
 import test from 'ava'
 import { Failure } from '../common/errors.ts'
+import { readManifests } from '../deploy/local/manifests.ts'
 import { parseTarget, readTargetText } from '../sidecar/target.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 import { writeFile } from 'node:fs/promises'
@@ -46,4 +47,11 @@ test('the file may end in a line break, and may be missing', async t => {
   await writeFile(folder.file('url'), 'rtmp://h/app/key\r\n')
   t.is(await readTargetText(folder.file('url')), 'rtmp://h/app/key')
   t.is(await readTargetText(folder.file('none')), undefined)
+})
+
+test('the example’s Secret holds a target', async t => {
+  const { cameras, secrets } = await readManifests(['deploy/examples/proxy.yaml'])
+  const { name = '', key = '' } = cameras[0]?.spec.proxy?.urlSecretRef ?? {}
+  const url = secrets.find(secret => secret.name === name)?.data.get(key)
+  t.is(parseTarget(String(url)).app, 'app')
 })
