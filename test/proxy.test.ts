@@ -1,11 +1,13 @@
 // Forwarding by a real sidecar to a real RTMP server.
 import test from 'ava'
 import { rm, writeFile } from 'node:fs/promises'
-import { createServer, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
 import { once } from 'node:events'
 import { parseJson } from '../proto/messages.ts'
 import { encodeState, StreamKey, type CameraSwitches } from '../proto/state.ts'
 import { BUCKET, cameraKey, streamKeySubject } from '../proto/subjects.ts'
+import { selfSigned } from './fixtures/certificate.ts'
 import { testVideo, type VideoOptions } from './fixtures/media.ts'
 import { startNats } from './fixtures/nats.ts'
 import { pictureHash, type Demuxed } from './fixtures/packets.ts'
@@ -245,4 +247,60 @@ test.serial('the stream key is told to the gateway that asks, and stands nowhere
   t.regex((await ask()).reason ?? '', /^ProxyTargetMissing/)
   await writeFile(urlFile, 'rtmps://h/app/other?x=1')
   t.is((await ask()).streamKey, 'other')
+})
+
+/** Ends TLS in front of a server that speaks RTMP. */
+async function tlsFront(port: number, { key, cert }: { key: string; cert: string }) {
+  const sockets = new Set<Socket>()
+  const server = createTlsServer({ key, cert }, client => {
+    const behind = connect(port, '127.0.0.1')
+    for (const [one, other] of [
+      [client, behind],
+      [behind, client],
+    ] as const) {
+      sockets.add(one)
+      one.on('error', () => {}).on('close', () => other.destroy())
+      one.pipe(other)
+    }
+  })
+  server.on('tlsClientError', () => {})
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as { port: number }).port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise(resolve => server.close(resolve))
+    },
+  }
+}
+
+test.serial('over TLS the stream goes only to a server whose certificate is valid for its name', async t => {
+  await using server = await startRtmpServer()
+  await using folder = await temporaryFolder()
+  const tls = await selfSigned()
+  await using front = await tlsFront(server.port, tls)
+  const url = `rtmps://localhost:${front.port}/live/app/${STREAM_KEY}`
+  {
+    await using parts = await setUp({ url })
+    const { proxy } = await failing(parts.sidecar, 'ProxyCertificateInvalid')
+    t.regex(proxy?.message ?? '', /certificate/)
+    t.is(server.received.packets.length, 0)
+  }
+  await writeFile(folder.file('ca.pem'), tls.cert)
+  await using parts = await setUp({ url, env: { NODE_EXTRA_CA_CERTS: folder.file('ca.pem') } })
+  await receive(server.received, 20)
+  await active(parts.sidecar)
+  t.true(server.received.packets[0]?.key)
+})
+
+test.serial('the address policy holds for the RTMP server too, and its name is not told', async t => {
+  await using server = await startRtmpServer()
+  await using parts = await setUp({ url: server.url.replace('127.0.0.1', '127.0.0.2'), env: { CHRYS_DENY_CIDRS: '127.0.0.2/32' } })
+  const state = await failing(parts.sidecar, 'ProxyAddressDenied')
+  t.is(state.connection, 'streaming')
+  t.notRegex(state.proxy?.message ?? '', /127/)
+  await writeFile(parts.urlFile, `rtmp://no-such-host.invalid/live/${STREAM_KEY}`)
+  t.notRegex((await failing(parts.sidecar, 'ProxyHostNotFound')).proxy?.message ?? '', /no-such-host/)
+  t.notRegex(parts.sidecar.log(), /127\.0\.0\.2|no-such-host/)
 })
