@@ -16,8 +16,8 @@ export type Step =
 
 /** pts further apart than this are not one stretch of time. */
 const JUMP_MS = 10_000
-/** After this many steps of dts by at most one tick ffmpeg is flattening a jump backwards. */
-const STUCK_MAX = 3
+/** After more steps of dts by at most one tick ffmpeg is flattening a jump backwards. */
+const STUCK_MAX = 2
 /** No camera has so many frames a second: a tick that is longer is an honest step. */
 const CRAWL_MS = 2
 const REORDER_WINDOW = 16
@@ -34,7 +34,8 @@ export class EpochTracker {
   #keyframes = 0
   #lastPts = 0
   #lastDts: number | undefined
-  #stuck = 0
+  /** Packets whose timestamps may have been flattened: passed on when it turns out that they were not. */
+  readonly #suspects: DemuxedPacket[] = []
   #recentPts: number[] = []
 
   /** `lastEpoch`: epochs of earlier runs; ids rise. */
@@ -48,21 +49,27 @@ export class EpochTracker {
     this.#startOffsetMs = offsetMs
   }
 
-  next(demuxed: DemuxedPacket, info: DemuxInfo): Step {
-    const pts = demuxed.pts ?? demuxed.dts
-    if (pts === undefined) return { kind: 'restart', why: 'NoTimestamps' }
-    const dts = demuxed.dts ?? pts
-    if (demuxed.newExtradata && this.#epoch !== undefined) return { kind: 'restart', why: 'NewExtradata' }
-    const toMs = (ticks: number) => (ticks * 1000 * info.timeBase[0]) / info.timeBase[1]
-    const crawls = this.#lastDts !== undefined && dts - this.#lastDts <= 1 && toMs(dts - this.#lastDts) < CRAWL_MS
-    this.#stuck = crawls ? this.#stuck + 1 : 0
+  /** What becomes of a packet, and of those before it that it sheds light on. */
+  next(demuxed: DemuxedPacket, info: DemuxInfo): Step[] {
+    const dts = demuxed.dts ?? demuxed.pts
+    if (dts === undefined) return [{ kind: 'restart', why: 'NoTimestamps' }]
+    if (demuxed.newExtradata && this.#epoch !== undefined) return [{ kind: 'restart', why: 'NewExtradata' }]
+    const stepped = this.#lastDts === undefined ? Infinity : dts - this.#lastDts
+    const stuck = stepped <= 1 && milliseconds(stepped, info) < CRAWL_MS
     this.#lastDts = dts
-    if (this.#stuck >= STUCK_MAX) return { kind: 'restart', why: 'TimestampsStuck' }
+    this.#suspects.push(demuxed)
+    if (stuck) return this.#suspects.length > STUCK_MAX ? [{ kind: 'restart', why: 'TimestampsStuck' }] : []
+    return this.#suspects.splice(0).map(packet => this.#take(packet, info))
+  }
 
-    const jumped = this.#epoch !== undefined && Math.abs(toMs(pts - this.#lastPts)) > JUMP_MS
+  #take(demuxed: DemuxedPacket, info: DemuxInfo): Step {
+    const dts = demuxed.dts ?? demuxed.pts ?? 0
+    const pts = demuxed.pts ?? dts
+    const ptsMs = milliseconds(pts, info)
+    const jumped = this.#epoch !== undefined && Math.abs(ptsMs - milliseconds(this.#lastPts, info)) > JUMP_MS
     if (jumped) this.#epoch = undefined
     if (this.#epoch === undefined && !demuxed.key) return { kind: 'skip' }
-    const newEpoch = demuxed.key ? this.#keyframe(demuxed, info, toMs(pts)) : false
+    const newEpoch = demuxed.key ? this.#keyframe(demuxed, info, ptsMs) : false
     const epoch = this.#epoch
     if (epoch === undefined) return { kind: 'skip' }
     this.#lastPts = pts
@@ -70,7 +77,7 @@ export class EpochTracker {
     if (demuxed.key) this.#keyframes++
     this.#learnReorder(pts, epoch)
     const { key, corrupt, data } = demuxed
-    const timestamp = epoch.clock.timestamp(toMs(pts), demuxed.arrivedAt)
+    const timestamp = epoch.clock.timestamp(ptsMs, demuxed.arrivedAt)
     const packet = { epoch: epoch.id, index: this.#index, keyframe: this.#keyframes, pts, dts, timestamp, key, corrupt, data }
     return { kind: 'packet', packet, codec: epoch.codec, newEpoch }
   }
@@ -101,6 +108,8 @@ export class EpochTracker {
     if (ahead > epoch.codec.reorder) epoch.codec = { ...epoch.codec, reorder: Math.min(ahead, REORDER_WINDOW) }
   }
 }
+
+const milliseconds = (ticks: number, { timeBase }: DemuxInfo): number => (ticks * 1000 * timeBase[0]) / timeBase[1]
 
 /** `first`: what ffmpeg found out when it opened the stream still holds. */
 function describe(info: DemuxInfo, inBand: Parameters | undefined, first: boolean): Codec {

@@ -12,7 +12,7 @@ import { resolveHost } from './address.ts'
 import type { SidecarConfig } from './config.ts'
 import { credentialsChanged, readCredentials } from './credentials.ts'
 import { openEgress } from './egress.ts'
-import { EpochTracker } from './epoch.ts'
+import { EpochTracker, type Step } from './epoch.ts'
 import { Opening } from './opening.ts'
 import { Pictures } from './pictures.ts'
 import { openRelay, type Progress, type Relay } from './relay.ts'
@@ -151,17 +151,14 @@ export class Session {
     this.#lastPacketMs = performance.now()
     this.#sized ||= info.width > 0 && info.height > 0
     for (const picture of this.#pictures.push(demuxed, info)) {
-      for (const packet of this.#opening.push(picture, info.timeBase)) {
-        this.#tracker.startClock(this.#opening.startOffsetMs)
-        this.#step(packet, info)
-      }
+      const packets = this.#opening.push(picture, info.timeBase)
+      if (packets.length > 0 && this.#firstPictureMs === undefined) this.#tracker.startClock(this.#opening.startOffsetMs)
+      for (const packet of packets) for (const step of this.#tracker.next(packet, info)) this.#step(step, info)
     }
   }
 
-  #step(demuxed: DemuxedPacket, info: DemuxInfo): void {
-    if (this.#verdict !== undefined) return
-    const step = this.#tracker.next(demuxed, info)
-    if (step.kind === 'skip') return
+  #step(step: Step, info: DemuxInfo): void {
+    if (this.#verdict !== undefined || step.kind === 'skip') return
     if (step.kind === 'restart') {
       if (step.why === 'NoTimestamps') this.#traits.wallClock = true
       return this.#end(new Failure(step.why, 'the stream is taken up anew: its timestamps or parameters no longer hold'), true)

@@ -128,7 +128,7 @@ test('what waits at first is bounded', t => {
 
 /** Feeds pts (ms) with keyframes where `key` says so, arriving in time unless told otherwise. */
 function track(tracker: EpochTracker, packets: Partial<DemuxedPacket>[], info = INFO): Step[] {
-  return packets.map(one => tracker.next(packet({ arrivedAt: T0 + (one.pts ?? 0), ...one }), info))
+  return packets.flatMap(one => tracker.next(packet({ arrivedAt: T0 + (one.pts ?? 0), ...one }), info))
 }
 const epochsOf = (steps: Step[]) => steps.map(step => (step.kind === 'packet' ? step.packet.epoch : step.kind))
 const every40 = (from: number, count: number) => Array.from({ length: count }, (_, i) => ({ pts: from + i * 40, key: i % 10 === 0 }))
@@ -156,6 +156,24 @@ test('a jump of time ends the epoch; the next one begins with a keyframe, under 
   }
 })
 
+test('what ffmpeg flattened before it was noticed is not passed on, and what only looked so is', t => {
+  const flattened = track(new EpochTracker(0, () => 1), [...every40(5000, 2), { pts: 5041 }, { pts: 5042 }, { pts: 5043 }])
+  t.deepEqual(epochsOf(flattened), [1, 1, 'restart'])
+  const harmless = track(new EpochTracker(0, () => 1), [...every40(5000, 2), { pts: 5041 }, { pts: 5042 }, { pts: 5080 }, { pts: 5120 }])
+  t.deepEqual(epochsOf(harmless), [1, 1, 1, 1, 1, 1])
+})
+
+test('a known offset is for the first clock only: after a jump time is taken anew', t => {
+  const tracker = new EpochTracker(0, () => 1)
+  tracker.startClock(T0 - 500)
+  const steps = track(tracker, [
+    ...every40(0, 10),
+    ...every40(400 + 100_000, 5).map(one => ({ ...one, arrivedAt: T0 + one.pts - 100_000 })),
+  ])
+  t.like(steps[0], { packet: { timestamp: T0 - 500 } })
+  t.like(steps[10], { packet: { timestamp: T0 + 400 } })
+})
+
 test('a clock that is set begins a new epoch, so that times are right again', t => {
   const tracker = new EpochTracker(0, () => 1000)
   const before = every40(0, 15)
@@ -177,7 +195,7 @@ test('ffmpeg starts anew when it flattens timestamps, when parameter sets change
     'restart',
   )
   t.deepEqual(epochsOf(track(new EpochTracker(0, () => 1), [...every40(0, 2), { pts: 80, newExtradata: true }])).at(-1), 'restart')
-  t.like(new EpochTracker(0, () => 1).next(packet({ pts: undefined, dts: undefined, key: true }), INFO), {
+  t.like(new EpochTracker(0, () => 1).next(packet({ pts: undefined, dts: undefined, key: true }), INFO)[0], {
     kind: 'restart',
     why: 'NoTimestamps',
   })
