@@ -76,6 +76,7 @@ export class Proxy implements AsyncDisposable {
     metrics.proxyActive.set(0)
     this.#report()
     await Promise.all([watchBucket(nats, 'switches', view, log, signal, cameraKey(camera)), this.#pollTarget(signal)])
+    await this[Symbol.asyncDispose]()
   }
 
   push(packet: Packet, codec: Codec, newEpoch: boolean): void {

@@ -167,6 +167,22 @@ test.serial('after a kill of the sidecar every finished file is accepted, and wh
   t.deepEqual(pictures.slice(0, packets), stored.slice(0, packets))
 })
 
+test.serial('an ffmpeg that outlives its sidecar ends its file, which then gets its name', async t => {
+  await using parts_ = await setUp({ archive: { segment: '1h' } })
+  const { sidecar, folder } = parts_
+  await until(async () => (await metric(sidecar, 'chrys_packets_total')) > 50, { what: 'some packets', everyMs: 200 })
+  sidecar.child.kill('SIGKILL')
+  await sidecar.restart()
+  await files(folder, 1)
+  await stop(sidecar)
+  await allAccepted(t, folder)
+  const [saved] = await archivedFiles(folder)
+  const { packets } = await probe(saved?.path ?? '')
+  const stored = (await sidecar.packets()).map(({ data }) => pictureHash('h264', data))
+  t.true(packets > 45, `${packets}`)
+  t.deepEqual((await archivedPictures(folder)).map(({ hash }) => hash).slice(0, packets), stored.slice(0, packets))
+})
+
 test.serial('a kill of the archive’s ffmpeg costs at most what it had not written, and is noticed', async t => {
   await using parts_ = await setUp({ archive: { segment: '1h' } })
   const { sidecar, folder } = parts_
