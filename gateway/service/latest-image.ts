@@ -42,7 +42,7 @@ export class LatestImages {
   }
 
   async *#send({ ref }: KnownCamera, deviceId: string, { frame, missed }: Reading): AsyncGenerator<Buffer> {
-    const { metrics, unsentBytesMax, emptyFrame } = this.#parts
+    const { cameras, metrics, unsentBytesMax, emptyFrame } = this.#parts
     const camera = refText(ref)
     if (missed > 0) metrics.framesMissed.inc({ camera }, missed)
     const size = frame?.message.length ?? 0
@@ -56,9 +56,9 @@ export class LatestImages {
     const { message } = frame
     this.#count(size)
     try {
-      // The sidecar knows its camera by name. Of a field that comes twice the last one counts, so that a client that asked
-      // by another id gets that one.
-      yield deviceId === ref.name ? message : Buffer.concat([message, emptyFrame(deviceId)])
+      // The sidecar says its camera's canonical id. Of a field that comes twice the last one counts, so that a client that
+      // asked by another id gets that one.
+      yield deviceId === cameras.deviceId(ref) ? message : Buffer.concat([message, emptyFrame(deviceId)])
     } finally {
       this.#count(-size)
     }
