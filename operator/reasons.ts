@@ -2,9 +2,9 @@
 // says what to do. docs/operator.md is made from it.
 
 export type Reason = {
-  /** What it means. */
+  /** What it means, where the sidecar doesn't say what happened. */
   meaning: string
-  /** What to do; empty where there is nothing to do. */
+  /** What to do; empty where there is nothing to do, or where the sidecar's own words say it. */
   todo: string
 }
 
@@ -57,18 +57,23 @@ export const REASONS = {
   },
   ProtocolRefused: { meaning: 'The camera does not speak this protocol.', todo: 'Correct the scheme or spec.source.transport.' },
   InvalidStream: { meaning: 'What answers is no video stream.', todo: 'Correct the scheme, port and path in spec.source.url.' },
+  TransportUnsupported: { meaning: 'The camera refuses this transport: try the other of tcp and udp in spec.source.transport.', todo: '' },
+  RequestRefused: { meaning: 'The camera refuses the request.', todo: 'Correct the path in spec.source.url.' },
+  ServerError: { meaning: 'The camera answers with an error of its own.', todo: 'Restart the camera if this lasts.' },
+  NoKeyframe: { meaning: 'The camera sends no keyframes: set a shorter keyframe interval in its settings.', todo: '' },
   NoVideoTrack: { meaning: 'The stream has no video.', todo: 'Correct the path in spec.source.url, or enable video in the camera.' },
-  CodecUnsupported: { meaning: 'The camera’s codec is not supported.', todo: 'Set the camera to H.264, H.265 or MJPEG.' },
+  CodecUnsupported: { meaning: 'The camera’s codec is not supported: set it to H.264, H.265 or MJPEG.', todo: '' },
   NoDecodableFrames: {
     meaning: 'Data arrives, but no picture can be made of it.',
     todo: 'Check the camera’s encoder settings: key frames every few seconds, H.264, H.265 or MJPEG.',
   },
   ResolutionTooLarge: { meaning: 'The picture is larger than 40 megapixels.', todo: 'Set the camera to a smaller size.' },
   CredentialsChanged: { meaning: 'The credentials changed, and the camera is connected to anew.', todo: '' },
-  Paced: { meaning: 'The source comes faster than it plays.', todo: '' },
+  Paced: { meaning: 'The source is no live stream by itself, and is read at its own pace.', todo: '' },
+  NoTimestamps: { meaning: 'The source has no timestamps, and is given those of the clock.', todo: '' },
   SecretNotFound: {
     meaning: 'The Secret that the spec names is not there.',
-    todo: 'Create it in the Camera’s namespace; no restart is needed.',
+    todo: 'It belongs into the Camera’s namespace; no restart is needed.',
   },
   SecretKeyMissing: { meaning: 'The Secret lacks a key.', todo: 'Add the key to the Secret; no restart is needed.' },
 

@@ -1,3 +1,5 @@
+import { glob, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { CameraSpec } from '../proto/camera.ts'
 import type { CameraState } from '../proto/state.ts'
@@ -242,4 +244,26 @@ test('one rejected pod is removed; more of them hold the camera for a while, whi
   t.is(waits.at(-1), 300_000)
   now += 600_001
   t.deepEqual(step([rejected('d')]), { removed: 1, againInMs: undefined, held: false })
+})
+
+test('there is advice for every reason that a sidecar gives', async t => {
+  const root = new URL('../', import.meta.url)
+  const files = await Array.fromAsync(glob('{sidecar,common}/**/*.ts', { cwd: fileURLToPath(root) }))
+  const sources = await Promise.all(files.map(file => readFile(new URL(file, root), 'utf8')))
+  const patterns = [/Failure\(\s*'([A-Z]\w+)'/g, /reason: '([A-Z]\w+)'/g, /^ {4}'([A-Z][a-z]+[A-Z]?\w*)',$/gm, /\/i?, '([A-Z][a-z]\w+)',/g]
+  const used = new Set(
+    sources.flatMap(text =>
+      patterns.flatMap(pattern =>
+        text
+          .matchAll(pattern)
+          .map(([, reason]) => reason ?? '')
+          .toArray(),
+      ),
+    ),
+  )
+  t.true(used.size > 25, [...used].join(' '))
+  t.deepEqual(
+    [...used].filter(reason => !(reason in REASONS)),
+    [],
+  )
 })

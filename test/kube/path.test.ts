@@ -101,7 +101,10 @@ test(titled('a Secret may come late, be rotated and be deleted; the pod stays th
   await using source = await startCamera({ auth: { user: 'viewer', password: 'first' } })
   await cameras.apply('front', { source: { url: source.url, credentialsSecretRef: { name: 'login' } } })
   const late = await cameras.ready('front', 'SecretNotFound', 60_000)
-  t.regex(late.status?.conditions?.find(({ type }) => type === 'Connected')?.message ?? '', /Create it in the Camera’s namespace/)
+  t.regex(
+    late.status?.conditions?.find(({ type }) => type === 'Connected')?.message ?? '',
+    /create it with the keys username and password\. It belongs into the Camera’s namespace/,
+  )
   const pid = kubelet.process(cameras.namespace, 'front')?.pid
 
   await secret(kube, cameras.namespace, { username: 'viewer' })
