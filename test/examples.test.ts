@@ -1,12 +1,12 @@
 // The clients under deploy/examples, as users run them, at the product as users run it.
 import anyTest, { type TestFn } from 'ava'
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
+import { readFile, writeFile } from 'node:fs/promises'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { startCloud, type CloudStub } from './fixtures/cloud.ts'
 import { startLocal } from './fixtures/local.ts'
-import { runPython } from './fixtures/python.ts'
+import { runPython, startPython } from './fixtures/python.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 import { until } from './fixtures/wait.ts'
 
@@ -91,4 +91,18 @@ test('the Python example asks for what its test runs with', async t => {
   const pins = async (path: string) => (await readFile(new URL(path, import.meta.url), 'utf8')).split('\n').filter(line => /^\w/.test(line))
   const tested = new Set(await pins('requirements.txt'))
   for (const pin of await pins('../deploy/examples/python/requirements.txt')) t.true(tested.has(pin), pin)
+})
+
+test.serial('the client in the README prints frames as they come', async t => {
+  await using folder = await temporaryFolder()
+  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
+  const client = /```python\n([\s\S]*?)```/.exec(readme)?.[1]?.replace('127.0.0.1:50001', t.context.address) ?? ''
+  await writeFile(folder.file('client.py'), client)
+  await using running = await startPython(pathToFileURL(folder.file('client.py')).href)
+  let lines = 0
+  for await (const line of running.lines) {
+    t.regex(line, /^\d{13} [IPB] \(360, 640, 3\)$/)
+    if (++lines === 10) return
+  }
+  t.fail(`only ${lines} frames`)
 })
