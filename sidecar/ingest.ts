@@ -42,7 +42,7 @@ export async function ingest(
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
-  const traits: Traits = { wallClock: false, paced: false }
+  const traits: Traits = { wallClock: false, paced: false, slow: false }
   let lastEpoch = 0
   let attempt = 0
   let failingStreak = 0

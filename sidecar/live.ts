@@ -10,6 +10,7 @@ import type { Codec } from '../proto/state.ts'
 import type { Wants } from './demand.ts'
 import type { Gop } from './gop.ts'
 import type { Metrics } from './metrics.ts'
+import { PIXELS_MAX } from './source.ts'
 import { complaint, StreamDecoder } from './stream-decoder.ts'
 
 export type DecodingHealth = { active: boolean; ok: boolean; reason?: string; message?: string }
@@ -25,7 +26,6 @@ export type LiveOptions = {
   log: Logger
 }
 
-const PIXELS_MAX = 40_000_000
 const RESTART_MS = 1_000
 /** A keyframe alone is decoded in a moment, or not at all. */
 const KEYFRAME_MS = 10_000

@@ -37,6 +37,7 @@ export class ResponseGuard {
       }
       const size = this.#headerSize()
       if (size === 0) return passed
+      if (!this.#inspect(size)) return passed
       passed.push(this.#header(this.#take(size)))
     }
     if (this.#pending.length > 0) passed.push(this.#take(this.#pending.length))
@@ -60,26 +61,62 @@ export class ResponseGuard {
     return end < 0 ? 0 : end + 4
   }
 
-  /** Looks at a complete header, sets how many bytes follow it, and returns what ffmpeg gets to see. */
+  /** What must be known before any of a message may pass: throws where it may not. False while more of it is needed. */
+  #inspect(size: number): boolean {
+    if (this.#pending[0] === 0x24) return true
+    const header = this.#pending.toString('latin1', 0, size)
+    const status = statusOf(header)
+    if (status === undefined && !/^[A-Z_]+ \S+ RTSP\/\d\.\d\r\n/.test(header))
+      throw new Failure('InvalidStream', 'what answers does not speak RTSP')
+    if ((status !== undefined && status >= 300 && status < 400) || header.startsWith('REDIRECT ')) {
+      throw new Failure('RedirectRefused', 'the camera redirects to another address, which is refused: put that address into source.url')
+    }
+    const length = bodyLength(header)
+    if (length > BODY_MAX) throw new Failure('InvalidStream', 'the camera’s answer is too long')
+    if (status !== 200 || !/\r\nContent-Type: *application\/sdp/i.test(header)) return true
+    if (this.#pending.length < size + length) return false
+    checkDescription(this.#pending.toString('latin1', size, size + length))
+    return true
+  }
+
+  /** Takes note of a complete header; returns what ffmpeg gets to see. */
   #header(bytes: Buffer): Buffer {
     if (bytes[0] === 0x24) {
       this.#passing = bytes.readUInt16BE(2)
       return bytes
     }
     const header = bytes.toString('latin1')
-    const status = Number(/^RTSP\/\d\.\d (\d{3})/.exec(header)?.[1] ?? NaN)
-    if (Number.isNaN(status) && !/^[A-Z_]+ \S+ RTSP\/\d\.\d\r\n/.test(header))
-      throw new Failure('InvalidStream', 'what answers does not speak RTSP')
-    if ((status >= 300 && status < 400) || header.startsWith('REDIRECT ')) {
-      throw new Failure('RedirectRefused', 'the camera redirects to another address, which is refused: put that address into source.url')
-    }
     const cseq = /\r\nCSeq: *(\d+)/i.exec(header)?.[1]
-    if (status === 200 && this.#playCseq !== undefined && cseq === this.#playCseq) this.playing = true
-    const body = Number(/\r\nContent-Length: *(\d+)/i.exec(header)?.[1] ?? 0)
-    if (body > BODY_MAX) throw new Failure('InvalidStream', 'the camera’s answer is too long')
-    this.#passing = body
+    if (statusOf(header) === 200 && this.#playCseq !== undefined && cseq === this.#playCseq) this.playing = true
+    this.#passing = bodyLength(header)
     return this.#udpSource === undefined ? bytes : Buffer.from(withSource(header, this.#udpSource), 'latin1')
   }
+}
+
+function statusOf(header: string): number | undefined {
+  const status = /^RTSP\/\d\.\d (\d{3})/.exec(header)?.[1]
+  return status === undefined ? undefined : Number(status)
+}
+
+const bodyLength = (header: string): number => Number(/\r\nContent-Length: *(\d+)/i.exec(header)?.[1] ?? 0)
+
+/** RTP payloads of video that can be decoded, as RFC 3551 and the codecs' own documents name them. */
+const PAYLOADS = ['H264', 'H265', 'JPEG', 'MP4V-ES', 'MPV', 'MP2T', 'VP8', 'VP9', 'AV1']
+const STATIC_PAYLOADS: Readonly<Record<string, string>> = { 26: 'JPEG', 32: 'MPV', 33: 'MP2T', 31: 'H261', 34: 'H263' }
+
+/** What the camera offers (SDP, RFC 8866): without a picture that can be decoded there is no use in asking for it. */
+function checkDescription(sdp: string): void {
+  const media = sdp.split(/^m=/m).slice(1)
+  const video = media.filter(section => section.startsWith('video '))
+  if (video.length === 0) throw new Failure('NoVideoTrack', 'the camera offers no video at this path')
+  const offered = video.flatMap(section => {
+    const payload = /^video \S+ \S+ (\d+)/.exec(section)?.[1] ?? ''
+    const name = new RegExp(`^a=rtpmap:${payload} ([^/\\s]+)`, 'm').exec(section)?.[1] ?? STATIC_PAYLOADS[payload]
+    return name?.toUpperCase() ?? []
+  })
+  if (offered.length === 0 || offered.some(name => PAYLOADS.includes(name))) return
+  const names = offered.map(name => name.replaceAll(/[^\w.-]/g, '').slice(0, 32)).join(', ')
+  throw new Failure('CodecUnsupported', `the camera sends ${names}, which is not supported: set it to H.264, H.265 or MJPEG`)
 }
 
 /** RTP by UDP is sent and answered by the camera itself, whatever address it claims. */

@@ -57,6 +57,11 @@ export type InputArgs = {
 const COPY = ['-c', 'copy']
 /** How much of a stream ffmpeg may look at before its first packet: a camera says what it sends. */
 const PROBE = ['-fpsprobesize', '0', '-analyzeduration', '2000000', '-probesize', '1000000']
+/** Where nothing but video is asked for, looking ends with the first keyframe; it may be long in coming. */
+const PROBE_LONG = ['-fpsprobesize', '0', '-analyzeduration', '30000000', '-probesize', '32000000']
+/** Larger than any camera's picture: what a decoder refuses before it makes room for it. */
+export const PIXELS_MAX = 40_000_000
+const BOUNDS = ['-max_pixels', String(PIXELS_MAX)]
 const IO_TIMEOUT_US = '10000000'
 
 /** What was learnt of a source while it ran. */
@@ -65,10 +70,12 @@ export type Traits = {
   wallClock: boolean
   /** It comes faster than it plays (a file): it is read at its own pace. */
   paced: boolean
+  /** A first look did not find the size of its picture. */
+  slow: boolean
 }
 
 /** What ffmpeg says of an HTTP source's format tells how to read it. */
-export function traitOfFormat(line: string): keyof Traits | undefined {
+export function traitOfFormat(line: string): 'wallClock' | 'paced' | undefined {
   const format = /Input #0, (\S+), from/.exec(line)?.[1]
   if (format === undefined) return undefined
   if (/^(mpjpeg|mjpeg|jpeg_pipe|h264|hevc|av1|obu)$/.test(format)) return 'wallClock'
@@ -86,12 +93,13 @@ export function inputArgs(
   const user = credentials === undefined ? '' : `${encodeURIComponent(credentials.username)}:${encodeURIComponent(credentials.password)}@`
   const clock = [...(traits.wallClock ? ['-use_wallclock_as_timestamps', '1'] : []), ...(traits.paced ? ['-re'] : [])]
   const place = `${user}${at.host.includes(':') ? `[${at.host}]` : at.host}:${at.port}`
+  const probe = [...(source.kind === 'rtsp' || traits.slow ? PROBE_LONG : PROBE), ...BOUNDS]
   switch (source.kind) {
     case 'rtsp': {
       const protocols = source.transport === 'udp' ? 'rtp,udp,tcp' : 'rtp,tcp'
       const input = ['-f', 'rtsp', '-protocol_whitelist', protocols, '-rtsp_transport', source.transport, '-allowed_media_types', 'video']
       const url = `rtsp://${place}${source.path}`
-      return { args: [...input, '-timeout', IO_TIMEOUT_US, ...PROBE, ...clock, '-i', url], codecArgs: COPY, copyTimestamps: true }
+      return { args: [...input, '-timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url], codecArgs: COPY, copyTimestamps: true }
     }
     case 'rtmp': {
       // The server picks the virtual host from tcUrl, so that names the camera, not the relay. The application is the path's first two
@@ -111,13 +119,13 @@ export function inputArgs(
         '-rtmp_tcurl',
         tcUrl,
       ]
-      return { args: [...input, ...PROBE, ...clock, '-i', `rtmp://${place}${source.path}`], codecArgs: COPY, copyTimestamps: true }
+      return { args: [...input, ...probe, ...clock, '-i', `rtmp://${place}${source.path}`], codecArgs: COPY, copyTimestamps: true }
     }
     case 'http': {
       const url = source.url.replace('://', `://${user}`)
       const proxy = `http://${at.host}:${at.port}`
       const input = ['-protocol_whitelist', 'http,https,httpproxy,tcp,tls,crypto', '-format_whitelist', HTTP_FORMATS, '-http_proxy', proxy]
-      return { args: [...input, '-rw_timeout', IO_TIMEOUT_US, ...PROBE, ...clock, '-i', url], codecArgs: COPY, copyTimestamps: false }
+      return { args: [...input, '-rw_timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url], codecArgs: COPY, copyTimestamps: false }
     }
     case 'testsrc': {
       const { width, height, rate, gop } = source

@@ -219,6 +219,8 @@ test('each of ffmpeg’s complaints has a cause that a person can act on', t => 
     ['[tcp @ 0x5] Failed to resolve hostname nowhere.invalid: Name or service not known', 'HostNotFound'],
     ["Stream map '0:v:0' matches no streams.", 'NoVideoTrack'],
     ["[fatal] Stream map '' matches no streams.", 'NoVideoTrack'],
+    ['[rtsp @ 0x5] Could not find codec parameters for stream 0 (Video: none, none): unknown codec', 'CodecUnsupported'],
+    ['[rtsp @ 0x5] Could not find codec parameters for stream 0 (Video: h264, none): unspecified size', 'NoDecodableFrames'],
     ['rtsp://h/: Connection timed out', 'ConnectTimeout'],
     ['[rtsp @ 0x5] method PLAY failed: 503 Service Unavailable', 'ServerError'],
     ['[http @ 0x5] HTTP error 500 Internal Server Error', 'ServerError'],

@@ -12,7 +12,7 @@ import { ResponseGuard } from '../sidecar/rtsp-guard.ts'
 import { inputArgs, parseSource, traitOfFormat } from '../sidecar/source.ts'
 import { overdue, waitsForKeyframe, type Facts } from '../sidecar/watchdog.ts'
 
-const TRAITS = { wallClock: false, paced: false }
+const TRAITS = { wallClock: false, paced: false, slow: false }
 const AT = { host: '127.0.0.1', port: 5000 }
 
 // What may pass from an RTSP server to ffmpeg.
@@ -29,6 +29,7 @@ function through(guard: ResponseGuard, bytes: string, size: number): string {
   return passed
 }
 
+const SDP = 'v=0\r\nm=audio 0 RTP/AVP 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n'
 const VIDEO = '$\0\0\u0005video'
 
 for (const size of [1, 2, 7, 10_000]) {
@@ -37,7 +38,7 @@ for (const size of [1, 2, 7, 10_000]) {
     const before = [
       answer(1, '200 OK', ['Public: OPTIONS, DESCRIBE']),
       answer(2, '401 Unauthorized', ['WWW-Authenticate: Digest realm="x"']),
-      answer(3, '200 OK', ['Content-Type: application/sdp'], 'v=0\r\n$\r\nRTSP/1.0 302 not a redirect but a body\r\n'),
+      answer(3, '200 OK', ['Content-Type: application/sdp'], `${SDP}s=RTSP/1.0 302 not a redirect but a body\r\n`),
       answer(4, '200 OK', ['Transport: RTP/AVP/TCP;unicast;interleaved=0-1;source=10.0.0.1']),
       VIDEO, // some send before they have agreed to
       'ANNOUNCE rtsp://h/x RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 3\r\n\r\nabc',
@@ -76,6 +77,27 @@ test('what is no RTSP is refused at once, and an answer without an end in time',
   )
   const endless = 'RTSP/1.0 200 OK\r\nContent-Length: 99999999\r\n\r\n'
   t.is(t.throws(() => through(new ResponseGuard(), endless, 1000), { instanceOf: Failure })?.reason, 'InvalidStream')
+})
+
+test('what a camera offers is looked at before it is asked to play', t => {
+  for (const [media, reason] of [
+    ['m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000', undefined],
+    ['m=video 0 RTP/AVP 26', undefined],
+    ['m=video 0 RTP/AVP 97 98\r\na=control:x\r\na=rtpmap:97 h264/90000', undefined],
+    ['m=video 0 RTP/AVP 96\r\na=rtpmap:96 H266/90000\r\nm=video 0 RTP/AVP 97\r\na=rtpmap:97 H264/90000', undefined],
+    ['m=video 0 RTP/AVP 96', undefined],
+    ['m=audio 0 RTP/AVP 0', 'NoVideoTrack'],
+    ['', 'NoVideoTrack'],
+    ['m=video 0 RTP/AVP 96\r\na=rtpmap:96 X-"PN\u0001G/90000', 'CodecUnsupported'],
+    ['m=video 0 RTP/AVP 31', 'CodecUnsupported'],
+  ] as const) {
+    for (const size of [3, 10_000]) {
+      const guard = new ResponseGuard()
+      const bytes = answer(2, '200 OK', ['Content-type:application/SDP'], `v=0\r\n${media}\r\n`)
+      if (reason === undefined) t.is(through(guard, bytes, size), bytes)
+      else t.is(t.throws(() => through(guard, bytes, size), { instanceOf: Failure })?.reason, reason, media)
+    }
+  }
 })
 
 test('RTP by UDP is sent to the camera’s own address, whatever address it claims', t => {

@@ -15,7 +15,7 @@ const CAUSES: readonly (readonly [RegExp, string, string])[] = [
   ],
   [/Status 3\d\d: Redirecting/, 'RedirectRefused', 'the camera redirects to another address, which is refused'],
   [
-    /\b461 Unsupported transport/i,
+    /\b(461 Unsupported transport|Nonmatching transport)/i,
     'TransportUnsupported',
     'the camera refuses this transport: try the other of tcp and udp in source.transport',
   ],
@@ -27,6 +27,12 @@ const CAUSES: readonly (readonly [RegExp, string, string])[] = [
     'the host name does not resolve',
   ],
   [/(matches no streams|does not contain any stream)/i, 'NoVideoTrack', 'the source has no video track'],
+  [
+    /Could not find codec parameters .*unknown codec/i,
+    'CodecUnsupported',
+    'the camera’s codec is not known: set it to H.264, H.265 or MJPEG',
+  ],
+  [/(unspecified size|dimensions not set)/i, 'NoDecodableFrames', 'the camera sends packets without the size of a picture'],
   [/(Connection timed out|Operation timed out|Connection to .* failed: .*timed out)/i, 'ConnectTimeout', 'the camera does not answer'],
   [/\b(50\d [A-Z]|Server returned 5XX)/, 'ServerError', 'the camera answers with an error of its own'],
   [/\b(40\d [A-Z]|Server returned 4XX)/, 'RequestRefused', 'the camera refuses the request'],

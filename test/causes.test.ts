@@ -1,0 +1,201 @@
+// Why there is no picture: every cause that a sidecar can name, on peers that really behave so.
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { createInterface } from 'node:readline'
+import test from 'ava'
+import { freePort } from './fixtures/ports.ts'
+import { testVideo } from './fixtures/media.ts'
+import { startNats, type NatsServer } from './fixtures/nats.ts'
+import { end, spawnMortal } from './fixtures/processes.ts'
+import { startCamera } from './fixtures/rtsp-camera.ts'
+import { startBrokenCamera, type Misbehaviour } from './fixtures/rtsp-garbage.ts'
+import { startSidecar, type Sidecar, type SidecarOptions } from './fixtures/sidecar.ts'
+import { turns } from './fixtures/turns.ts'
+import { until, within } from './fixtures/wait.ts'
+
+let nats: NatsServer
+test.before(async () => {
+  nats = await startNats()
+})
+test.after.always(() => nats[Symbol.asyncDispose]())
+
+const turn = turns(4)
+let made = 0
+
+/** Each in its turn, with a camera name of its own on the one NATS server. */
+const start = (url: string, options: Partial<SidecarOptions> & { transport?: 'tcp' | 'udp' } = {}): Promise<Sidecar> => {
+  const { transport, ...others } = options
+  const source = { url, ...(transport === undefined ? {} : { transport }) }
+  return startSidecar(nats, { name: `cam-${++made}`, spec: { source }, ...others })
+}
+
+const small = () => testVideo({ width: 320, height: 192, seconds: 1 })
+
+/** The reason, with a sentence for a person, while the sidecar waits for its next try. */
+async function failsWith(sidecar: Sidecar, reason: string, timeoutMs = 30_000) {
+  const state = await sidecar.stateWith(reason, state => state.reason === reason && state.connection === 'waiting', timeoutMs)
+  if ((state.message ?? '').length < 10 || state.failingStreak < 1 || state.pid !== 0)
+    throw new Error(`a poor state: ${JSON.stringify(state)}`)
+  return state
+}
+
+const isStreaming = (sidecar: Sidecar) => sidecar.stateWith('streaming', ({ connection }) => connection === 'streaming')
+
+test('nobody listens: ConnectionRefused', t =>
+  turn(async () => {
+    await using sidecar = await start(`rtsp://127.0.0.1:${await freePort()}/video`)
+    const first = await failsWith(sidecar, 'ConnectionRefused')
+    const later = await sidecar.stateWith('three failed tries', ({ failingStreak }) => failingStreak >= 3)
+    t.is(later.reason, first.reason)
+    t.regex(await sidecar.metrics(), /chrys_connect_failures_total\{reason="ConnectionRefused"\} [3-9]/)
+  }))
+
+test('the address does not answer: ConnectTimeout', t =>
+  turn(async () => {
+    await using nowhere = await startDeaf()
+    await using sidecar = await start(`rtsp://127.0.0.1:${nowhere.port}/video`)
+    const from = performance.now()
+    await failsWith(sidecar, 'ConnectTimeout')
+    t.true(performance.now() - from < 20_000)
+  }))
+
+for (const [how, reason, transport] of [
+  ['silent', 'ConnectTimeout', 'tcp'],
+  ['silentAfterPlay', 'StreamStalled', 'tcp'],
+  ['silentAfterPlay', 'TransportUnsupported', 'udp'], // it agrees to TCP alone
+  ['garbage', 'InvalidStream', 'tcp'],
+  ['hangUp', 'ConnectionLost', 'tcp'],
+  ['notFound', 'NotFound', 'tcp'],
+  ['unknownCodec', 'CodecUnsupported', 'tcp'],
+  ['junkRtp', 'NoDecodableFrames', 'tcp'],
+] as const satisfies (readonly [Misbehaviour, string, string])[]) {
+  test(`a camera of the kind ${how} by ${transport}: ${reason}`, t =>
+    turn(async () => {
+      await using camera = await startBrokenCamera(how)
+      await using sidecar = await start(camera.url, { transport })
+      const from = performance.now()
+      await failsWith(sidecar, reason, 40_000)
+      t.true(performance.now() - from < 35_000)
+      t.true(camera.connections() >= 1)
+    }))
+}
+
+for (const transport of ['tcp', 'udp'] as const) {
+  test(`a camera that redirects by ${transport}: RedirectRefused, and nobody goes there`, t =>
+    turn(async () => {
+      await using elsewhere = await startBrokenCamera('notFound')
+      await using camera = await startBrokenCamera({ redirectTo: elsewhere.url })
+      await using sidecar = await start(camera.url, { transport, credentials: { username: 'u', password: 'canary' } })
+      await failsWith(sidecar, 'RedirectRefused')
+      await sidecar.stateWith('another try', ({ failingStreak }) => failingStreak >= 2)
+      t.is(elsewhere.connections(), 0)
+    }))
+}
+
+test('what answers is a web server: InvalidStream', t =>
+  turn(async () => {
+    const server = createServer(socket => socket.on('error', () => {}).once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    try {
+      const address = server.address()
+      await using sidecar = await start(`rtsp://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/video`)
+      t.is((await failsWith(sidecar, 'InvalidStream')).connection, 'waiting')
+    } finally {
+      server.close()
+    }
+  }))
+
+test('a real camera without this path: NotFound; without a picture: NoVideoTrack', t =>
+  turn(async () => {
+    await using camera = await startCamera({ file: await small() })
+    await using lost = await start(camera.url.replace('/video', '/nothing'))
+    await using silent = await start(camera.urlOf('audio'))
+    t.is((await failsWith(lost, 'NotFound')).connection, 'waiting')
+    t.is((await failsWith(silent, 'NoVideoTrack')).connection, 'waiting')
+  }))
+
+test('a picture with a tone beside it is taken without the tone', t =>
+  turn(async () => {
+    await using camera = await startCamera({ file: await small() })
+    await using sidecar = await start(camera.urlOf('both'))
+    t.is((await isStreaming(sidecar)).codec?.name, 'h264')
+  }))
+
+test('a name that does not resolve: HostNotFound; an address that the policy excludes: AddressDenied, and nobody connects', t =>
+  turn(async () => {
+    await using camera = await startBrokenCamera('notFound')
+    await using unknown = await start('rtsp://nowhere.invalid/video')
+    await using byAddress = await start(camera.url, { env: { CHRYS_DENY_CIDRS: '10.0.0.0/8,127.0.0.0/8' } })
+    await using byName = await start(camera.url.replace('127.0.0.1', 'localhost'), { env: { CHRYS_DENY_CIDRS: '127.0.0.0/8,::1/128' } })
+    await using byHttp = await start(camera.url.replace('rtsp:', 'http:'), { env: { CHRYS_DENY_CIDRS: '127.0.0.0/8' } })
+    t.regex((await failsWith(unknown, 'HostNotFound')).message ?? '', /nowhere\.invalid/)
+    for (const sidecar of [byAddress, byName, byHttp]) t.regex((await failsWith(sidecar, 'AddressDenied')).message ?? '', /127\.0\.0\.1/)
+    t.is(camera.connections(), 0)
+  }))
+
+test('a wrong password: AuthFailed, tried again only after a minute, or at once when the Secret changes', t =>
+  turn(async () => {
+    await using camera = await startCamera({ file: await small(), auth: { user: 'viewer', password: 'r%ght:p@ss/wörd' } })
+    await using sidecar = await start(camera.url, { credentials: { username: 'viewer', password: 'canary-wrong' } })
+    await failsWith(sidecar, 'AuthFailed')
+    const retryInMs = Number(/"reason":"AuthFailed".*?"retryInMs":(\d+)/.exec(sidecar.log())?.[1])
+    t.true(retryInMs >= 60_000)
+    const from = performance.now()
+    await sidecar.setCredentials({ username: 'viewer', password: 'r%ght:p@ss/wörd\n' }) // as `echo` writes it
+    const state = await isStreaming(sidecar)
+    t.true(performance.now() - from < 15_000)
+    t.is(state.reason, undefined)
+
+    // Rotated while it streams: the new ones are taken at once, good or bad.
+    await sidecar.setCredentials({ username: 'viewer', password: 'canary-new' })
+    await failsWith(sidecar, 'AuthFailed')
+    await sidecar.setCredentials({ username: 'viewer', password: 'r%ght:p@ss/wörd' })
+    await isStreaming(sidecar)
+  }))
+
+test('no credentials for a camera that wants some: AuthFailed; some for a camera that wants none: a picture', t =>
+  turn(async () => {
+    await using closed = await startCamera({ file: await small(), auth: { user: 'viewer', password: 'x' } })
+    await using open = await startCamera({ file: await small() })
+    await using without = await start(closed.url)
+    await using withSome = await start(open.url, { credentials: { username: 'viewer', password: 'x' } })
+    t.is((await failsWith(without, 'AuthFailed')).connection, 'waiting')
+    await isStreaming(withSome)
+  }))
+
+test('a Secret that does not exist: SecretNotFound; half of one: SecretKeyMissing; one made late: a picture. One removed later changes nothing', t =>
+  turn(async () => {
+    await using camera = await startCamera({ file: await small(), auth: { user: 'viewer', password: 'secret' } })
+    await using sidecar = await start(camera.url, { credentials: {} })
+    await failsWith(sidecar, 'SecretNotFound')
+    await sidecar.setCredentials({ username: 'viewer' })
+    t.regex((await failsWith(sidecar, 'SecretKeyMissing')).message ?? '', /password/)
+    await sidecar.setCredentials({ username: 'viewer', password: 'secret' })
+    const { reconnects } = await isStreaming(sidecar)
+    await sidecar.setCredentials({})
+    await using watching = await sidecar.watch('all')
+    await until(() => watching.frames.length > 120, { what: 'frames for some seconds' })
+    t.like(await sidecar.state(), { connection: 'streaming', reconnects })
+  }))
+
+/** Listens, and accepts nobody: what connects gets no answer at all. */
+async function startDeaf(): Promise<AsyncDisposable & { port: number }> {
+  const program = `
+import socket, time
+server = socket.socket()
+server.bind(('127.0.0.1', 0))
+server.listen(0)
+waiting = [socket.socket() for _ in range(4)]
+for one in waiting:
+    one.setblocking(False)
+    one.connect_ex(server.getsockname())
+time.sleep(0.2)
+print(server.getsockname()[1], flush=True)
+time.sleep(600)
+`
+  const child = spawnMortal('/usr/bin/python3', ['-c', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+  if (child.stdout === null) throw new Error('no pipe')
+  const line = await within(once(createInterface({ input: child.stdout }), 'line'), { what: 'the deaf server’s port' })
+  return { port: Number(line[0]), [Symbol.asyncDispose]: () => end(child, 'SIGKILL') }
+}
