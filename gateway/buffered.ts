@@ -11,6 +11,10 @@ export type Stretch = { fromMs: number; toMs: number; startSeq: number }
 
 /** Frames decoded ahead of the client. */
 const AHEAD_MAX = 2
+/** Timestamps follow the camera's clock no closer than this. */
+const CLOCK_SLACK_MS = 250
+/** Longer than any GOP is meant to be. */
+const SKIP_MAX_MS = 600_000
 /** How long the newest packets may take from the camera to the stream. */
 const SETTLE_MS = 500
 
@@ -26,7 +30,7 @@ export async function* bufferedFrames(
   const segments = new Segments(stream.read(startSeq, onBad, either), toMs)
   try {
     for (let codec = await segments.open(); codec !== undefined && !signal.aborted; codec = await segments.open()) {
-      for await (const frame of decode(segments, codec, scale, either)) {
+      for await (const frame of decode(segments, codec, { scale, fromMs }, either)) {
         const { timestamp } = frame.packet
         if (timestamp >= fromMs && timestamp <= toMs) yield sealDecoded(frame, codec, deviceId)
       }
@@ -38,12 +42,17 @@ export async function* bufferedFrames(
 }
 
 /** Decodes one segment. */
-async function* decode(segments: Segments, codec: Codec, scale: string | undefined, signal: AbortSignal): AsyncGenerator<DecodedFrame> {
+async function* decode(
+  segments: Segments,
+  codec: Codec,
+  { scale, fromMs }: { scale: string | undefined; fromMs: number },
+  signal: AbortSignal,
+): AsyncGenerator<DecodedFrame> {
   const frames: DecodedFrame[] = []
   let wake = Promise.withResolvers<void>()
   let over = false
   await using decoder = await Decoder.start({
-    ...{ codec, scale, threads: 0, room: FRAME_ROOM },
+    ...{ codec, scale, skipBefore: segments.ptsBefore(fromMs), threads: 0, room: FRAME_ROOM },
     onFrame: frame => {
       frames.push(frame)
       wake.resolve()
@@ -127,6 +136,15 @@ class Segments {
       this.#place = { keyframe: packet.keyframe, index: packet.index }
       return packet
     }
+  }
+
+  /** A pts in the segment just opened, before which no frame was captured at `ms` or later; undefined where there are none before. */
+  ptsBefore(ms: number): number | undefined {
+    const first = this.#upcoming
+    if (first === undefined || this.#codec === undefined) return undefined
+    const laterMs = Math.min(ms - CLOCK_SLACK_MS - first.timestamp, SKIP_MAX_MS)
+    const [num, den] = this.#codec.timeBase
+    return laterMs <= 0 ? undefined : first.pts + Math.floor((laterMs * den) / (1000 * num))
   }
 
   async close(): Promise<void> {

@@ -50,7 +50,7 @@ export class StreamDecoder {
     try {
       const { scale, maxFps } = this.#options.decoding
       await using decoder = await Decoder.start({
-        ...{ codec: this.#codec, scale, maxFps, threads: 1, room: FRAME_ROOM },
+        ...{ codec: this.#codec, scale, maxFps, skipBefore: this.#fromPts, threads: 1, room: FRAME_ROOM },
         onFrame: frame => this.#deliver(frame),
         onLine: line => (this.#complaint = complaint(line) ?? this.#complaint),
       })
@@ -97,7 +97,6 @@ export class StreamDecoder {
   #deliver(frame: DecodedFrame): boolean {
     this.#lastFrameMs = performance.now()
     const tookMs = this.#pace.delivered(frame.packet, this.#lastFrameMs)
-    if (frame.packet.pts < this.#fromPts) return true // still catching up
     if (tookMs !== undefined) this.#options.metrics.decodeSeconds.observe(tookMs / 1000)
     this.#options.onFrame(frame)
     return true

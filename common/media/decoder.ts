@@ -22,6 +22,8 @@ export type DecoderOptions = {
   /** An ffmpeg scale expression of two parts. */
   scale?: string | undefined
   maxFps?: number | undefined
+  /** In the packets' time base: pictures presented before are decoded, as others need them, but neither converted nor delivered. */
+  skipBefore?: number | undefined
   /** 1 for live pictures (no frame is held back), 0 lets ffmpeg choose for throughput. */
   threads: 0 | 1
   /** Bytes left free in front of and behind each picture. */
@@ -36,6 +38,8 @@ export type DecoderOptions = {
 const AWAITED_MAX = 1024
 /** NUT's times must be ≥ 0; B-frames of the first GOP may lie before the first packet. */
 const PTS_MARGIN_S = 30
+/** The same before `skipBefore`: longer than any GOP that can be held. */
+const SKIP_MARGIN_S = 3_600
 
 type Description = { pts: number; width: number; height: number; key: boolean; type: string }
 
@@ -58,7 +62,7 @@ export class Decoder implements AsyncDisposable {
     this.#run = run
     this.#frames = frames
     this.#nut = new NutWriter(options.codec)
-    this.#margin = Math.ceil((PTS_MARGIN_S * options.codec.timeBase[1]) / options.codec.timeBase[0])
+    this.#margin = marginOf(options)
     lines.handler = line => this.#line(line)
     frames.onPicture = (description, buffer) => this.#deliver(description, buffer)
     run.stdin?.on('drain', () => this.#drained())
@@ -96,7 +100,7 @@ export class Decoder implements AsyncDisposable {
   feed(packet: Packet): boolean {
     const { stdin } = this.#run
     if (stdin === undefined || stdin.destroyed) return true // `ended` tells
-    this.#ptsOffset ??= this.#margin - packet.pts
+    this.#ptsOffset ??= this.#margin - Math.max(packet.pts, this.#options.skipBefore ?? packet.pts)
     const pts = packet.pts + this.#ptsOffset
     if (pts < 0) return true
     if (!this.#awaited.has(pts)) this.#awaited.set(pts, packet)
@@ -174,11 +178,20 @@ type Lines = { handler: (line: string) => void }
 /** `-debug_ts` says ten lines a frame; none but the decoder's is of use. */
 const isTrace = (line: string): boolean => / -> |muxer <-|encoder <-|showinfo/.test(line)
 
-function decodeArgs({ scale, maxFps, threads }: DecoderOptions): string[] {
+/** Where ffmpeg's clock stands at the first picture that may be delivered. */
+function marginOf({ codec, skipBefore }: DecoderOptions): number {
+  const [num, den] = codec.timeBase
+  return Math.ceil(((skipBefore === undefined ? PTS_MARGIN_S : SKIP_MARGIN_S) * den) / num)
+}
+
+function decodeArgs(options: DecoderOptions): string[] {
+  const { scale, maxFps, skipBefore, threads } = options
   const filters = [
     // The first frame of each period passes: maxFps on average whatever the source's rate. The quarter keeps a camera's
     // jitter away from the periods' borders when its rate is a multiple.
     ...(maxFps === undefined ? [] : [`select=isnan(prev_selected_t)+gt(floor(t*${maxFps}+0.25)\\,floor(prev_selected_t*${maxFps}+0.25))`]),
+    // After the thinning out, whose first step is shorter: it is over before.
+    ...(skipBefore === undefined ? [] : [`select=gte(pts\\,${marginOf(options)})`]),
     ...(scale === undefined ? [] : [`scale=${scale}`]),
     'format=bgr24',
     'showinfo=checksum=0',
