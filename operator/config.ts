@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { checkCidr } from '../common/cidr.ts'
 import { EnvReader, readCommonConfig, type CommonConfig, type Env } from '../common/env.ts'
 import { isNamespace } from '../proto/subjects.ts'
 import { newIdentity } from './leader.ts'
@@ -36,6 +37,9 @@ export type OperatorConfig = CommonConfig & {
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'] as const
 const DEFAULT_RESOURCES: Resources = { requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: '1Gi' } }
 
+/** The pod itself and its node, and link-local addresses, where clouds keep their metadata. */
+const NO_CAMERAS_HERE = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '::/128', '::1/128', 'fe80::/10']
+
 const Quantities = v.optional(v.record(v.string(), v.string()))
 const ResourcesSchema = v.strictObject({ requests: Quantities, limits: Quantities })
 
@@ -46,6 +50,7 @@ export function readConfig(env: Env): OperatorConfig {
   const namespace = reader.text('CHRYS_NAMESPACE')
   if (namespace !== '' && !isNamespace(namespace)) reader.problem('CHRYS_NAMESPACE', 'must be a DNS label')
   const image = reader.text('CHRYS_SIDECAR_IMAGE')
+  const denyCidrs = reader.list('CHRYS_DENY_CIDRS', checkCidr)
   const config: OperatorConfig = {
     ...common,
     kubeconfig: reader.file('CHRYS_KUBECONFIG'),
@@ -61,7 +66,7 @@ export function readConfig(env: Env): OperatorConfig {
       gatewayNamespace: namespace,
       natsUrl: reader.url('CHRYS_SIDECAR_NATS_URL', ['nats:', 'tls:'], common.nats.url),
       natsSecret: reader.list('CHRYS_SIDECAR_NATS_SECRET', objectName)[0],
-      denyCidrs: reader.list('CHRYS_DENY_CIDRS', () => undefined),
+      denyCidrs: denyCidrs.length > 0 ? denyCidrs : NO_CAMERAS_HERE,
       resources: readResources(reader),
       log: common.log,
     },

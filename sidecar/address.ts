@@ -5,14 +5,6 @@ import { BlockList, isIP } from 'node:net'
 import { Failure } from '../common/errors.ts'
 import { messageOf } from '../common/errors.ts'
 
-/** Why `cidr` is none; undefined when it is one. */
-export function checkCidr(cidr: string): string | undefined {
-  const [address = '', prefix = '', ...rest] = cidr.split('/')
-  const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1
-  const valid = rest.length === 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= bits
-  return valid ? undefined : `${JSON.stringify(cidr)} must be an address range such as 10.0.0.0/8`
-}
-
 export function denied(cidrs: readonly string[]): BlockList {
   const list = new BlockList()
   for (const cidr of cidrs) {

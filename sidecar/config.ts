@@ -1,9 +1,9 @@
 import * as v from 'valibot'
+import { checkCidr } from '../common/cidr.ts'
 import { EnvReader, readCommonConfig, type CommonConfig, type Env } from '../common/env.ts'
 import { parseBytes, parseDuration, type Storage } from '../proto/camera.ts'
 import { CAMERA_NAME_RULE, isCameraName, isNamespace, type CameraRef } from '../proto/subjects.ts'
 import { messageOf } from '../common/errors.ts'
-import { checkCidr } from './address.ts'
 import type { ArchiveConfig } from './archive.ts'
 import { parseSource, type Source } from './source.ts'
 

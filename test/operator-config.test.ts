@@ -15,7 +15,7 @@ test('the least that is needed, and the defaults', t => {
     gatewayNamespace: 'chrysalis',
     natsUrl: 'nats://nats:4222',
     natsSecret: undefined,
-    denyCidrs: [],
+    denyCidrs: ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '::/128', '::1/128', 'fe80::/10'],
     resources: { requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: '1Gi' } },
     log: { level: 'info', format: 'json' },
   })
@@ -55,6 +55,7 @@ test('every problem is named at once', t => {
         CHRYS_SIDECAR_NATS_SECRET: 'a/b',
         CHRYS_KUBECONFIG: '/does/not/exist',
         CHRYS_TYPO: '1',
+        CHRYS_DENY_CIDRS: '10.0.0.0',
       }),
     { instanceOf: ConfigError },
   )
@@ -62,6 +63,7 @@ test('every problem is named at once', t => {
   t.deepEqual(
     names?.toSorted((one, other) => (one < other ? -1 : 1)),
     [
+      'CHRYS_DENY_CIDRS',
       'CHRYS_KUBECONFIG',
       'CHRYS_NAMESPACE',
       'CHRYS_NATS_URL',

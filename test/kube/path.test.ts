@@ -22,7 +22,9 @@ if (missing === undefined) {
     const kube = stack.use(await startKube({ controllers: true, crd: true }))
     const nats = stack.use(await startNats())
     const kubelet = stack.use(await startKubelet(kube.api))
-    const operator = stack.use(await startOperator({ kubeconfig: await kube.kubeconfig('admin'), natsUrl: nats.url }))
+    const operator = stack.use(
+      await startOperator({ kubeconfig: await kube.kubeconfig('admin'), natsUrl: nats.url, env: CAMERAS_ON_LOOPBACK }),
+    )
     const gateway = stack.use(await startGateway(nats.url))
     const client = stack.use(grpcClient(gateway.port))
     await leading(operator)
@@ -30,6 +32,8 @@ if (missing === undefined) {
   })
   contextual.after.always(async t => t.context.stack?.disposeAsync())
 }
+
+const CAMERAS_ON_LOOPBACK = { CHRYS_DENY_CIDRS: '255.255.255.255/32' }
 
 const begin = async ({ kube }: Context): Promise<Cameras> => camerasIn(kube, await kube.createNamespace())
 
