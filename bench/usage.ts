@@ -53,7 +53,7 @@ export async function measureUsage(cast: Cast, seconds: number, signal = new Abo
   const last = samples.at(-1) ?? first
   const elapsed = (last.atMs - first.atMs) / 1000
   const percent = (ticks: number) => (100 * ticks) / TICKS_PER_SECOND / elapsed
-  const ticks = ticksByRole(first, last)
+  const ticks = ticksByRole(samples)
   const roles: Usage['roles'] = {}
   for (const role of ROLES) {
     const peak = (what: 'rss' | 'anonymous' | 'files') => Math.max(...samples.map(s => total(s, role, what)))
@@ -81,19 +81,19 @@ export function stateNow(cast: Cast): RoleState[] {
   return [...roles].map(role => ({ role, rss: total(now, role, 'rss'), files: total(now, role, 'files') }))
 }
 
-/** CPU between two samples. That of a child which ended in between has gone to its parent's account of children. */
-function ticksByRole(first: Sample, last: Sample): Map<Role, number> {
+/** CPU from the first sample to the last. That of an ffmpeg which ended in between has gone to its parent's account of children. */
+function ticksByRole(samples: readonly Sample[]): Map<Role, number> {
+  const [first, last] = [samples[0], samples.at(-1)]
   const ticks = new Map<Role, number>()
   const add = (role: Role, count: number) => ticks.set(role, (ticks.get(role) ?? 0) + count)
-  for (const [pid, process] of last.processes) {
-    const before = first.processes.get(pid)
-    add(process.role, process.ticks - (before?.ticks ?? 0))
+  const lastSeen = new Map(samples.flatMap(({ processes }) => [...processes]))
+  for (const [pid, process] of lastSeen) {
+    const before = first?.processes.get(pid)
+    const isCharged = process.role.endsWith('ffmpeg') && last?.processes.has(pid) === false
+    add(process.role, (isCharged ? 0 : process.ticks) - (before?.ticks ?? 0))
     const ended = process.childTicks - (before?.childTicks ?? 0)
     if (process.role === 'sidecar') add('decode ffmpeg', ended)
     if (process.role === 'gateway') add('gateway ffmpeg', ended)
-  }
-  for (const [pid, { role, ticks: counted }] of first.processes) {
-    if (!last.processes.has(pid) && role.endsWith('ffmpeg')) add(role, -counted) // its parent's account has all of it
   }
   return ticks
 }
