@@ -25,7 +25,12 @@ type Verdict = { status: Condition['status']; reason: string; message?: string |
 
 const no = (reason: KnownReason, message?: string): Verdict => ({ status: 'False', reason, message })
 const yes = (reason: KnownReason): Verdict => ({ status: 'True', reason })
-const unknown = (reason: KnownReason): Verdict => ({ status: 'Unknown', reason })
+const unknown = (reason: KnownReason, message?: string): Verdict => ({ status: 'Unknown', reason, message })
+const silent = ({ pod: { state } }: Observed): Verdict =>
+  unknown(
+    'SidecarSilent',
+    state.node === undefined ? undefined : `the pod on node ${state.node} runs, by what the node last said, and does not report`,
+  )
 
 export function cameraStatus(observed: Observed): CameraStatus {
   const { camera, pod, state, now } = observed
@@ -83,7 +88,7 @@ function ready(observed: Observed): Verdict {
   if (pod.notRunning !== undefined) return no(pod.notRunning.reason, pod.notRunning.message)
   if (state === undefined) {
     if (natsAway) return unknown('NatsAway')
-    return now - (pod.startedAt ?? 0) < START_MS ? no('Starting') : unknown('SidecarSilent')
+    return now - (pod.startedAt ?? 0) < START_MS ? no('Starting') : silent(observed)
   }
   if (state.connection !== 'streaming') return notStreaming(state)
   if (!state.buffer.ok) return failing(state.buffer, 'BufferUnavailable')
@@ -96,7 +101,7 @@ function withoutConnection(observed: Observed): Verdict | undefined {
   const { camera, state, pod } = observed
   if (camera.spec.suspend) return no('Suspended')
   if (pod.notRunning !== undefined) return no('NotConnected')
-  if (state === undefined) return unknown(observed.natsAway ? 'NatsAway' : 'SidecarSilent')
+  if (state === undefined) return observed.natsAway ? unknown('NatsAway') : silent(observed)
   return state.connection === 'streaming' ? undefined : no('NotConnected')
 }
 

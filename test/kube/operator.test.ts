@@ -231,12 +231,14 @@ test(titled('the status is written at most every 10 s, and its times move only w
   const cameras = await begin(t.context.kube)
   await cameras.apply('front')
   const first = await cameras.ready('front', 'PodPending')
-  const begun = performance.now()
   await cameras.apply('front', { source: { url: 'testsrc:' }, suspend: true })
   const second = await cameras.ready('front', 'Suspended')
-  t.true(performance.now() - begun > 8_500, 'written too soon') // the first write was a little before it was seen
-  const time = (of: typeof first, type: string) => of.status?.conditions?.find(each => each.type === type)?.lastTransitionTime
-  t.is(time(second, 'Ready'), time(first, 'Ready')) // False before and after
+  const writtenAt = ({ metadata }: typeof first) =>
+    Date.parse(metadata.managedFields.find(({ subresource }) => subresource === 'status')?.time ?? '')
+  const apart = writtenAt(second) - writtenAt(first)
+  t.true(apart >= 9_000 && apart <= 15_000, `${apart} ms apart`) // the API server counts whole seconds
+  const time = (of: typeof first) => of.status?.conditions?.find(({ type }) => type === 'Ready')?.lastTransitionTime
+  t.is(time(second), time(first)) // False before and after
   t.is(second.status?.observedGeneration, 2)
 })
 
@@ -294,7 +296,10 @@ if (missing === undefined) {
       refused.every(({ resource }) => resource === 'events' || resource.startsWith('apps/')),
       JSON.stringify(refused),
     )
-    const errors = operator.complaints().filter(({ level }) => level >= 50)
-    t.deepEqual(errors, [])
+    // A write may meet an object that changed or went away in between; nothing else goes wrong here.
+    const unexpected = operator
+      .complaints()
+      .filter(({ error = '' }) => !/uid mismatch|being terminated|being deleted|not found/.test(error))
+    t.deepEqual(unexpected, [])
   })
 }
