@@ -276,7 +276,10 @@ test.serial('an ffmpeg that can’t be started is a failure with a reason, and l
 })
 
 test('an ffmpeg that stands still is ended all the same', async t => {
-  const ffmpeg = await runFfmpeg(['-re', '-f', 'lavfi', '-i', 'testsrc2', '-f', 'null', '-'], { onLine: () => {} })
+  const running = Promise.withResolvers<void>() // until it has a handler for SIGTERM, that ends it even where it stands still
+  const onLine = (line: string) => line.includes('Output #0') && running.resolve()
+  const ffmpeg = await runFfmpeg(['-re', '-f', 'lavfi', '-i', 'testsrc2', '-f', 'null', '-'], { onLine })
+  await running.promise
   process.kill(ffmpeg.pid, 'SIGSTOP')
   const from = performance.now()
   const [one, two] = await Promise.all([ffmpeg.stop(), ffmpeg.stop()])
