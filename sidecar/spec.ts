@@ -1,0 +1,97 @@
+// The part of a Camera's spec that this process acts on. The schema proper has been applied before it comes here; what
+// is checked again is what would do harm: what names places, becomes an argument, or removes files.
+import * as v from 'valibot'
+import { messageOf } from '../common/errors.ts'
+import { parseBytes, parseDuration, type Storage } from '../proto/camera.ts'
+import type { ArchiveConfig } from './archive.ts'
+import { parseSource, type Source } from './source.ts'
+
+export type SpecConfig = {
+  source: Source
+  decoding: { scale: string | undefined; maxFps: number | undefined; keyFramesOnly: boolean }
+  buffer: { durationMs: number; maxBytes: number; storage: Storage }
+  archive: Omit<ArchiveConfig, 'dir'> | undefined
+  proxy: { enabled: boolean } | undefined
+}
+
+const OPERAND = '([0-9]+([.][0-9]+)?|iw|ih|ow|oh|in_w|in_h|out_w|out_h|a|sar|dar|(abs|ceil|floor|round|sqrt|trunc)?[(]|[-+*/)])+'
+/** As in the schema: it becomes a part of ffmpeg's filter, where a comma would begin another. */
+export const SCALE = new RegExp(`^${OPERAND}:${OPERAND}$`)
+
+const Spec = v.object({
+  source: v.object({ url: v.string(), transport: v.optional(v.picklist(['tcp', 'udp']), 'tcp') }),
+  decoding: v.optional(
+    v.object({
+      scale: v.optional(v.pipe(v.string(), v.maxLength(64), v.regex(SCALE, 'must be an ffmpeg scale expression of two parts'))),
+      maxFps: v.optional(v.pipe(v.number(), v.minValue(1), v.maxValue(1000))),
+      keyFramesOnly: v.optional(v.boolean(), false),
+    }),
+    {},
+  ),
+  buffer: v.optional(
+    v.object({
+      duration: v.optional(v.string(), '60s'),
+      maxBytes: v.optional(v.string(), '64Mi'),
+      storage: v.optional(v.picklist(['Memory', 'File']), 'Memory'),
+    }),
+    {},
+  ),
+  archive: v.optional(
+    v.object({
+      segment: v.optional(v.string(), 'GOP'),
+      retention: v.optional(v.string(), '5m'),
+      maxBytes: v.optional(v.string()),
+    }),
+  ),
+  proxy: v.optional(v.object({ enabled: v.optional(v.boolean(), false) })),
+})
+
+/** Calls `problem` for each thing that is wrong; undefined when anything is. */
+export function readSpec(value: unknown, problem: (reason: string) => void): SpecConfig | undefined {
+  const parsed = v.safeParse(Spec, value)
+  if (!parsed.success) {
+    for (const issue of parsed.issues) problem(`spec.${v.getDotPath(issue) ?? ''}: ${issue.message}`)
+    return undefined
+  }
+  const { source, decoding, buffer, archive, proxy } = parsed.output
+  let sound = true
+  const read = <T>(parse: () => T): T | undefined => {
+    try {
+      return parse()
+    } catch (error) {
+      sound = false
+      problem(messageOf(error))
+      return undefined
+    }
+  }
+  const amount = (name: string, text: string, parse: (text: string) => number) => read(() => positive(name, text, parse)) ?? 0
+  const config = {
+    source: read(() => parseSource(source.url, source.transport ?? 'tcp')),
+    decoding: { scale: decoding.scale, maxFps: decoding.maxFps, keyFramesOnly: decoding.keyFramesOnly ?? false },
+    buffer: {
+      durationMs: amount('spec.buffer.duration', buffer.duration ?? '60s', parseDuration),
+      maxBytes: amount('spec.buffer.maxBytes', buffer.maxBytes ?? '64Mi', parseBytes),
+      storage: buffer.storage ?? 'Memory',
+    },
+    // Strict, as files are removed by it: no duration that can't be read, and none that keeps nothing.
+    archive: archive && {
+      segmentMs: archive.segment === 'GOP' ? undefined : amount('spec.archive.segment', archive.segment, parseDuration),
+      retentionMs: amount('spec.archive.retention', archive.retention, parseDuration),
+      maxBytes: archive.maxBytes === undefined ? undefined : amount('spec.archive.maxBytes', archive.maxBytes, parseBytes),
+    },
+    proxy: proxy && { enabled: proxy.enabled ?? false },
+  }
+  return sound && config.source !== undefined ? { ...config, source: config.source } : undefined
+}
+
+/** Throws an Error that says which field it is that can't be read. */
+function positive(name: string, text: string, parse: (text: string) => number): number {
+  let amount
+  try {
+    amount = parse(text)
+  } catch (error) {
+    throw new Error(`${name}: ${messageOf(error)}`, { cause: error })
+  }
+  if (amount <= 0) throw new Error(`${name}: must be more than nothing`)
+  return amount
+}
