@@ -41,7 +41,7 @@ function areSound(t: ExecutionContext, { sidecar, watching }: Setting, pid: numb
     t.is(data.length, width * height * 3)
     t.deepEqual([frame.width, frame.height, frame.timestamp], [width, height, timestamp])
     t.deepEqual(
-      shape?.dim.map(({ size }) => Number(size)),
+      shape?.dim.map(({ size }) => size),
       [height, width, 3],
     )
     if (before !== undefined) {
