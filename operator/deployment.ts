@@ -1,6 +1,7 @@
 // Camera → the Deployment it should have. Pure: the same Camera and settings give the same object, to the byte.
 import { createHash } from 'node:crypto'
 import type { V1Container, V1Deployment, V1EnvVar, V1PodSpec, V1Toleration, V1Volume, V1VolumeMount } from '@kubernetes/client-node'
+import { FRUGAL_ENV, FRUGAL_FLAGS } from '../common/frugal.ts'
 import type { Camera } from '../proto/camera.ts'
 import type { OperatorConfig } from './config.ts'
 import { sortedJson } from './json.ts'
@@ -83,7 +84,7 @@ function container(camera: Camera, settings: PodSettings, volumes: Mounted[]): V
     name: 'sidecar',
     image: camera.spec.pod?.image ?? settings.image,
     imagePullPolicy: settings.imagePullPolicy,
-    command: ['node', 'sidecar/main.ts'],
+    command: ['node', ...FRUGAL_FLAGS, 'sidecar/main.ts'],
     env: environment(camera, settings),
     ports: [{ name: 'metrics', containerPort: PROBE_PORT, protocol: 'TCP' }],
     resources: camera.spec.pod?.resources ?? settings.resources,
@@ -100,6 +101,7 @@ function environment(camera: Camera, settings: PodSettings): V1EnvVar[] {
   const { namespace, name, uid, generation } = camera.metadata
   const { pod, ...spec } = camera.spec
   const ours: Record<string, string> = {
+    ...FRUGAL_ENV,
     CHRYS_CAMERA_NAMESPACE: namespace,
     CHRYS_CAMERA_NAME: name,
     CHRYS_CAMERA_UID: uid,

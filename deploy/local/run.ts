@@ -1,6 +1,8 @@
 // One run of local mode: nats-server, the gateway and a process per camera, from their start to their end.
 import { fileURLToPath } from 'node:url'
 import pino, { type Logger } from 'pino'
+import { cacheFolder } from '../../common/cache.mjs'
+import { compiledIn, FRUGAL_ENV, FRUGAL_FLAGS } from '../../common/frugal.ts'
 import { watchBucket } from '../../common/buckets.ts'
 import type { LogLevel } from '../../common/env.ts'
 import { messageOf } from '../../common/errors.ts'
@@ -103,7 +105,8 @@ async function runSidecar(
   }
   await sleep(delayMs, signals.ending.stop)
   const onLine = logs.open(`camera-${deviceId(camera).replace('/', '.')}`)
-  await keepRunning(program('sidecar', { ...env, ...own }, SIDECAR_GRACE_MS), { onPod, onLine }, signals.ending)
+  const frugal = { ...FRUGAL_ENV, ...compiledIn(cacheFolder(process.env)) }
+  await keepRunning(program('sidecar', { ...env, ...frugal, ...own }, SIDECAR_GRACE_MS, FRUGAL_FLAGS), { onPod, onLine }, signals.ending)
 }
 
 async function runGateway({ status, logs, env, signals, port }: Started): Promise<void> {
@@ -124,9 +127,9 @@ async function runGateway({ status, logs, env, signals, port }: Started): Promis
   throw new Error(`the gateway ${last.message ?? 'ended'}`)
 }
 
-const program = (name: 'sidecar' | 'gateway', env: NodeJS.ProcessEnv, graceMs: number): Program => ({
+const program = (name: 'sidecar' | 'gateway', env: NodeJS.ProcessEnv, graceMs: number, flags: readonly string[] = []): Program => ({
   command: process.execPath,
-  args: [fileURLToPath(new URL(`../../${name}/main.ts`, import.meta.url))],
+  args: [...flags, fileURLToPath(new URL(`../../${name}/main.ts`, import.meta.url))],
   ...{ env, graceMs },
 })
 
