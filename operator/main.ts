@@ -28,6 +28,7 @@ await runProcess(process.env, async signal => {
   const queue = new KeyedQueue({ metrics: queueMetrics(registry, () => queue.running()) })
   const world = new World(api, metrics, log, key => queue.add(key))
   const leads = leaderMetric(registry, LEASE)
+  const reconciles = reconcileMetrics(registry, config.workers)
   camerasMetric(registry, () => world.cameras.values().map(({ status }) => status?.reason ?? 'Unknown'))
   await using probes = await serveProbes(config.probes, registry, () => (world.isSynced ? [] : ['the API server has not been read yet']))
   log.info({ probePort: probes.port, identity: config.identity }, 'operator starts')
@@ -39,7 +40,8 @@ await runProcess(process.env, async signal => {
     await leadWith(new Elector(store, config.identity), LEASE_TIMES, lead, isLeading => leads.set(isLeading ? 1 : 0), log, signal)
   } finally {
     stop.abort()
-    await watching
+    // A list that is under way may have to wait for an API server that is gone; we don't.
+    await Promise.race([watching, sleep(1_000, new AbortController().signal)])
   }
   log.info('operator stops')
 
@@ -67,12 +69,12 @@ await runProcess(process.env, async signal => {
       onLeftoverRemoved: () => metrics.leftovers.inc(),
       now: () => performance.now() - begun,
     })
-    const reconciles = reconcileMetrics(registry, config.workers)
     const reconcile = async (key: string) => {
       reconciles.active.inc()
       const done = reconciles.seconds.startTimer()
       try {
         await reconciler.reconcile(key)
+        if (world.cameras.get(key) === undefined) queue.forget(key)
         reconciles.count('success')
       } catch (error) {
         if (mayWrite.aborted) return // what was begun goes on after the next start, here or elsewhere

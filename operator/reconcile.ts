@@ -29,7 +29,6 @@ const NAMESAKE_MS = 2_000
 
 type Memory = {
   uid: string
-  hasFinalizer: boolean
   /** What it left in NATS has been removed. */
   isCleaned: boolean
   /** Our last apply, and the generation that it gave the Deployment: a later one is somebody else's edit. */
@@ -73,8 +72,7 @@ export class Reconciler {
     const memory = this.#remember(key, camera)
     if (camera.metadata.deletionTimestamp !== undefined) return this.#finalize(key, camera, memory)
 
-    if (!memory.hasFinalizer) await writer.addFinalizer(camera)
-    memory.hasFinalizer = true
+    if (camera.metadata.finalizers?.includes(FINALIZER) !== true) await writer.addFinalizer(camera)
     const pods = ownPods(world.pods(key), camera)
     const { rejections, held, remove, againInMs } = judge(pods, memory.rejections, now())
     memory.rejections = rejections
@@ -94,11 +92,10 @@ export class Reconciler {
     return leftovers
   }
 
-  #remember(key: string, { metadata: { uid, finalizers } }: WatchedCamera): Memory {
+  #remember(key: string, { metadata: { uid } }: WatchedCamera): Memory {
     const known = this.#memory.get(key)
     if (known?.uid === uid) return known
-    const nothing = { applied: undefined, rejections: undefined, problem: undefined, statusAt: -Infinity, isCleaned: false }
-    const memory: Memory = { uid, hasFinalizer: finalizers?.includes(FINALIZER) ?? false, ...nothing }
+    const memory = { uid, isCleaned: false, applied: undefined, rejections: undefined, problem: undefined, statusAt: -Infinity }
     this.#memory.set(key, memory)
     return memory
   }

@@ -61,6 +61,7 @@ async function mortalOperators(context: Context) {
       if (!isKilled) return false
       await operator.exited
       operator = await operatorBy(context, proxy)
+      await leading(operator)
       return true
     },
     async [Symbol.asyncDispose]() {
