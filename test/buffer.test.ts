@@ -192,7 +192,7 @@ test('the spec’s buffer changes: longer, shorter, elsewhere', async t => {
   ] as const) {
     await using sidecar = await startSidecar(nats, { spec: { source: { url: camera.url }, buffer: { duration, maxBytes, storage } } })
     const matches = ({ config }: StreamInfo) =>
-      config.max_age === age && config.max_bytes === bytes && String(config.storage) === storage.toLowerCase()
+      config.max_age === age && config.max_bytes === bytes && (config.storage as string) === storage.toLowerCase()
     await until(async () => matches(await streamOf(sidecar)), { what: `a stream of ${duration}\n${sidecar.log()}` })
     t.true((await stored(sidecar, 20)).length >= 20)
     await sidecar.stateWith('a sound buffer', state => state.buffer.ok)
