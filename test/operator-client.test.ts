@@ -146,3 +146,11 @@ test('a watch that is refused, that breaks, and whose events can’t be taken in
     thrown,
   )
 })
+
+test('a watch on a link that is dead ends within 35 s', async t => {
+  await using run = await start((_, response) => void response.write(line('a')))
+  const begun = performance.now()
+  const end = await run.api.watch('/things', {}, () => {}, new AbortController().signal)
+  t.true(end instanceof ApiAway)
+  t.true(performance.now() - begun < 35_000)
+})
