@@ -1,7 +1,6 @@
-// A camera's packets as ffmpeg's demuxer sees them, without decoding: the bytes come through the `data` muxer, their
-// description through `framecrc`, both behind one `tee`, so that sizes cut the bytes exactly.
-import type { Readable } from 'node:stream'
-import { readLines, runFfmpeg, type End } from './ffmpeg.ts'
+// A camera's packets as ffmpeg's demuxer sees them, without decoding: a description of each from the `framecrc` muxer, then its bytes
+// from the `data` muxer, one behind the other in one pipe by way of `tee`.
+import { openPipe, runFfmpeg, type End } from './ffmpeg.ts'
 import { keyframeParameters } from './parameters.ts'
 
 /** Times in `timeBase` ticks; undefined where the stream has none. */
@@ -33,8 +32,10 @@ export type DemuxRun = AsyncDisposable & {
   stop(): Promise<End>
 }
 
-/** More bytes than this without a packet boundary is not video. */
-const PENDING_MAX = 64 * 1024 * 1024
+/** No picture of any camera is larger. */
+const PACKET_MAX = 64 * 1024 * 1024
+const LINE_MAX = 8_192
+const READ_BYTES = 64 * 1024
 
 /** What follows the input in the command line. */
 const OUTPUT = [
@@ -43,7 +44,7 @@ const OUTPUT = [
   ...['-copyinkf:v'],
   // In front of every keyframe that doesn't begin with it already: this is how extradata reaches us. It is cut off again.
   ...['-bsf:v', 'dump_extra=freq=keyframe'],
-  ...['-f', 'tee', '[f=data:onfail=abort]pipe\\:3|[f=framecrc:onfail=abort]pipe\\:4'],
+  ...['-f', 'tee', '[f=framecrc:flush_packets=1:onfail=abort]pipe\\:3|[f=data:flush_packets=1:onfail=abort]pipe\\:3'],
 ]
 
 export type DemuxHandlers = {
@@ -61,26 +62,44 @@ export type DemuxOptions = { codecArgs: readonly string[]; copyTimestamps: boole
 export async function demux(inputArgs: readonly string[], options: DemuxOptions, handlers: DemuxHandlers): Promise<DemuxRun> {
   const parser = new PacketParser(handlers)
   const timestamps = options.copyTimestamps ? ['-copyts'] : []
-  const run = await runFfmpeg([...inputArgs, ...timestamps, '-map', '0:v:0', ...options.codecArgs, ...OUTPUT], {
-    pipes: 2,
-    onLine: line => {
+  const args = [...inputArgs, ...timestamps, '-map', '0:v:0', ...options.codecArgs, ...OUTPUT]
+  const chunk = Buffer.allocUnsafeSlow(READ_BYTES)
+  const { reader, writeFd } = await openPipe(
+    () => chunk,
+    count => {
+      parser.bytes(chunk.subarray(0, count))
+      return true
+    },
+  )
+  const drained = new Promise<void>(resolve => reader.once('close', () => resolve()))
+  reader.on('error', () => {})
+  try {
+    const onLine = (line: string) => {
       parser.banner(line)
       handlers.onLine(line)
-    },
-  })
-  const [bytes, lines] = run.pipes as [Readable, Readable]
-  bytes.on('data', (chunk: Buffer) => parser.bytes(chunk))
-  readLines(lines, line => parser.line(line))
-  return run
+    }
+    const run = await runFfmpeg(args, { outputFd: writeFd, onLine })
+    // What ffmpeg wrote before it went is still delivered.
+    const ended = Promise.all([run.ended, drained]).then(([end]) => end)
+    const stop = async () => {
+      reader.destroy()
+      return run.stop()
+    }
+    return { pid: run.pid, ended, stop, [Symbol.asyncDispose]: async () => void (await stop()) }
+  } catch (error) {
+    reader.destroy()
+    throw error
+  }
 }
 
-type Description = Omit<DemuxedPacket, 'data'> & { size: number }
+type Arriving = Omit<DemuxedPacket, 'data'> & { size: number; filled: number; bytes: Buffer }
 
 class PacketParser {
   readonly #handlers: DemuxHandlers
-  readonly #chunks: Buffer[] = []
-  #pending = 0
-  readonly #described: Description[] = []
+  /** The beginning of a line whose end has not come. */
+  #line = ''
+  /** The packet whose bytes are coming. */
+  #open: Arriving | undefined
   readonly #head = { codec: '', timeBase: [1, 1] as [number, number], width: 0, height: 0, extradataSize: 0, extradataCrc: '', pixFmt: '' }
   #info: DemuxInfo | undefined
   #newExtradata = false
@@ -96,36 +115,47 @@ class PacketParser {
     if (match?.[1] !== undefined && this.#head.pixFmt === '' && match[1] !== 'none') this.#head.pixFmt = match[1]
   }
 
+  /** What came through the pipe. The memory is the caller's again afterwards. */
   bytes(chunk: Buffer): void {
-    if (this.#broken) return
-    this.#chunks.push(chunk)
-    this.#pending += chunk.length
-    this.#deliver()
-    if (this.#pending > PENDING_MAX) this.#desync(`${this.#pending} bytes without a packet`)
+    for (let at = 0; at < chunk.length && !this.#broken;) {
+      const open = this.#open
+      if (open !== undefined) {
+        const copied = chunk.copy(open.bytes, open.filled, at)
+        open.filled += copied
+        at += copied
+        if (open.filled === open.size) this.#deliver(open)
+        continue
+      }
+      const end = chunk.indexOf(0x0a, at)
+      this.#line += chunk.toString('latin1', at, end < 0 ? chunk.length : end)
+      if (this.#line.length > LINE_MAX) return this.#desync('a packet’s description has no end')
+      if (end < 0) return
+      at = end + 1
+      const line = this.#line
+      this.#line = ''
+      if (line.startsWith('#')) this.#headerLine(line)
+      else this.#describe(line)
+    }
   }
 
-  line(line: string): void {
-    if (this.#broken) return
-    if (line.startsWith('#')) return this.#headerLine(line)
+  #describe(line: string): void {
     const fields = line.split(',').map(field => field.trim())
-    const [, dts, pts, , size, , ...flags] = fields
+    const [, dts, pts, , sizeText, , ...flags] = fields
     const flag = flags.find(field => field.startsWith('F='))
     const bits = flag === undefined ? 1 : Number.parseInt(flag.slice(2), 16)
-    const bytes = Number(size)
-    if (!Number.isSafeInteger(bytes) || bytes < 0) return this.#desync(`unexpected packet description ${JSON.stringify(line.slice(0, 80))}`)
+    const size = Number(sizeText)
+    if (!Number.isSafeInteger(size) || size < 0 || size > PACKET_MAX) {
+      return this.#desync(`unexpected packet description ${JSON.stringify(line.slice(0, 80))}`)
+    }
     this.#newExtradata ||= announcesExtradata(flags, this.#head)
-    if (bytes === 0) return // nothing but what stands beside it
-    this.#described.push({
-      pts: ticks(pts),
-      dts: ticks(dts),
-      size: bytes,
-      key: (bits & 1) !== 0,
-      corrupt: (bits & 2) !== 0,
-      newExtradata: this.#newExtradata,
-      arrivedAt: Date.now(),
-    })
+    if (size === 0) return // nothing but what stands beside it
+    this.#open = {
+      ...{ pts: ticks(pts), dts: ticks(dts), key: (bits & 1) !== 0, corrupt: (bits & 2) !== 0 },
+      ...{ newExtradata: this.#newExtradata, arrivedAt: Date.now() },
+      // Held for a GOP: must not be a part of something larger.
+      ...{ size, filled: 0, bytes: Buffer.allocUnsafeSlow(size) },
+    }
     this.#newExtradata = false
-    this.#deliver()
   }
 
   #headerLine(line: string): void {
@@ -138,37 +168,19 @@ class PacketParser {
     else if (name === 'extradata') Object.assign(this.#head, { extradataSize: a ?? 0, extradataCrc: value.split(',')[1]?.trim() ?? '' })
   }
 
-  #deliver(): void {
-    for (let next = this.#described[0]; next !== undefined && next.size <= this.#pending; next = this.#described[0]) {
-      this.#described.shift()
-      const { size, ...packet } = next
-      const bytes = this.#take(size)
-      const { extradataSize, extradataCrc: _, ...head } = this.#head
-      const told = next.key && size >= extradataSize ? extradataSize : 0
-      // The first packet may be no keyframe, and tells no extradata then.
-      if (this.#info === undefined || this.#info.extradata.length < told)
-        this.#info = { ...head, extradata: Buffer.from(bytes.subarray(0, told)) }
-      this.#handlers.onPacket({ ...packet, data: told === 0 ? bytes : withoutExtradata(head.codec, bytes, told) }, this.#info)
+  #deliver({ size, bytes, filled: _, ...packet }: Arriving): void {
+    this.#open = undefined
+    const { extradataSize, extradataCrc: __, ...head } = this.#head
+    const told = packet.key && size >= extradataSize ? extradataSize : 0
+    // The first packet may be no keyframe, and tells no extradata then.
+    if (this.#info === undefined || this.#info.extradata.length < told) {
+      this.#info = { ...head, extradata: Buffer.from(bytes.subarray(0, told)) }
     }
-  }
-
-  #take(size: number): Buffer {
-    this.#pending -= size
-    const whole = Buffer.allocUnsafeSlow(size) // held for a GOP: must not pin a larger chunk or a pool's slab
-    for (let filled = 0; filled < size;) {
-      const chunk = this.#chunks[0] as Buffer
-      const copied = chunk.copy(whole, filled)
-      filled += copied
-      if (copied === chunk.length) this.#chunks.shift()
-      else this.#chunks[0] = chunk.subarray(copied)
-    }
-    return whole
+    this.#handlers.onPacket({ ...packet, data: told === 0 ? bytes : withoutExtradata(head.codec, bytes, told) }, this.#info)
   }
 
   #desync(problem: string): void {
     this.#broken = true
-    this.#chunks.length = 0
-    this.#described.length = 0
     this.#handlers.onDesync(problem)
   }
 }
