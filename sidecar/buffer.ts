@@ -1,12 +1,13 @@
-// Packets → the camera's JetStream stream, acknowledged: the time-travel buffer. Whole GOPs only, as far as they go: after
-// a packet was lost the rest of its GOP is not stored, since it could not be decoded.
-import { DiscardPolicy, RetentionPolicy, StorageType, nanos, type PubAck } from 'nats'
+// Packets → the camera's JetStream stream: the time-travel buffer. Whole GOPs only, as far as they go: after a packet was lost
+// the rest of its GOP is not stored, since it could not be decoded. To have each packet acknowledged would cost as much as all the
+// rest, so a keyframe is, and a packet each second: the stream's sequence numbers show whether those between arrived.
+import { DiscardPolicy, RetentionPolicy, StorageType, nanos } from 'nats'
 import { messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { Nats } from '../common/nats.ts'
 import { sleep } from '../common/stop.ts'
 import { ensureStream, isQuotaRefusal, isStreamMissing } from '../common/streams.ts'
-import { packetMessages, type Packet } from '../proto/messages.ts'
+import { packetMessages, type Outgoing, type Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
 import { packetStream, packetSubject, refText } from '../proto/subjects.ts'
 import type { SidecarConfig } from './config.ts'
@@ -17,7 +18,11 @@ export type BufferHealth = { ok: boolean; reason?: string; message?: string }
 const QUEUE_BYTES_MAX = 32 * 2 ** 20
 const QUEUE_MAX = 4_096
 const ACK_TIMEOUT_MS = 5_000
-const UNACKED_MAX = 256
+/** How long, and how much, may go without an acknowledgement. */
+const CHECK_MS = 1_000
+const CHECK_BYTES = 4 * 2 ** 20
+/** Acknowledgements that may be waited for at a time: more, and the server is too slow. */
+const CHECKS_MAX = 8
 const RETRY_MS = 5_000
 const AWAY_MS = 250
 const DUPLICATES_MS = 1_000
@@ -36,7 +41,12 @@ export class PacketBuffer {
   #wake = Promise.withResolvers<void>()
   /** The GOP lost a packet: nothing of it is stored any more. */
   #broken = true
-  #unacked = 0
+  /** The stream's sequence number at the last acknowledgement; undefined where none is known to count from. */
+  #checked: Promise<number | undefined> = Promise.resolve(undefined)
+  #checks = 0
+  #checkedMs = 0
+  /** Since then. */
+  #since = { packets: 0, messages: 0, bytes: 0 }
   #ready = false
   /** The stream is there, and packets are refused. */
   #refused = false
@@ -79,45 +89,81 @@ export class PacketBuffer {
         this.#lose('nats_away')
       } else if (packet.key) {
         this.#broken = false
-        keySeq = this.#store(packet, codec, 0)
-        if (this.#unacked >= UNACKED_MAX) await keySeq // the server is slow: at its pace
+        keySeq = this.#store(packet, codec, 0).then(seq => seq ?? 0)
+        if (this.#checks >= CHECKS_MAX) await keySeq
       } else {
         keySeq = await keySeq
         if (this.#broken || keySeq === 0) this.#lose('gop_broken')
-        else if (this.#unacked < UNACKED_MAX) void this.#store(packet, codec, keySeq)
-        else await this.#store(packet, codec, keySeq)
+        else if (this.#checks < CHECKS_MAX) void this.#store(packet, codec, keySeq)
+        else await this.#store(packet, codec, keySeq) // the server is slow: at its pace
       }
     }
   }
 
-  /** Publishes one packet; resolves with the stream sequence of its first part once all of it is stored, 0 when it is not. */
-  async #store(packet: Packet, codec: Codec, keySeq: number): Promise<number> {
-    this.#unacked++
+  /** Publishes one packet; resolves with the stream's sequence number of its first part, undefined where that is not known. */
+  async #store(packet: Packet, codec: Codec, keySeq: number): Promise<number | undefined> {
     try {
-      const serverMax = this.#nats.nc.info?.max_payload ?? 2 ** 20
+      const { nc } = this.#nats
+      const serverMax = nc.info?.max_payload ?? 2 ** 20
       const messages = packetMessages(this.#config.camera.uid, packet, keySeq, codec, serverMax - headerRoom(serverMax))
-      const js = this.#nats.nc.jetstream()
+      const check = this.#isDue(packet, codec) ? messages.shift() : undefined
+      const stored = check && this.#check(check)
       const subject = packetSubject(this.#config.camera)
-      const acks = messages.map(({ headers, payload }): Promise<PubAck> =>
-        js.publish(subject, payload, { headers, timeout: ACK_TIMEOUT_MS }),
-      )
-      const stored = await Promise.all(acks)
-      this.#metrics.buffered.inc()
-      if (this.#refused) this.#onHealth({ ok: true })
-      this.#refused = false
-      return stored[0]?.seq ?? 0
+      for (const { headers, payload } of messages) nc.publish(subject, payload, { headers })
+      this.#since.packets += check === undefined ? 1 : 0
+      this.#since.messages += messages.length
+      this.#since.bytes += packet.data.length
+      return await stored
     } catch (error) {
-      this.#lose('publish_failed')
-      this.#ready = false
-      if (!isStreamMissing(error)) this.#refuse(error)
-      return 0
-    } finally {
-      this.#unacked--
+      this.#fail(error, 1)
+      return undefined
     }
   }
 
-  #lose(cause: string): void {
-    this.#drop(cause)
+  /** Time for an acknowledgement; that of a keyframe tells its followers what to refer to. */
+  #isDue({ key }: Packet, { name }: Codec): boolean {
+    const isReferred = key && name !== 'mjpeg'
+    return isReferred || performance.now() - this.#checkedMs >= CHECK_MS || this.#since.bytes > CHECK_BYTES
+  }
+
+  /** Publishes a message that is acknowledged, which also tells what became of those since the one before. */
+  #check(message: Outgoing): Promise<number | undefined> {
+    const { packets, messages } = this.#since
+    this.#since = { packets: 0, messages: 0, bytes: 0 }
+    this.#checkedMs = performance.now()
+    this.#checked = this.#acknowledged(message, this.#checked, packets, messages)
+    return this.#checked
+  }
+
+  async #acknowledged(message: Outgoing, before: Promise<number | undefined>, packets: number, messages: number) {
+    this.#checks++
+    try {
+      const js = this.#nats.nc.jetstream()
+      const { headers, payload } = message
+      const { seq } = await js.publish(packetSubject(this.#config.camera), payload, { headers, timeout: ACK_TIMEOUT_MS })
+      const last = await before
+      const lost = last === undefined ? 0 : Math.min(messages, Math.max(0, last + messages + 1 - seq))
+      if (lost > 0) this.#lose('not_stored', lost)
+      this.#metrics.buffered.inc(Math.max(0, packets + 1 - lost))
+      if (this.#refused) this.#onHealth({ ok: true })
+      this.#refused = false
+      return seq
+    } catch (error) {
+      this.#fail(error, packets + 1)
+      return undefined
+    } finally {
+      this.#checks--
+    }
+  }
+
+  #fail(error: unknown, packets: number): void {
+    this.#lose('publish_failed', packets)
+    this.#ready = false
+    if (!isStreamMissing(error)) this.#refuse(error)
+  }
+
+  #lose(cause: string, count = 1): void {
+    this.#drop(cause, count)
     this.#broken = true
   }
 
@@ -151,6 +197,7 @@ export class PacketBuffer {
       }
       try {
         await this.#ensure()
+        this.#checked = Promise.resolve(undefined)
         this.#ready = true
         if (!this.#refused) this.#onHealth({ ok: true })
         return
