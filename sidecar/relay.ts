@@ -30,6 +30,7 @@ type Target = {
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
+const READ_BYTES = 64 * 1024
 
 /** Listens on loopback for ffmpeg; everything ends with it. */
 export async function openRelay(target: Target): Promise<Relay> {
@@ -57,11 +58,28 @@ export async function listening(server: Server, sockets: Set<Socket>, progress: 
 }
 
 function relay(client: Socket, target: Target, progress: Progress, sockets: Set<Socket>): void {
-  const { address, port, host, tls, isVerified = false } = target
+  const { address, port, host, tls, protocol, isVerified = false } = target
+  const guard = protocol === 'other' ? undefined : new ResponseGuard(protocol === 'rtsp-udp' ? address : undefined)
+  // Node's own reads bring 64 KiB of fresh memory for each piece of a picture.
+  let memory = Buffer.allocUnsafeSlow(READ_BYTES)
+  const onread = {
+    buffer: () => memory,
+    callback: (count: number) => {
+      progress.lastByteAt = performance.now()
+      const chunk = memory.subarray(0, count)
+      if (guard !== undefined && !guard.playing) return answer(chunk, guard, client, camera, progress)
+      progress.phase = 'playing'
+      client.write(chunk)
+      if (client.writableLength === 0) return true
+      // ffmpeg is slower than the camera: what waits keeps its memory.
+      memory = Buffer.allocUnsafeSlow(READ_BYTES)
+      return !client.writableNeedDrain
+    },
+  }
+  const way = { host: address, port, onread }
   // A camera's certificate is hardly ever signed by anyone; the connection is encrypted, and its address is the one we chose.
-  const camera = tls
-    ? connectTls({ host: address, port, servername: isName(host) ? host : '', rejectUnauthorized: isVerified })
-    : connect({ host: address, port })
+  const trust = { servername: isName(host) ? host : '', rejectUnauthorized: isVerified }
+  const camera: Socket = tls ? connectTls({ ...way, ...trust }) : connect(way)
   own(sockets, client, camera)
   camera.setTimeout(CONNECT_TIMEOUT_MS, () => camera.destroy(new Failure('ConnectTimeout', `${address}:${port} does not answer`)))
   camera.once(tls ? 'secureConnect' : 'connect', () => {
@@ -69,13 +87,31 @@ function relay(client: Socket, target: Target, progress: Progress, sockets: Set<
     progress.phase = 'connected'
   })
   camera.once('error', error => (progress.failure ??= connectFailure(error, progress)))
-  camera.on('data', () => {
-    progress.lastByteAt = performance.now()
-    if (target.protocol === 'other') progress.phase = 'playing'
-  })
-  if (target.protocol === 'other') camera.pipe(client)
-  else guardRtsp(client, camera, new ResponseGuard(target.protocol === 'rtsp-udp' ? address : undefined), progress)
+  client.on('drain', () => camera.resume())
+  if (guard !== undefined) watchRequests(client, guard)
   client.pipe(camera)
+}
+
+/** ffmpeg looks at redirects only until it plays: until then, nothing passes but what the guard has seen. True to read on. */
+function answer(chunk: Buffer, guard: ResponseGuard, client: Socket, camera: Socket, progress: Progress): boolean {
+  try {
+    for (const bytes of guard.response(Buffer.from(chunk))) client.write(bytes)
+    if (guard.playing) progress.phase = 'playing'
+    return true
+  } catch (error) {
+    progress.failure ??= error instanceof Failure ? error : new Failure('InvalidStream', 'what answers does not speak RTSP')
+    camera.destroy()
+    client.destroy()
+    return false
+  }
+}
+
+function watchRequests(client: Socket, guard: ResponseGuard): void {
+  const onRequest = (chunk: Buffer) => {
+    if (guard.playing) client.off('data', onRequest)
+    else guard.request(chunk)
+  }
+  client.prependListener('data', onRequest)
 }
 
 /** Either end's end is the other's; both are forgotten when closed. */
@@ -111,26 +147,4 @@ export function connectFailure(error: NodeJS.ErrnoException, { phase }: { phase:
         ? new Failure('ConnectFailed', `no connection: ${error.code ?? error.message}`)
         : new Failure('ConnectionLost', 'the camera closed the connection')
   }
-}
-
-function guardRtsp(client: Socket, camera: Socket, guard: ResponseGuard, progress: Progress): void {
-  const onRequest = (chunk: Buffer) => guard.request(chunk)
-  client.prependListener('data', onRequest)
-  const onResponse = (chunk: Buffer) => {
-    try {
-      for (const bytes of guard.response(chunk)) client.write(bytes)
-    } catch (error) {
-      progress.failure ??= error instanceof Failure ? error : new Failure('InvalidStream', 'what answers does not speak RTSP')
-      camera.destroy()
-      client.destroy()
-      return
-    }
-    if (!guard.playing) return
-    progress.phase = 'playing'
-    // ffmpeg looks at redirects only until it plays: from here on bytes just pass, at the pace ffmpeg reads them.
-    camera.off('data', onResponse)
-    client.off('data', onRequest)
-    camera.pipe(client)
-  }
-  camera.on('data', onResponse)
 }
