@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { connect, credsAuthenticator, Events, type Authenticator, type NatsConnection } from 'nats'
 import type { Logger } from './log.ts'
 import { messageOf } from './errors.ts'
-import { aborted } from './stop.ts'
+import { aborted, Stopped } from './stop.ts'
 
 export type Nats = AsyncDisposable & {
   nc: NatsConnection
@@ -53,7 +53,7 @@ export async function connectNats(
       late => late.close(),
       () => {},
     )
-    throw new Error('stopped before NATS was reached')
+    throw new Stopped('stopped before NATS was reached')
   }
   let up = true
   const callbacks = new Set<() => void>()

@@ -30,6 +30,9 @@ export async function within<T>(ms: number, what: string, promise: Promise<T>): 
   }
 }
 
+/** Thrown by what a stop interrupted: no failure of the process. */
+export class Stopped extends Error {}
+
 /**
  * Runs a process of ours: `main` gets a signal that SIGTERM or SIGINT aborts and ends when it has cleaned up.
  * Exit codes: 0 stopped as asked, 78 bad configuration (a line for each problem), 1 anything else.
@@ -49,6 +52,8 @@ export async function runProcess(env: Env, main: (signal: AbortSignal) => Promis
     if (error instanceof ConfigError) {
       for (const problem of error.problems) process.stderr.write(`config: ${problem}\n`)
       process.exitCode = 78
+    } else if (error instanceof Stopped) {
+      process.exitCode = 0
     } else {
       process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}\n`)
       process.exitCode = 1
