@@ -2,8 +2,10 @@
 // policy allows. A name that changes its mind afterwards (DNS rebinding) changes nothing.
 import { lookup } from 'node:dns/promises'
 import { BlockList, isIP } from 'node:net'
-import { Failure } from '../common/errors.ts'
-import { messageOf } from '../common/errors.ts'
+import { Failure, messageOf } from '../common/errors.ts'
+import { within } from '../common/stop.ts'
+
+const LOOKUP_MS = 5_000
 
 export function denied(cidrs: readonly string[]): BlockList {
   const list = new BlockList()
@@ -19,7 +21,7 @@ export async function resolveHost(host: string, deny: BlockList): Promise<string
   const name = host.replace(/^\[(.*)\]$/, '$1')
   let found
   try {
-    found = await lookup(name, { all: true, verbatim: false })
+    found = await within(LOOKUP_MS, 'the name server', lookup(name, { all: true, verbatim: false }))
   } catch (error) {
     throw new Failure('HostNotFound', `the host name ${JSON.stringify(name)} does not resolve: ${messageOf(error)}`)
   }

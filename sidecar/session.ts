@@ -132,7 +132,7 @@ export class Session {
     if (log.isLevelEnabled('debug')) log.debug({ ffmpeg: scrub(line, this.#secrets) }, 'ffmpeg')
     const cause = causeOf(line)
     if (cause !== undefined) this.#cause = moreTelling(this.#cause, cause)
-    if (cause?.reason === 'NoDecodableFrames') this.#traits.slow = true
+    if (this.#cause?.reason === 'NoDecodableFrames') this.#traits.slow = true
     const trait = this.#config.source.kind === 'http' ? traitOfFormat(line) : undefined
     if (trait === undefined || this.#traits[trait]) return
     this.#traits[trait] = true

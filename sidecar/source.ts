@@ -1,5 +1,6 @@
 // A camera's URL → what ffmpeg is told. ffmpeg connects to loopback relays of ours, never to a name: one protocol is
 // open to it, and no address, redirect or playlist of a camera's choosing.
+import { Failure } from '../common/errors.ts'
 import type { Transport } from '../proto/camera.ts'
 
 export type Source =
@@ -64,6 +65,10 @@ export const PIXELS_MAX = 40_000_000
 const BOUNDS = ['-max_pixels', String(PIXELS_MAX)]
 const IO_TIMEOUT_US = '10000000'
 
+/** Of `user:password@`: ffmpeg cuts off what is longer. */
+const RTSP_USER_MAX = 128
+const TOO_LONG = 'user name and password are longer than the 127 characters, percent-encoded, that can be sent to an RTSP camera'
+
 /** What was learnt of a source while it ran. */
 export type Traits = {
   /** It has no timestamps: the wall clock gives them. */
@@ -83,7 +88,7 @@ export function traitOfFormat(line: string): 'wallClock' | 'paced' | undefined {
   return /^(hls|mov|matroska|avi|asf|ogg|ivf)\b/.test(format) ? 'paced' : undefined
 }
 
-/** ffmpeg's input for a relayed source: `at` is where ffmpeg connects. */
+/** ffmpeg's input for a relayed source: `at` is where ffmpeg connects. Throws Failure CredentialsTooLong. */
 export function inputArgs(
   source: Source,
   at: { host: string; port: number },
@@ -96,6 +101,7 @@ export function inputArgs(
   const probe = [...(source.kind === 'rtsp' || traits.slow ? PROBE_LONG : PROBE), ...BOUNDS]
   switch (source.kind) {
     case 'rtsp': {
+      if (user.length > RTSP_USER_MAX) throw new Failure('CredentialsTooLong', TOO_LONG)
       const protocols = source.transport === 'udp' ? 'rtp,udp,tcp' : 'rtp,tcp'
       const input = ['-f', 'rtsp', '-protocol_whitelist', protocols, '-rtsp_transport', source.transport, '-allowed_media_types', 'video']
       const url = `rtsp://${place}${source.path}`

@@ -1,8 +1,11 @@
 // Why there is no picture: every cause that a sidecar can name, on peers that really behave so.
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
 import test from 'ava'
+import { ffmpegPath } from '../common/media/locate.ts'
 import { freePort } from './fixtures/ports.ts'
 import { testVideo } from './fixtures/media.ts'
 import { startNats, type NatsServer } from './fixtures/nats.ts'
@@ -10,8 +13,10 @@ import { end, spawnMortal } from './fixtures/processes.ts'
 import { startCamera } from './fixtures/rtsp-camera.ts'
 import { startBrokenCamera, type Misbehaviour } from './fixtures/rtsp-garbage.ts'
 import { startSidecar, type Sidecar, type SidecarOptions } from './fixtures/sidecar.ts'
+import { temporaryFolder } from './fixtures/tmp.ts'
 import { turns } from './fixtures/turns.ts'
 import { until, within } from './fixtures/wait.ts'
+import { startWebCamera } from './fixtures/web-camera.ts'
 
 let nats: NatsServer
 test.before(async () => {
@@ -177,6 +182,45 @@ test('a Secret that does not exist: SecretNotFound; half of one: SecretKeyMissin
     await using watching = await sidecar.watch('all')
     await until(() => watching.frames.length > 120, { what: 'frames for some seconds' })
     t.like(await sidecar.state(), { connection: 'streaming', reconnects })
+  }))
+
+test('a camera that sends no keyframe: NoKeyframe while it is waited for, without a new connection, until one comes', t =>
+  turn(async () => {
+    const file = await testVideo({ width: 160, height: 128, fps: 10, seconds: 40, gop: 400 })
+    await using camera = await startCamera({ file })
+    // The first client makes the camera begin, with a keyframe.
+    await using first = await start(camera.url)
+    await isStreaming(first)
+    await using second = await start(camera.url)
+    const { failingStreak } = await second.stateWith(
+      'NoKeyframe',
+      ({ connection, reason }) => connection === 'connecting' && reason === 'NoKeyframe',
+    )
+    t.is(failingStreak, 0)
+    const state = await second.stateWith('streaming', ({ connection }) => connection === 'streaming', 60_000)
+    t.like(state, { failingStreak: 0, reconnects: 0, reason: undefined })
+  }))
+
+test('a picture of more than 40 megapixels: ResolutionTooLarge', t =>
+  turn(async () => {
+    await using folder = await temporaryFolder()
+    const pictures = folder.file('pictures')
+    const input = ['-f', 'lavfi', '-i', 'color=c=gray:size=8000x5200:rate=1', '-frames:v', '1']
+    await promisify(execFile)(ffmpegPath(process.env), [
+      '-v',
+      'error',
+      ...input,
+      '-c:v',
+      'mjpeg',
+      '-pix_fmt',
+      'yuvj420p',
+      '-f',
+      'mjpeg',
+      pictures,
+    ])
+    await using camera = await startWebCamera({ kind: 'pictures', file: pictures, fps: 2 })
+    await using sidecar = await start(camera.url)
+    t.is((await failsWith(sidecar, 'ResolutionTooLarge')).connection, 'waiting')
   }))
 
 /** Listens, and accepts nobody: what connects gets no answer at all. */

@@ -1,11 +1,16 @@
 // The sidecar's decisions, by tables: no processes, no sockets.
 import test from 'ava'
+import pino from 'pino'
+import { Registry } from 'prom-client'
 import { Failure } from '../common/errors.ts'
 import type { DemuxedPacket } from '../common/media/demux.ts'
 import type { Packet } from '../proto/messages.ts'
+import type { Codec } from '../proto/state.ts'
 import { denied, resolveHost } from '../sidecar/address.ts'
 import { Wishes } from '../sidecar/demand.ts'
 import { Gop } from '../sidecar/gop.ts'
+import { Live } from '../sidecar/live.ts'
+import { createMetrics } from '../sidecar/metrics.ts'
 import { Rate } from '../sidecar/health.ts'
 import { Pictures } from '../sidecar/pictures.ts'
 import { ResponseGuard } from '../sidecar/rtsp-guard.ts'
@@ -125,6 +130,14 @@ test('a source’s URL becomes what ffmpeg opens, by way of the relay', t => {
   t.is(urlOf('rtsp://camera/x', { username: 'a:b', password: 'c@d/ %?#é' }), 'rtsp://a%3Ab:c%40d%2F%20%25%3F%23%C3%A9@127.0.0.1:5000/x')
   t.is(urlOf('rtmp://camera/live/key', { username: 'u', password: 'p' }), 'rtmp://u:p@127.0.0.1:5000/live/key')
   t.is(urlOf('http://camera:8080/x.m3u8?t=1', { username: 'u', password: 'p' }), 'http://u:p@camera:8080/x.m3u8?t=1')
+})
+
+test('credentials that would be cut short on the way are refused', t => {
+  const argsFor = (url: string, password: string) => inputArgs(parseSource(url, 'tcp'), AT, { username: 'u', password }, TRAITS)
+  t.notThrows(() => argsFor('rtsp://camera/x', 'x'.repeat(125)))
+  t.is(t.throws(() => argsFor('rtsp://camera/x', 'x'.repeat(126)), { instanceOf: Failure })?.reason, 'CredentialsTooLong')
+  t.is(t.throws(() => argsFor('rtsp://camera/x', '%'.repeat(60)), { instanceOf: Failure })?.reason, 'CredentialsTooLong')
+  t.notThrows(() => argsFor('http://camera/x', 'x'.repeat(500)))
 })
 
 test('an RTMP server gets to see the camera’s address and application', t => {
@@ -291,6 +304,32 @@ test('rates are those of the last seconds', t => {
   t.true(Math.abs(rate.at(10_000).fps - 10) < 0.5)
   t.true(Math.abs(rate.at(10_000).bitsPerSecond - 80_000) < 4000)
   t.deepEqual(rate.at(20_000), { fps: 0, bitsPerSecond: 0 })
+})
+
+test('a picture that is too large is not decoded, and the reason is told at once', t => {
+  const told: object[] = []
+  const codec = {
+    name: 'h264',
+    longName: '',
+    width: 8000,
+    height: 5001,
+    pixFmt: 'yuv420p',
+    extradata: '',
+    timeBase: [1, 90_000],
+    reorder: 0,
+  } as Codec
+  const live = new Live({
+    ...{ deviceId: 'cam', gop: new Gop(), decoding: { scale: undefined, maxFps: undefined, keyFramesOnly: false } },
+    ...{
+      publish: () => t.fail(),
+      onHealth: health => void told.push(health),
+      metrics: createMetrics(new Registry()),
+      log: pino({ level: 'silent' }),
+    },
+  })
+  live.setWants('all')
+  live.push(packet({ key: true }), codec, true)
+  t.like(told.at(-1), { active: false, ok: false, reason: 'ResolutionTooLarge' })
 })
 
 // Keyframes in pieces.

@@ -1,7 +1,7 @@
 // Every kind of source, from real servers: pictures at the right pace, timestamps at the time of day.
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { connect, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { createServer as createTls } from 'node:tls'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
@@ -87,8 +87,17 @@ test('RTSP by UDP', t =>
 test('RTSP over TLS, whoever vouches for the camera', t =>
   turn(async () => {
     await using camera = await startCamera({ file: await testVideo(small), auth: { user: 'u', password: 'p' } })
-    await using secure = await startTlsInFront(camera.port)
+    const certificate = await selfSigned()
+    await using secure = await startInFront(onClient => createTls(certificate, onClient), '127.0.0.1', camera.port)
     await using sidecar = await start(`rtsps://127.0.0.1:${secure.port}/video`, { credentials: { username: 'u', password: 'p' } })
+    await plays(t, sidecar, { codec: 'h264', width: 320, height: 192, fps: 30 })
+  }))
+
+test('RTSP at an IPv6 address', t =>
+  turn(async () => {
+    await using camera = await startCamera({ file: await testVideo(small), auth: { user: 'u', password: 'p' } })
+    await using sixth = await startInFront(createServer, '::1', camera.port)
+    await using sidecar = await start(`rtsp://[::1]:${sixth.port}/video`, { credentials: { username: 'u', password: 'p' } })
     await plays(t, sidecar, { codec: 'h264', width: 320, height: 192, fps: 30 })
   }))
 
@@ -234,20 +243,24 @@ test('a web server leads to an excluded address, a file or another protocol: nob
     t.is(canary.connections(), 0)
   }))
 
-/** Ends TLS in front of a port of this machine. */
-async function startTlsInFront(port: number): Promise<AsyncDisposable & { port: number }> {
-  const server = createTls(await selfSigned(), client => {
+/** Passes connections on to a port of this machine. */
+async function startInFront(
+  listen: (onClient: (client: Socket) => void) => Server,
+  host: string,
+  port: number,
+): Promise<AsyncDisposable & { port: number }> {
+  const server = listen(client => {
     const camera = connect(port, '127.0.0.1')
-    for (const [one, other] of [
-      [client, camera],
-      [camera, client],
-    ] as const)
-      one
-        .on('error', () => {})
-        .on('close', () => other.destroy())
-        .pipe(other)
+    client
+      .on('error', () => {})
+      .on('close', () => camera.destroy())
+      .pipe(camera)
+    camera
+      .on('error', () => {})
+      .on('close', () => client.destroy())
+      .pipe(client)
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(0, host)
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,

@@ -32,6 +32,11 @@ const CAUSES: readonly (readonly [RegExp, string, string])[] = [
     'CodecUnsupported',
     'the camera’s codec is not known: set it to H.264, H.265 or MJPEG',
   ],
+  [
+    /exceeds specified max pixel count/i,
+    'ResolutionTooLarge',
+    'the picture is more than 40 megapixels: choose a smaller stream of the camera',
+  ],
   [/(unspecified size|dimensions not set)/i, 'NoDecodableFrames', 'the camera sends packets without the size of a picture'],
   [/(Connection timed out|Operation timed out|Connection to .* failed: .*timed out)/i, 'ConnectTimeout', 'the camera does not answer'],
   [/\b(50\d [A-Z]|Server returned 5XX)/, 'ServerError', 'the camera answers with an error of its own'],
