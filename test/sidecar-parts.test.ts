@@ -308,7 +308,7 @@ test('rates are those of the last seconds', t => {
 
 test('a picture that is too large is not decoded, and the reason is told at once', t => {
   const told: object[] = []
-  const codec = {
+  const codec: Codec = {
     name: 'h264',
     longName: '',
     width: 8000,
@@ -317,7 +317,7 @@ test('a picture that is too large is not decoded, and the reason is told at once
     extradata: '',
     timeBase: [1, 90_000],
     reorder: 0,
-  } as Codec
+  }
   const live = new Live({
     ...{ deviceId: 'cam', gop: new Gop(), decoding: { scale: undefined, maxFps: undefined, keyFramesOnly: false } },
     ...{

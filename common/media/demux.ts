@@ -168,15 +168,16 @@ class PacketParser {
     else if (name === 'extradata') Object.assign(this.#head, { extradataSize: a ?? 0, extradataCrc: value.split(',')[1]?.trim() ?? '' })
   }
 
-  #deliver({ size, bytes, filled: _, ...packet }: Arriving): void {
+  #deliver({ size, bytes, pts, dts, key, corrupt, newExtradata, arrivedAt }: Arriving): void {
     this.#open = undefined
-    const { extradataSize, extradataCrc: __, ...head } = this.#head
-    const told = packet.key && size >= extradataSize ? extradataSize : 0
+    const { codec, timeBase, width, height, pixFmt, extradataSize } = this.#head
+    const told = key && size >= extradataSize ? extradataSize : 0
     // The first packet may be no keyframe, and tells no extradata then.
     if (this.#info === undefined || this.#info.extradata.length < told) {
-      this.#info = { ...head, extradata: Buffer.from(bytes.subarray(0, told)) }
+      this.#info = { codec, timeBase, width, height, pixFmt, extradata: Buffer.from(bytes.subarray(0, told)) }
     }
-    this.#handlers.onPacket({ ...packet, data: told === 0 ? bytes : withoutExtradata(head.codec, bytes, told) }, this.#info)
+    const data = told === 0 ? bytes : withoutExtradata(codec, bytes, told)
+    this.#handlers.onPacket({ pts, dts, key, corrupt, newExtradata, arrivedAt, data }, this.#info)
   }
 
   #desync(problem: string): void {
