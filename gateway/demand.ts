@@ -1,9 +1,8 @@
 // What this gateway's clients want of a camera, and saying so to its sidecar.
+import type { Wants } from '../common/media/live.ts'
 import type { Nats } from '../common/nats.ts'
-import { encodeState, type Demand } from '../proto/state.ts'
+import { encodeState } from '../proto/state.ts'
 import { demandSubject, type CameraRef } from '../proto/subjects.ts'
-
-export type Wants = Demand['wants']
 
 /** A request keeps its wish up for this long. */
 const WANTED_MS = 10_000

@@ -1,10 +1,9 @@
 // Which pictures are wanted: the union of the wishes that gateways keep up by a heartbeat each second.
 import type { NatsConnection } from 'nats'
+import type { Wants } from '../common/media/live.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
 import { Demand } from '../proto/state.ts'
 import { demandSubject, type CameraRef } from '../proto/subjects.ts'
-
-export type Wants = Demand['wants']
 
 /** A wish that is not repeated for so long has ended: a few heartbeats may be lost. */
 const TTL_MS = 5_000

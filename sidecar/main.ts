@@ -12,10 +12,10 @@ import { Archive } from './archive.ts'
 import { PacketBuffer } from './buffer.ts'
 import { readConfig } from './config.ts'
 import { followDemand } from './demand.ts'
-import { Gop } from './gop.ts'
+import { Gop } from '../common/media/gop.ts'
 import { Health } from './health.ts'
 import { ingest, type IngestEvents } from './ingest.ts'
-import { Live } from './live.ts'
+import { Live } from '../common/media/live.ts'
 import { createMetrics } from './metrics.ts'
 import { Proxy } from './proxy.ts'
 import { FramePublisher } from './publisher.ts'
@@ -48,14 +48,28 @@ await runProcess(process.env, async signal => {
   await using proxy =
     config.proxy && new Proxy({ ...config.proxy, camera, deny, gop, metrics, log, onHealth: state => health.set({ proxy: state }) })
   await using live = new Live({
-    ...{ deviceId: config.deviceId, gop, decoding: config.decoding, metrics, log },
+    ...{ deviceId: config.deviceId, gop, decoding: config.decoding, log },
     publish: frame => publisher.offer(frame),
-    onHealth: decoding => health.set({ decoding }),
+    onHealth: decoding => {
+      metrics.decoderRunning.set(decoding.active ? 1 : 0)
+      health.set({ decoding })
+    },
+    count: {
+      decoded: isCorrupt => {
+        metrics.framesDecoded.inc()
+        if (isCorrupt) metrics.framesCorrupt.inc()
+      },
+      dropped: cause => metrics.framesDropped.inc({ cause }),
+      tookMs: ms => metrics.decodeSeconds.observe(ms / 1000),
+    },
   })
   using _demand = followDemand(
     nats.nc,
     camera,
-    wants => live.setWants(wants),
+    wants => {
+      for (const label of ['all', 'keyframes']) metrics.demand.set({ wants: label }, wants === label ? 1 : 0)
+      live.setWants(wants)
+    },
     bad => metrics.badMessages.inc({ reason: bad.reason }),
   )
   const ended = (why: Failure | undefined) => {

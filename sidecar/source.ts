@@ -1,6 +1,7 @@
 // A camera's URL → what ffmpeg is told. ffmpeg connects to loopback relays of ours, never to a name: one protocol is
 // open to it, and no address, redirect or playlist of a camera's choosing.
 import { Failure } from '../common/errors.ts'
+import { PIXELS_MAX } from '../common/media/codecs.ts'
 import type { Transport } from '../proto/camera.ts'
 
 export type Source =
@@ -60,8 +61,6 @@ const COPY = ['-c', 'copy']
 const PROBE = ['-fpsprobesize', '0', '-analyzeduration', '2000000', '-probesize', '1000000']
 /** Where nothing but video is asked for, looking ends with the first keyframe; it may be long in coming. */
 const PROBE_LONG = ['-fpsprobesize', '0', '-analyzeduration', '30000000', '-probesize', '32000000']
-/** Larger than any camera's picture: what a decoder refuses before it makes room for it. */
-export const PIXELS_MAX = 40_000_000
 const BOUNDS = ['-max_pixels', String(PIXELS_MAX)]
 const IO_TIMEOUT_US = '10000000'
 

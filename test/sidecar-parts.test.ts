@@ -1,16 +1,14 @@
 // The sidecar's decisions, by tables: no processes, no sockets.
 import test from 'ava'
 import pino from 'pino'
-import { Registry } from 'prom-client'
 import { Failure } from '../common/errors.ts'
 import type { DemuxedPacket } from '../common/media/demux.ts'
 import type { Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
 import { denied, resolveHost } from '../sidecar/address.ts'
 import { Wishes } from '../sidecar/demand.ts'
-import { Gop } from '../sidecar/gop.ts'
-import { Live } from '../sidecar/live.ts'
-import { createMetrics } from '../sidecar/metrics.ts'
+import { Gop } from '../common/media/gop.ts'
+import { Live } from '../common/media/live.ts'
 import { Rate } from '../sidecar/health.ts'
 import { Pictures } from '../sidecar/pictures.ts'
 import { ResponseGuard } from '../sidecar/rtsp-guard.ts'
@@ -323,7 +321,7 @@ test('a picture that is too large is not decoded, and the reason is told at once
     ...{
       publish: () => t.fail(),
       onHealth: health => void told.push(health),
-      metrics: createMetrics(new Registry()),
+      count: { decoded: () => t.fail(), dropped: () => t.fail(), tookMs: () => t.fail() },
       log: pino({ level: 'silent' }),
     },
   })

@@ -2,6 +2,7 @@
 // its stdin, raw frames on a pipe, their description (showinfo) and their damage (-debug_ts) on stderr.
 import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
+import { PIXELS_MAX } from './codecs.ts'
 import { openPipe, runFfmpeg, type End, type Run } from './ffmpeg.ts'
 import { NutWriter } from './nut.ts'
 
@@ -150,7 +151,9 @@ export class Decoder implements AsyncDisposable {
     const shown = / n: *\d+ pts: *(-?\d+) .*? s:(\d+)x(\d+) .*? iskey:(\d) type:(\S)/.exec(line)
     if (shown !== null) {
       const [, pts, width, height, key, type] = shown
-      return this.#frames.describe({ pts: Number(pts), width: Number(width), height: Number(height), key: key === '1', type: type ?? '?' })
+      const size = { width: Number(width), height: Number(height) }
+      if (size.width * size.height > PIXELS_MAX) return this.#refuse(`pictures of ${width}×${height}, more than 40 megapixels`)
+      return this.#frames.describe({ pts: Number(pts), ...size, key: key === '1', type: type ?? '?' })
     }
     // The warning and the next frame come from the decoder's own thread, in this order, in every version of ffmpeg.
     if (line.includes('corrupt decoded frame')) this.#damage = true
@@ -160,6 +163,13 @@ export class Decoder implements AsyncDisposable {
       this.#damaged.add(Number(decoded[1]))
     }
     if (!isTrace(line)) this.#options.onLine?.(line)
+  }
+
+  /** Scaled beyond what memory is made for. */
+  #refuse(why: string): void {
+    this.#options.onLine?.(`[error] ${why}`)
+    this.#frames.close()
+    void this.#run.stop()
   }
 
   #deliver({ pts, width, height, key, type }: Description, buffer: Buffer): boolean {
@@ -198,6 +208,7 @@ function decodeArgs(options: DecoderOptions): string[] {
   ]
   return [
     ...['-debug_ts', '-probesize', '32', '-analyzeduration', '0', '-fpsprobesize', '0', '-threads', String(threads)],
+    ...['-max_pixels', String(PIXELS_MAX)],
     ...['-protocol_whitelist', 'pipe', '-copyts', '-f', 'nut', '-i', 'pipe:0', '-map', '0:v:0'],
     // Without -noautoscale a change of size in the stream would be scaled to the first size.
     ...['-vf', filters.join(','), '-noautoscale', '-fps_mode', 'passthrough'],

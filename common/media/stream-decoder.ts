@@ -1,11 +1,11 @@
 // A decoder for every frame of one epoch, from the group of pictures at hand on.
-import { messageOf } from '../common/errors.ts'
-import { Decoder, type DecodedFrame } from '../common/media/decoder.ts'
-import { FRAME_ROOM } from '../proto/frame.ts'
-import type { Packet } from '../proto/messages.ts'
-import type { Codec } from '../proto/state.ts'
+import { FRAME_ROOM } from '../../proto/frame.ts'
+import type { Packet } from '../../proto/messages.ts'
+import type { Codec } from '../../proto/state.ts'
+import { messageOf } from '../errors.ts'
+import { Decoder, type DecodedFrame } from './decoder.ts'
 import type { Gop } from './gop.ts'
-import type { Metrics } from './metrics.ts'
+import type { LiveCount } from './live.ts'
 import { Pace } from './pace.ts'
 
 const UNDECODABLE_MS = 20_000
@@ -16,7 +16,7 @@ const BACKLOG_MAX = 8 * 2 ** 20
 
 export type StreamDecoderOptions = {
   decoding: { scale: string | undefined; maxFps: number | undefined }
-  metrics: Metrics
+  count: Pick<LiveCount, 'dropped' | 'tookMs'>
   onFrame: (frame: DecodedFrame) => void
 }
 
@@ -73,7 +73,7 @@ export class StreamDecoder {
       this.#skipping = false
       this.#pace.resume()
     } else if (decoder.backlog > BACKLOG_MAX || this.#pace.isBehind) this.#skipping = true
-    if (this.#skipping) this.#options.metrics.framesDropped.inc({ cause: 'decoder_behind' })
+    if (this.#skipping) this.#options.count.dropped('decoder_behind')
     else this.#write(decoder, packet)
   }
 
@@ -97,7 +97,7 @@ export class StreamDecoder {
   #deliver(frame: DecodedFrame): boolean {
     this.#lastFrameMs = performance.now()
     const tookMs = this.#pace.delivered(frame.packet, this.#lastFrameMs)
-    if (tookMs !== undefined) this.#options.metrics.decodeSeconds.observe(tookMs / 1000)
+    if (tookMs !== undefined) this.#options.count.tookMs(tookMs)
     this.#options.onFrame(frame)
     return true
   }

@@ -1,5 +1,5 @@
 // Whether a decoder keeps up, from what it was fed and what came out. Pure.
-import type { Packet } from '../proto/messages.ts'
+import type { Packet } from '../../proto/messages.ts'
 
 /** So much later than at its best a frame may come out. Live pictures are worth less the older they are. */
 export const LAG_MAX_MS = 1_500

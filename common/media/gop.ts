@@ -1,4 +1,4 @@
-import type { Packet } from '../proto/messages.ts'
+import type { Packet } from '../../proto/messages.ts'
 
 /** More than any camera puts between two keyframes at a sane bitrate. */
 const BYTES_MAX = 64 * 2 ** 20

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { LAG_MAX_MS, Pace } from '../sidecar/pace.ts'
+import { LAG_MAX_MS, Pace } from '../common/media/pace.ts'
 
 const FRAME_MS = 40
 const packets = (count: number) => Array.from({ length: count }, (_, pts) => ({ pts }))

@@ -1,17 +1,17 @@
 // Packets → frames while somebody wants them: from the last keyframe held, delivered from the newest frame on once the
 // decoder has caught up.
-import { messageOf } from '../common/errors.ts'
-import type { Logger } from '../common/log.ts'
-import { Decoder, type DecodedFrame } from '../common/media/decoder.ts'
-import { sealDecoded } from '../common/media/seal.ts'
-import { FRAME_ROOM } from '../proto/frame.ts'
-import type { Frame, Packet } from '../proto/messages.ts'
-import type { Codec } from '../proto/state.ts'
-import type { Wants } from './demand.ts'
+import { FRAME_ROOM } from '../../proto/frame.ts'
+import type { Frame, Packet } from '../../proto/messages.ts'
+import type { Codec, Demand } from '../../proto/state.ts'
+import { messageOf } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { PIXELS_MAX } from './codecs.ts'
+import { Decoder, type DecodedFrame } from './decoder.ts'
 import type { Gop } from './gop.ts'
-import type { Metrics } from './metrics.ts'
-import { PIXELS_MAX } from './source.ts'
+import { sealDecoded } from './seal.ts'
 import { complaint, StreamDecoder } from './stream-decoder.ts'
+
+export type Wants = Demand['wants']
 
 export type DecodingHealth = { active: boolean; ok: boolean; reason?: string; message?: string }
 
@@ -22,8 +22,17 @@ export type LiveOptions = {
   decoding: { scale: string | undefined; maxFps: number | undefined; keyFramesOnly: boolean }
   publish: (frame: Frame) => void
   onHealth: (health: DecodingHealth) => void
-  metrics: Metrics
+  count: LiveCount
   log: Logger
+}
+
+/** What is to be counted, by whoever has metrics. */
+export type LiveCount = {
+  decoded: (isCorrupt: boolean) => void
+  /** A frame, or a packet before it became one. */
+  dropped: (cause: 'decoder_failed' | 'decoder_behind' | 'late') => void
+  /** From a packet's arrival at the decoder to its frame. */
+  tookMs: (ms: number) => void
 }
 
 const RESTART_MS = 1_000
@@ -61,7 +70,6 @@ export class Live implements AsyncDisposable {
 
   setWants(wants: Wants): void {
     this.#wants = wants
-    for (const label of ['all', 'keyframes']) this.#options.metrics.demand.set({ wants: label }, wants === label ? 1 : 0)
     if (wants === 'none') this.#problem = undefined
     this.#settle()
     const [newest] = this.#gop.packets
@@ -119,8 +127,8 @@ export class Live implements AsyncDisposable {
     if (!wanted || this.#stream !== undefined || first === undefined || this.#codec === undefined) return false
     if (performance.now() < this.#restartAfter || this.#running.size >= DECODERS_MAX) return false
     const codec = this.#codec
-    const { decoding, metrics } = this.#options
-    const stream = new StreamDecoder(codec, this.#gop, { decoding, metrics, onFrame: frame => this.#frame(frame, codec) })
+    const { decoding, count } = this.#options
+    const stream = new StreamDecoder(codec, this.#gop, { decoding, count, onFrame: frame => this.#frame(frame, codec) })
     this.#stream = stream
     this.#track(
       stream.run().then(problem => {
@@ -134,7 +142,7 @@ export class Live implements AsyncDisposable {
   #failed(problem: string): void {
     this.#endStream()
     this.#restartAfter = performance.now() + RESTART_MS
-    this.#options.metrics.framesDropped.inc({ cause: 'decoder_failed' })
+    this.#options.count.dropped('decoder_failed')
     if (problem !== this.#problem) this.#options.log.warn({ reason: 'NoDecodableFrames' }, problem)
     this.#problem = problem
     this.#report()
@@ -155,8 +163,7 @@ export class Live implements AsyncDisposable {
 
   #report(): void {
     const active = this.#mode !== 'none' && (this.#stream !== undefined || this.#mode === 'keyframes')
-    const { metrics, onHealth } = this.#options
-    metrics.decoderRunning.set(active ? 1 : 0)
+    const { onHealth } = this.#options
     if (this.#tooLarge && this.#codec !== undefined) {
       const { width, height } = this.#codec
       const message = `${width}×${height} is more than 40 megapixels: choose a smaller stream of the camera`
@@ -169,7 +176,7 @@ export class Live implements AsyncDisposable {
   /** A keyframe by itself, in a decoder of its own: one that runs on would hold back keyframes as if B-frames could follow. */
   #decodeKeyframe(packet: Packet, codec: Codec): void {
     if (this.#keyBusy) {
-      if (this.#keyWaiting !== undefined) this.#options.metrics.framesDropped.inc({ cause: 'decoder_behind' })
+      if (this.#keyWaiting !== undefined) this.#options.count.dropped('decoder_behind')
       this.#keyWaiting = { packet, codec }
       return
     }
@@ -212,16 +219,15 @@ export class Live implements AsyncDisposable {
   }
 
   #frame(frame: DecodedFrame, codec: Codec): void {
-    const { metrics, publish, deviceId } = this.#options
-    metrics.framesDecoded.inc()
-    if (frame.corrupt) metrics.framesCorrupt.inc()
+    const { count, publish, deviceId } = this.#options
+    count.decoded(frame.corrupt)
     if (this.#problem !== undefined) {
       this.#problem = undefined
       this.#report()
     }
     if (this.#mode !== 'all' && !frame.key) return
     // The last frames of an epoch, when the next one's decoder was quicker.
-    if (frame.packet.epoch < this.#newestEpoch) return metrics.framesDropped.inc({ cause: 'late' })
+    if (frame.packet.epoch < this.#newestEpoch) return count.dropped('late')
     this.#newestEpoch = frame.packet.epoch
     const { packet, width, height, key } = frame
     const message = sealDecoded(frame, codec, deviceId)
