@@ -126,6 +126,11 @@ export function readCommonConfig(env: EnvReader): CommonConfig {
   return {
     nats: { url: env.url('CHRYS_NATS_URL', ['nats:', 'tls:']), credsFile: env.file('CHRYS_NATS_CREDS_FILE') },
     probes: { host: env.text('CHRYS_PROBE_HOST', '0.0.0.0'), port: env.port('CHRYS_PROBE_PORT', 9090) },
-    log: { level: env.oneOf('CHRYS_LOG_LEVEL', LEVELS, 'info'), format: env.oneOf('CHRYS_LOG_FORMAT', FORMATS, 'json') },
+    log: readLogConfig(env),
   }
 }
+
+export const readLogConfig = (env: EnvReader): CommonConfig['log'] => ({
+  level: env.oneOf('CHRYS_LOG_LEVEL', LEVELS, 'info'),
+  format: env.oneOf('CHRYS_LOG_FORMAT', FORMATS, 'json'),
+})

@@ -29,7 +29,12 @@ export const packetSubject = (ref: CameraRef): string => `chrys.packets.${checke
 export const PACKET_SUBJECTS = 'chrys.packets.*.*'
 export const frameSubject = (ref: CameraRef): string => `chrys.frames.${checked(ref, '.')}`
 export const demandSubject = (ref: CameraRef): string => `chrys.demand.${checked(ref, '.')}`
+export const DEMAND_SUBJECTS = 'chrys.demand.*.*'
+/** Request-reply: the camera's sidecar asks the operator to make its packet stream (BufferRequest). */
+export const bufferSubject = (ref: CameraRef): string => `chrys.buffer.${checked(ref, '.')}`
+export const BUFFER_SUBJECTS = 'chrys.buffer.*.*'
 /** Request-reply: the gateway asks the camera's sidecar for its stream key (StreamKey). */
+export const STREAM_KEY_SUBJECTS = 'chrys.streamkey.*.*'
 export const streamKeySubject = (ref: CameraRef): string => `chrys.streamkey.${checked(ref, '.')}`
 export const cameraKey = (ref: CameraRef): string => checked(ref, '.')
 

@@ -1,0 +1,55 @@
+// Makes what NATS' users are recognized by, and keeps it: the Secrets of nats-server, the operator and the gateway (docs/nats.md). Run
+// before each installation and upgrade; running it again changes nothing that need not change.
+import { EnvReader, readLogConfig } from '../common/env.ts'
+import { createLog } from '../common/log.ts'
+import { messageOf } from '../common/errors.ts'
+import { runProcess, sleep, Stopped } from '../common/stop.ts'
+import { isNamespace } from '../proto/subjects.ts'
+import { ApiAway, ApiError, KubeApi } from './client.ts'
+import { ensureIdentity, secretNames } from './identity/secrets.ts'
+
+const DEADLINE_MS = 120_000
+const RETRY_MS = 2_000
+
+await runProcess(process.env, async signal => {
+  const { kubeconfig, place, ...config } = readConfig()
+  const log = await createLog('make-identity', config.log)
+  const api = new KubeApi(kubeconfig)
+  const ends = performance.now() + DEADLINE_MS
+  for (; !signal.aborted; await sleep(RETRY_MS, signal)) {
+    try {
+      await ensureIdentity(api, place, log)
+      log.info({ ...place, secrets: Object.values(secretNames(place.prefix)) }, 'the NATS identity is there')
+      return
+    } catch (error) {
+      if (!mayPass(error) || performance.now() + RETRY_MS > ends) throw new Error(explain(error, place), { cause: error })
+      log.warn({ error: messageOf(error) }, 'trying again')
+    }
+  }
+  throw new Stopped('stopped before the identity was there')
+})
+
+function readConfig() {
+  const reader = new EnvReader(process.env)
+  const namespace = reader.text('CHRYS_NAMESPACE')
+  if (namespace !== '' && !isNamespace(namespace)) reader.problem('CHRYS_NAMESPACE', 'must be a DNS label')
+  const prefix = reader.text('CHRYS_IDENTITY_PREFIX')
+  if (prefix !== '' && !/^[a-z0-9]([-a-z0-9.]{0,200}[a-z0-9])?$/.test(prefix)) {
+    reader.problem('CHRYS_IDENTITY_PREFIX', 'must be what the names of Secrets may begin with')
+  }
+  const config = { kubeconfig: reader.file('CHRYS_KUBECONFIG'), place: { namespace, prefix }, log: readLogConfig(reader) }
+  reader.done()
+  return config
+}
+
+function mayPass(error: unknown): boolean {
+  return error instanceof ApiAway || (error instanceof ApiError && (error.code === 429 || error.code >= 500))
+}
+
+function explain(error: unknown, { namespace, prefix }: { namespace: string; prefix: string }): string {
+  const names = Object.values(secretNames(prefix)).join(', ')
+  if (error instanceof ApiError && error.code === 403) {
+    return `${error.message}: the ServiceAccount needs create on secrets, and get and patch on ${names}, in namespace ${namespace}`
+  }
+  return `the NATS identity in namespace ${namespace} could not be made: ${messageOf(error)}`
+}

@@ -1,0 +1,127 @@
+// Which NATS subjects each kind of process may use. Built by the same functions as the subjects themselves, so that the two agree.
+//
+// A camera's user must be able to do no harm to others with whatever its pod sends. Subjects alone don't see to that for requests whose
+// body names other subjects: a stream's configuration may copy other streams and republish to any subject, a consumer's may deliver
+// to any. So a camera's user makes neither streams nor consumers; the operator and the gateway do.
+import {
+  ANNOTATION_CONSUMER,
+  ANNOTATION_STREAM,
+  ANNOTATION_SUBJECTS,
+  BUCKET,
+  bufferSubject,
+  BUFFER_SUBJECTS,
+  cameraKey,
+  DEAD_LETTER_STREAM,
+  DEAD_LETTER_SUBJECT,
+  DEMAND_SUBJECTS,
+  demandSubject,
+  FRAME_STREAM,
+  FRAME_SUBJECTS,
+  frameSubject,
+  packetStream,
+  packetSubject,
+  STREAM_KEY_SUBJECTS,
+  streamKeySubject,
+  type CameraRef,
+} from './subjects.ts'
+
+export type Permissions = {
+  pub: { allow: string[]; deny?: string[] }
+  sub: { allow: string[] }
+  /** Replies to requests that it was sent: so many, for so long (nanoseconds). */
+  resp?: { max: number; ttl: number }
+}
+export type Role = 'operator' | 'gateway'
+
+const API = '$JS.API'
+/** KV's own naming. */
+const bucketStream = (bucket: string): string => `KV_${bucket}`
+const bucketSubject = (bucket: string, key: string): string => `$KV.${bucket}.${key}`
+const directGet = (bucket: string, key: string): string => `${API}.DIRECT.GET.${bucketStream(bucket)}.${bucketSubject(bucket, key)}`
+
+/** Where answers to the process's own requests come, and nobody else's. */
+const inboxOf = (user: Role | CameraRef): string => `_INBOX.${typeof user === 'string' ? user : `camera.${cameraKey(user)}`}`
+const inbox = (user: Role | CameraRef): string => `${inboxOf(user)}.>`
+
+const RESPONSE_NS = 5_000_000_000
+
+/** One camera's sidecar. */
+export function cameraPermissions(ref: CameraRef): Permissions {
+  const key = cameraKey(ref)
+  return {
+    pub: {
+      allow: [
+        packetSubject(ref),
+        frameSubject(ref),
+        bufferSubject(ref),
+        bucketSubject(BUCKET.states, key),
+        bucketSubject(BUCKET.leases, key),
+        directGet(BUCKET.leases, key),
+        directGet(BUCKET.switches, key),
+        `${API}.INFO`,
+        `${API}.STREAM.INFO.${packetStream(ref)}`,
+      ],
+    },
+    sub: { allow: [inbox(ref), demandSubject(ref), streamKeySubject(ref), bucketSubject(BUCKET.switches, key)] },
+    resp: { max: 1, ttl: RESPONSE_NS },
+  }
+}
+
+/** Streams that hold what was acknowledged, and must not be lost. */
+const QUEUES = [ANNOTATION_STREAM, DEAD_LETTER_STREAM]
+const streamApi = (verbs: readonly string[], streams: readonly string[]): string[] =>
+  streams.flatMap(stream => verbs.map(verb => `${API}.STREAM.${verb}.${stream}`))
+/** Following a bucket: an ordered consumer, and the flow control of what it delivers. */
+const follow = (bucket: string): string[] => [
+  `${API}.CONSUMER.CREATE.${bucketStream(bucket)}`,
+  `${API}.CONSUMER.CREATE.${bucketStream(bucket)}.*.${bucketSubject(bucket, '>')}`,
+  `$JS.FC.${bucketStream(bucket)}.>`,
+]
+const buckets = (...names: (keyof typeof BUCKET)[]) => names.map(name => BUCKET[name])
+/** What either makes where it is missing: all that cameras share. */
+const SHARED = [FRAME_STREAM, ...buckets('states', 'switches', 'leases').map(bucketStream)]
+
+/** Makes and removes cameras' packet streams, whose names are wildcards' business: a subject's tokens match whole or not at all. */
+const operatorPermissions = (): Permissions => ({
+  pub: {
+    allow: [
+      `${API}.INFO`,
+      `${API}.STREAM.LIST`,
+      ...streamApi(['INFO', 'CREATE', 'UPDATE', 'PURGE', 'DELETE'], ['*']),
+      ...buckets('cameras', 'states').flatMap(follow),
+      ...buckets('cameras', 'states', 'switches', 'leases').map(bucket => bucketSubject(bucket, '>')),
+    ],
+    deny: streamApi(['CREATE', 'UPDATE', 'PURGE', 'DELETE'], QUEUES),
+  },
+  sub: { allow: [inbox('operator'), BUFFER_SUBJECTS] },
+  resp: { max: 1, ttl: RESPONSE_NS },
+})
+
+const gatewayPermissions = (): Permissions => ({
+  pub: {
+    allow: [
+      `${API}.INFO`,
+      ...streamApi(['INFO', 'MSG.GET'], ['*']),
+      ...streamApi(['CREATE', 'UPDATE'], [...QUEUES, ...SHARED]),
+      ...streamApi(['PURGE'], [ANNOTATION_STREAM]),
+      ...buckets('cameras', 'states', 'switches').flatMap(follow),
+      // Readers of the past: a consumer of a camera's packets each.
+      `${API}.CONSUMER.CREATE.*.*`,
+      `${API}.CONSUMER.CREATE.*.*.>`,
+      `${API}.CONSUMER.INFO.*.*`,
+      `${API}.CONSUMER.DELETE.*.*`,
+      `${API}.CONSUMER.MSG.NEXT.*.*`,
+      `${API}.DIRECT.GET.${ANNOTATION_STREAM}`,
+      `$JS.ACK.${ANNOTATION_STREAM}.${ANNOTATION_CONSUMER}.>`,
+      directGet(BUCKET.switches, '>'),
+      bucketSubject(BUCKET.switches, '>'),
+      ANNOTATION_SUBJECTS,
+      DEAD_LETTER_SUBJECT,
+      DEMAND_SUBJECTS,
+      STREAM_KEY_SUBJECTS,
+    ],
+  },
+  sub: { allow: [inbox('gateway'), FRAME_SUBJECTS] },
+})
+
+export const rolePermissions = (role: Role): Permissions => (role === 'operator' ? operatorPermissions() : gatewayPermissions())
