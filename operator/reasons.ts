@@ -76,10 +76,6 @@ export const REASONS = {
     todo: 'It belongs into the Camera’s namespace; no restart is needed.',
   },
   SecretKeyMissing: { meaning: 'The Secret lacks a key.', todo: 'Add the key to the Secret; no restart is needed.' },
-  CredentialsTooLong: {
-    meaning: 'User name and password are longer than can be sent to the camera.',
-    todo: 'Give the camera shorter ones, and the Secret too.',
-  },
 
   // Buffer, proxy, archive.
   BufferQuotaExceeded: {

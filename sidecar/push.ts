@@ -67,7 +67,6 @@ export class Push {
         port: target.port,
         tls: target.tls,
         isVerified: true,
-        protocol: 'other',
       })
       if (this.#isStopped) return undefined
       await using run = await this.#start(relay)

@@ -1,11 +1,11 @@
 // Loopback relays between ffmpeg and the camera. They open the one connection we decided on, end TLS (so that the
-// camera's name is checked against nothing but what we resolved), tell how far the connection has come, and keep
-// RTSP redirects from ffmpeg, which would follow them with the camera's password.
+// camera's name is checked against nothing but what we resolved), and tell how far the connection has come.
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { Failure } from '../common/errors.ts'
-import { ResponseGuard } from './rtsp-guard.ts'
+import { RtspSession } from './rtsp-session.ts'
+import type { Credentials } from './source.ts'
 
 export type Progress = {
   /** `connecting`: no connection yet. `connected`: no video yet. `playing`: the camera sends, or agreed to. */
@@ -23,8 +23,14 @@ type Target = {
   host: string
   port: number
   tls: boolean
-  /** `rtsp-udp`: RTP comes beside this connection, from the camera itself to ffmpeg. */
-  protocol: 'rtsp' | 'rtsp-udp' | 'other'
+  /** Of an RTSP camera, which is spoken to by an RtspSession; bytes of any other protocol just pass. */
+  rtsp?: {
+    /** `rtsp://camera.example:554`, as the user wrote it. */
+    origin: string
+    credentials: Credentials | undefined
+    /** RTP comes beside this connection, from the camera itself to ffmpeg. */
+    udp: boolean
+  }
   /** With TLS: the certificate must be valid for `host`. */
   isVerified?: boolean
 }
@@ -58,8 +64,8 @@ export async function listening(server: Server, sockets: Set<Socket>, progress: 
 }
 
 function relay(client: Socket, target: Target, progress: Progress, sockets: Set<Socket>): void {
-  const { address, port, host, tls, protocol, isVerified = false } = target
-  const guard = protocol === 'other' ? undefined : new ResponseGuard(protocol === 'rtsp-udp' ? address : undefined)
+  const { address, port, host, tls, rtsp, isVerified = false } = target
+  const session = rtsp && rtspSession(rtsp, address, client.localPort ?? 0)
   // Node's own reads bring 64 KiB of fresh memory for each piece of a picture.
   let memory = Buffer.allocUnsafeSlow(READ_BYTES)
   const onread = {
@@ -67,8 +73,9 @@ function relay(client: Socket, target: Target, progress: Progress, sockets: Set<
     callback: (count: number) => {
       progress.lastByteAt = performance.now()
       const chunk = memory.subarray(0, count)
-      if (guard !== undefined && !guard.playing) return answer(chunk, guard, client, camera, progress)
+      if (session?.playing === false) return answer(chunk, session, client, camera, progress)
       progress.phase = 'playing'
+      if (session !== undefined) for (const bytes of session.watch(chunk)) camera.write(bytes)
       client.write(chunk)
       if (client.writableLength === 0) return true
       // ffmpeg is slower than the camera: what waits keeps its memory.
@@ -88,15 +95,37 @@ function relay(client: Socket, target: Target, progress: Progress, sockets: Set<
   })
   camera.once('error', error => (progress.failure ??= connectFailure(error, progress)))
   client.on('drain', () => camera.resume())
-  if (guard !== undefined) watchRequests(client, guard)
-  client.pipe(camera)
+  if (session === undefined) client.pipe(camera)
+  else converse(client, camera, session)
 }
 
-/** ffmpeg looks at redirects only until it plays: until then, nothing passes but what the guard has seen. True to read on. */
-function answer(chunk: Buffer, guard: ResponseGuard, client: Socket, camera: Socket, progress: Progress): boolean {
+function rtspSession({ origin, credentials, udp }: NonNullable<Target['rtsp']>, address: string, port: number): RtspSession {
+  return new RtspSession({
+    ...{ cameraOrigin: origin, relayOrigin: `rtsp://127.0.0.1:${port}`, credentials, udpSource: udp ? address : undefined },
+  })
+}
+
+/** What ffmpeg asks goes to the camera, at its pace. */
+function converse(client: Socket, camera: Socket, session: RtspSession): void {
+  camera.on('drain', () => client.resume())
+  client.on('data', (chunk: Buffer) => {
+    try {
+      for (const bytes of session.request(chunk)) camera.write(bytes)
+      if (camera.writableNeedDrain) client.pause()
+    } catch {
+      client.destroy() // ffmpeg does not speak so
+    }
+  })
+  client.resume() // it was accepted paused
+}
+
+/** Until the camera plays, nothing passes but what the session has seen. True to read on. */
+function answer(chunk: Buffer, session: RtspSession, client: Socket, camera: Socket, progress: Progress): boolean {
   try {
-    for (const bytes of guard.response(Buffer.from(chunk))) client.write(bytes)
-    if (guard.playing) progress.phase = 'playing'
+    const { toFfmpeg, toCamera } = session.response(Buffer.from(chunk))
+    for (const bytes of toFfmpeg) client.write(bytes)
+    for (const bytes of toCamera) camera.write(bytes)
+    if (session.playing) progress.phase = 'playing'
     return true
   } catch (error) {
     progress.failure ??= error instanceof Failure ? error : new Failure('InvalidStream', 'what answers does not speak RTSP')
@@ -104,14 +133,6 @@ function answer(chunk: Buffer, guard: ResponseGuard, client: Socket, camera: Soc
     client.destroy()
     return false
   }
-}
-
-function watchRequests(client: Socket, guard: ResponseGuard): void {
-  const onRequest = (chunk: Buffer) => {
-    if (guard.playing) client.off('data', onRequest)
-    else guard.request(chunk)
-  }
-  client.prependListener('data', onRequest)
 }
 
 /** Either end's end is the other's; both are forgotten when closed. */

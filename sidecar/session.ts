@@ -78,7 +78,7 @@ export class Session {
       const credentials = credentialsDir === undefined ? undefined : await readCredentials(credentialsDir)
       this.#events.onCredentials(credentials)
       this.#secrets = credentials === undefined ? [] : [credentials.password]
-      await using relay = await openWay(source, this.#deny)
+      await using relay = await openWay(source, credentials, this.#deny)
       const { args, codecArgs, copyTimestamps } = inputArgs(source, relay ?? { host: '', port: 0 }, credentials, this.#traits)
       await using run = await demux(
         args,
@@ -221,11 +221,11 @@ export class Session {
 const dtsMs = ({ dts }: Packet, { timeBase }: DemuxInfo): number => (dts * 1000 * timeBase[0]) / timeBase[1]
 
 /** Where ffmpeg connects to; undefined for a source that needs no connection. */
-async function openWay(source: Source, deny: BlockList): Promise<Relay | undefined> {
+async function openWay(source: Source, credentials: Credentials | undefined, deny: BlockList): Promise<Relay | undefined> {
   if (source.kind === 'testsrc') return undefined
   if (source.kind === 'http') return openEgress(deny)
-  const { kind, host, port, tls, transport } = source
+  const { kind, host, port, tls, transport, origin } = source
   const address = await resolveHost(host, deny)
-  const protocol = kind === 'rtmp' ? 'other' : transport === 'udp' ? 'rtsp-udp' : 'rtsp'
-  return openRelay({ address, host, port, tls, protocol })
+  const way = { address, host, port, tls }
+  return openRelay(kind === 'rtmp' ? way : { ...way, rtsp: { origin, credentials, udp: transport === 'udp' } })
 }

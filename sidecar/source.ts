@@ -1,11 +1,10 @@
 // A camera's URL → what ffmpeg is told. ffmpeg connects to loopback relays of ours, never to a name: one protocol is
 // open to it, and no address, redirect or playlist of a camera's choosing.
-import { Failure } from '../common/errors.ts'
 import { PIXELS_MAX } from '../common/media/codecs.ts'
 import type { Transport } from '../proto/camera.ts'
 
 export type Source =
-  | { kind: 'rtsp' | 'rtmp'; tls: boolean; host: string; port: number; path: string; transport: Transport }
+  | { kind: 'rtsp' | 'rtmp'; tls: boolean; host: string; port: number; path: string; origin: string; transport: Transport }
   | { kind: 'http'; url: string; host: string }
   | { kind: 'testsrc'; width: number; height: number; rate: number; gop: number }
 
@@ -28,6 +27,7 @@ export function parseSource(text: string, transport: Transport): Source {
     host: url.hostname,
     port: url.port === '' ? (DEFAULT_PORT[url.protocol] ?? 0) : Number(url.port),
     path: `${url.pathname}${url.search}`,
+    origin: `${url.protocol}//${url.host}`,
     // What is encrypted is one connection.
     transport: url.protocol === 'rtsps:' ? 'tcp' : transport,
   }
@@ -64,10 +64,6 @@ const PROBE_LONG = ['-fpsprobesize', '0', '-analyzeduration', '30000000', '-prob
 const BOUNDS = ['-max_pixels', String(PIXELS_MAX)]
 const IO_TIMEOUT_US = '10000000'
 
-/** Of `user:password@`: ffmpeg cuts off what is longer. */
-const RTSP_USER_MAX = 128
-const TOO_LONG = 'user name and password are longer than the 127 characters, percent-encoded, that can be sent to an RTSP camera'
-
 /** What was learnt of a source while it ran. */
 export type Traits = {
   /** It has no timestamps: the wall clock gives them. */
@@ -87,7 +83,7 @@ export function traitOfFormat(line: string): 'wallClock' | 'paced' | undefined {
   return /^(hls|mov|matroska|avi|asf|ogg|ivf)\b/.test(format) ? 'paced' : undefined
 }
 
-/** ffmpeg's input for a relayed source: `at` is where ffmpeg connects. Throws Failure CredentialsTooLong. */
+/** ffmpeg's input for a relayed source: `at` is where ffmpeg connects. */
 export function inputArgs(
   source: Source,
   at: { host: string; port: number },
@@ -96,14 +92,14 @@ export function inputArgs(
 ): InputArgs {
   const user = credentials === undefined ? '' : `${encodeURIComponent(credentials.username)}:${encodeURIComponent(credentials.password)}@`
   const clock = [...(traits.wallClock ? ['-use_wallclock_as_timestamps', '1'] : []), ...(traits.paced ? ['-re'] : [])]
-  const place = `${user}${at.host.includes(':') ? `[${at.host}]` : at.host}:${at.port}`
+  const address = `${at.host.includes(':') ? `[${at.host}]` : at.host}:${at.port}`
   const probe = [...(source.kind === 'rtsp' || traits.slow ? PROBE_LONG : PROBE), ...BOUNDS]
   switch (source.kind) {
     case 'rtsp': {
-      if (user.length > RTSP_USER_MAX) throw new Failure('CredentialsTooLong', TOO_LONG)
+      // The relay knows the password, and names the camera; ffmpeg knows neither.
       const protocols = source.transport === 'udp' ? 'rtp,udp,tcp' : 'rtp,tcp'
       const input = ['-f', 'rtsp', '-protocol_whitelist', protocols, '-rtsp_transport', source.transport, '-allowed_media_types', 'video']
-      const url = `rtsp://${place}${source.path}`
+      const url = `rtsp://${address}${source.path}`
       return { args: [...input, '-timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url], codecArgs: COPY, copyTimestamps: true }
     }
     case 'rtmp': {
@@ -124,7 +120,7 @@ export function inputArgs(
         '-rtmp_tcurl',
         tcUrl,
       ]
-      return { args: [...input, ...probe, ...clock, '-i', `rtmp://${place}${source.path}`], codecArgs: COPY, copyTimestamps: true }
+      return { args: [...input, ...probe, ...clock, '-i', `rtmp://${user}${address}${source.path}`], codecArgs: COPY, copyTimestamps: true }
     }
     case 'http': {
       const url = source.url.replace('://', `://${user}`)

@@ -11,6 +11,7 @@ import { testVideo } from './fixtures/media.ts'
 import { startNats, type NatsServer } from './fixtures/nats.ts'
 import { end, spawnMortal } from './fixtures/processes.ts'
 import { startCamera } from './fixtures/rtsp-camera.ts'
+import { startDoor } from './fixtures/rtsp-digest.ts'
 import { startBrokenCamera, type Misbehaviour } from './fixtures/rtsp-garbage.ts'
 import { startSidecar, type Sidecar, type SidecarOptions } from './fixtures/sidecar.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
@@ -186,7 +187,7 @@ test('a Secret that does not exist: SecretNotFound; half of one: SecretKeyMissin
 
 test('a camera that sends no keyframe: NoKeyframe while it is waited for, without a new connection, until one comes', t =>
   turn(async () => {
-    const file = await testVideo({ width: 160, height: 128, fps: 10, seconds: 40, gop: 400 })
+    const file = await testVideo({ width: 160, height: 128, fps: 10, seconds: 120, gop: 1200 })
     await using camera = await startCamera({ file })
     // The first client makes the camera begin, with a keyframe.
     await using first = await start(camera.url)
@@ -195,10 +196,28 @@ test('a camera that sends no keyframe: NoKeyframe while it is waited for, withou
     const { failingStreak } = await second.stateWith(
       'NoKeyframe',
       ({ connection, reason }) => connection === 'connecting' && reason === 'NoKeyframe',
+      60_000,
     )
     t.is(failingStreak, 0)
-    const state = await second.stateWith('streaming', ({ connection }) => connection === 'streaming', 60_000)
+    await camera.again()
+    const state = await isStreaming(second)
     t.like(state, { failingStreak: 0, reconnects: 0, reason: undefined })
+  }))
+
+test('a camera that wants SHA-256 Digest, each request and keep-alive with a nonce of its own, and a long password', t =>
+  turn(async () => {
+    const user = { user: 'viewer', password: `pässwörd-${'long'.repeat(200)}` }
+    await using camera = await startCamera({ file: await small() })
+    await using door = await startDoor(camera, user, { keepAliveSeconds: 1 })
+    await using sidecar = await start(door.url, { credentials: { username: user.user, password: user.password } })
+    await isStreaming(sidecar)
+    t.deepEqual(door.admitted.slice(0, 4), ['OPTIONS', 'DESCRIBE', 'SETUP', 'PLAY'])
+    await until(() => door.admitted.length >= 7, { what: 'three keep-alives' })
+    t.is(door.refused(), door.admitted.length)
+    t.like(await sidecar.state(), { connection: 'streaming', reconnects: 0, failingStreak: 0 })
+
+    await sidecar.setCredentials({ username: user.user, password: `${user.password}x` })
+    await failsWith(sidecar, 'AuthFailed')
   }))
 
 test('a picture of more than 40 megapixels: ResolutionTooLarge', t =>
