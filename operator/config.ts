@@ -75,7 +75,7 @@ export function readConfig(env: Env): OperatorConfig {
   return config
 }
 
-const objectName = (name: string): string | undefined =>
+export const objectName = (name: string): string | undefined =>
   /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(name) ? undefined : 'must be the name of a Secret'
 
 function readResources(reader: EnvReader): Resources {

@@ -84,7 +84,7 @@ function container(camera: Camera, settings: PodSettings, volumes: Mounted[]): V
     name: 'sidecar',
     image: camera.spec.pod?.image ?? settings.image,
     imagePullPolicy: settings.imagePullPolicy,
-    command: ['node', ...FRUGAL_FLAGS, 'sidecar/main.ts'],
+    args: ['node', ...FRUGAL_FLAGS, 'sidecar/main.ts'], // not `command`: the image's entrypoint reaps processes
     env: environment(camera, settings),
     ports: [{ name: 'metrics', containerPort: PROBE_PORT, protocol: 'TCP' }],
     resources: camera.spec.pod?.resources ?? settings.resources,

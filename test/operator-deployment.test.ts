@@ -43,7 +43,7 @@ test('the pod fits Pod Security restricted', t => {
 test('the sidecar is told who it is and what to do, and nothing secret', t => {
   const spec = { source: { url: 'rtsp://h/', transport: 'udp' as const, credentialsSecretRef: { name: 's' } }, pod: { image: 'x' } }
   const { env, container } = desired(spec, { denyCidrs: ['10.0.0.0/8', '127.0.0.0/8'] })
-  t.deepEqual(container.command, ['node', '--max-semi-space-size=1', 'sidecar/main.ts'])
+  t.deepEqual(container.args, ['node', '--max-semi-space-size=1', 'sidecar/main.ts'])
   const { CHRYS_CAMERA_SPEC, ...rest } = env
   t.deepEqual(rest, {
     MALLOC_ARENA_MAX: '1',

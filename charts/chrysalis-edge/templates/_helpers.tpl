@@ -1,0 +1,226 @@
+{{/* Names are at most 40 characters, so that whatever is appended stays within 63. */}}
+{{- define "chrysalis.fullname" -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- $full := .Values.fullnameOverride | default (ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name)) -}}
+{{- $full | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+
+{{/* (list . component): what chooses the component's pods. */}}
+{{- define "chrysalis.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ $root.Values.nameOverride | default $root.Chart.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{/* (list . component) */}}
+{{- define "chrysalis.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "chrysalis.selector" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: chrysalis-edge
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Without versions, so that an upgrade replaces only pods that it changes. (list . component) */}}
+{{- define "chrysalis.podLabels" -}}
+{{ include "chrysalis.selector" . }}
+app.kubernetes.io/part-of: chrysalis-edge
+{{- with (index . 0).Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* (list . component suffix annotations): the metadata of an object in the release's namespace. */}}
+{{- define "chrysalis.metadata" -}}
+{{- $root := index . 0 -}}
+metadata:
+  name: {{ include "chrysalis.fullname" $root }}{{ with index . 2 }}-{{ . }}{{ end }}
+  namespace: {{ $root.Release.Namespace }}
+  labels: {{- include "chrysalis.labels" (list $root (index . 1)) | nindent 4 }}
+  {{- $annotations := merge (dict) (index (append . dict) 3) $root.Values.commonAnnotations }}
+  {{- with $annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/* (list . image) */}}
+{{- define "chrysalis.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- $registry := $root.Values.global.imageRegistry | default $image.registry -}}
+{{- $version := ternary (printf "@%s" $image.digest) (printf ":%s" ($image.tag | default $root.Chart.AppVersion)) (ne $image.digest "") -}}
+{{- with $registry }}{{ . }}/{{ end }}{{ $image.repository }}{{ $version }}
+{{- end }}
+
+{{/* What all pods have in common. (list . values): values of the component, for where its pods may run. */}}
+{{- define "chrysalis.pod" -}}
+{{- $root := index . 0 -}}
+{{- $values := index . 1 -}}
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: { type: RuntimeDefault }
+{{- with $root.Values.global.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" }}
+{{- with index $values $field }}
+{{ $field }}: {{- if kindIs "string" . }} {{ . }}{{ else }}{{ toYaml . | nindent 2 }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* (list . component values): metadata of the component's pods. */}}
+{{- define "chrysalis.podMetadata" -}}
+{{- $root := index . 0 -}}
+{{- $values := index . 2 -}}
+labels: {{- include "chrysalis.podLabels" (list $root (index . 1)) | nindent 2 }}
+  {{- with $values.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with merge (dict) $values.podAnnotations $root.Values.commonAnnotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "chrysalis.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
+
+{{/* Of a container that runs a program of ours. */}}
+{{- define "chrysalis.ourImage" -}}
+image: {{ include "chrysalis.image" (list . .Values.image) }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext: {{- include "chrysalis.containerSecurity" . | nindent 2 }}
+{{- end }}
+
+{{/* Probes and port of our programs. */}}
+{{- define "chrysalis.probes" -}}
+startupProbe:
+  httpGet: { path: /livez, port: metrics }
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 60
+livenessProbe:
+  httpGet: { path: /livez, port: metrics }
+  timeoutSeconds: 5
+readinessProbe:
+  httpGet: { path: /readyz, port: metrics }
+  timeoutSeconds: 5
+{{- end }}
+
+{{- define "chrysalis.embeddedNats" -}}
+{{- if not .Values.nats.external.url }}yes{{ end }}
+{{- end }}
+
+{{- define "chrysalis.natsUrl" -}}
+{{- .Values.nats.external.url | default (printf "nats://%s-nats.%s.svc:4222" (include "chrysalis.fullname" .) .Release.Namespace) -}}
+{{- end }}
+
+{{/* The Secret with which a component of ours presents itself to NATS; none where an external one asks for nothing. (list . component) */}}
+{{- define "chrysalis.natsSecret" -}}
+{{- $root := index . 0 -}}
+{{- if include "chrysalis.embeddedNats" $root -}}
+{{ include "chrysalis.fullname" $root }}-nats-{{ index . 1 }}
+{{- else -}}
+{{ $root.Values.nats.external.existingSecret }}
+{{- end }}
+{{- end }}
+
+{{/* Environment that operator and gateway share. (list . component) */}}
+{{- define "chrysalis.env" -}}
+{{- $root := index . 0 -}}
+- { name: CHRYS_NAMESPACE, value: {{ $root.Release.Namespace }} }
+- { name: CHRYS_LOG_LEVEL, value: {{ $root.Values.log.level }} }
+- { name: CHRYS_NATS_URL, value: {{ include "chrysalis.natsUrl" $root | quote }} }
+{{- if include "chrysalis.natsSecret" . }}
+- { name: CHRYS_NATS_CREDS_FILE, value: /run/chrysalis/nats/user.creds }
+{{- end }}
+{{- end }}
+
+{{- define "chrysalis.serverCertificate" -}}
+{{- .Values.gateway.tls.existingSecret | default (ternary (printf "%s-grpc-tls" (include "chrysalis.fullname" .)) "" .Values.gateway.tls.certManager.enabled) -}}
+{{- end }}
+
+{{/* A quantity such as 64Mi, in bytes. */}}
+{{- define "chrysalis.bytes" -}}
+{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- $text := toString . -}}
+{{- mul (regexFind "^[0-9]+" $text | int64) (get $units (regexFind "[A-Za-z]*$" $text)) -}}
+{{- end }}
+
+{{/* The Secrets that the hook makes. */}}
+{{- define "chrysalis.keySecrets" -}}
+{{- $prefix := printf "%s-nats" (include "chrysalis.fullname" .) -}}
+{{- list (printf "%s-server" $prefix) (printf "%s-signing" $prefix) (printf "%s-operator" $prefix) (printf "%s-gateway" $prefix) | toYaml }}
+{{- end }}
+
+{{/* nats.conf */}}
+{{- define "chrysalis.natsConfig" }}
+server_name: {{ include "chrysalis.fullname" . }}-nats
+listen: 0.0.0.0:4222
+# For Kubernetes' probes.
+http: 0.0.0.0:8222
+# Frames up to this size cross NATS whole, larger ones in parts; a slow reader may be so far behind.
+max_payload: 8388608
+max_pending: 67108864
+jetstream {
+  store_dir: /data
+  max_memory_store: {{ include "chrysalis.bytes" .Values.nats.jetstream.maxMemory }}
+  max_file_store: {{ include "chrysalis.bytes" .Values.nats.jetstream.maxFile }}
+  sync_interval: {{ .Values.nats.jetstream.syncInterval }}
+}
+include ../nats-keys/accounts.conf
+{{- end }}
+
+{{/* The spec of a Job. (list . serviceAccount program env) */}}
+{{- define "chrysalis.hookJob" -}}
+{{- $root := index . 0 -}}
+backoffLimit: 3
+activeDeadlineSeconds: 240
+ttlSecondsAfterFinished: 600
+template:
+  metadata:
+    labels: {{- include "chrysalis.podLabels" (list $root "hook") | nindent 6 }}
+  spec:
+    {{- include "chrysalis.pod" (list $root $root.Values.operator) | nindent 4 }}
+    serviceAccountName: {{ index . 1 }}
+    restartPolicy: Never
+    containers:
+      - name: {{ index . 2 }}
+        {{- include "chrysalis.ourImage" $root | nindent 8 }}
+        args: [node, operator/{{ index . 2 }}.ts]
+        env: {{- index . 3 | toYaml | nindent 10 }}
+        resources: {{- toYaml $root.Values.hooks.resources | nindent 10 }}
+        volumeMounts:
+          - { name: tmp, mountPath: /tmp }
+    volumes:
+      - { name: tmp, emptyDir: { medium: Memory, sizeLimit: 32Mi } }
+{{- end }}
+
+{{/* Resources as JSON, all quantities as text. */}}
+{{- define "chrysalis.quantities" -}}
+{{- $result := dict -}}
+{{- range $kind, $amounts := . -}}
+{{- $texts := dict -}}
+{{- range $name, $amount := $amounts -}}
+{{- $_ := set $texts $name (toString $amount) -}}
+{{- end -}}
+{{- $_ := set $result $kind $texts -}}
+{{- end -}}
+{{- toJson $result -}}
+{{- end }}

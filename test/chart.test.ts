@@ -1,0 +1,194 @@
+// What helm makes of the chart, without a cluster.
+import ava from 'ava'
+import { execFile } from 'node:child_process'
+import { readFile, mkdir, writeFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import { natsServerPath } from '../deploy/local/locate-nats.ts'
+import { readConfig as readGatewayConfig } from '../gateway/config.ts'
+import { readConfig as readOperatorConfig } from '../operator/config.ts'
+import { ConfigError } from '../common/errors.ts'
+import { MATRIX, REFUSED } from './fixtures/chart-values.ts'
+import { chartFile, helm, missingHelm, render, type Container, type Rendered } from './fixtures/helm.ts'
+import { temporaryFolder } from './fixtures/tmp.ts'
+
+const missing = missingHelm()
+const test = missing === undefined ? ava : ava.skip
+const titled = (title: string) => (missing === undefined ? title : `${title} (skipped: ${missing})`)
+
+const CLUSTER_WIDE = ['CustomResourceDefinition', 'ClusterRole', 'ClusterRoleBinding']
+const PODS = ['Deployment', 'DaemonSet', 'StatefulSet', 'Job']
+
+const podsOf = (objects: Rendered[]) =>
+  objects.flatMap(object =>
+    object.spec?.template !== undefined && PODS.includes(object.kind) ? [{ object, pod: object.spec.template }] : [],
+  )
+const named = (objects: Rendered[], kind: string, suffix: string): Rendered => {
+  const found = objects.find(each => each.kind === kind && each.metadata.name.endsWith(suffix))
+  if (found === undefined) throw new Error(`no ${kind} …${suffix}`)
+  return found
+}
+const containerOf = (objects: Rendered[], component: string): Container => {
+  const pod = podsOf(objects).find(({ pod: { spec } }) => spec.containers[0]?.name === component)?.pod
+  if (pod?.spec.containers[0] === undefined) throw new Error(`no container ${component}`)
+  return pod.spec.containers[0]
+}
+const envOf = ({ env }: Container) => Object.fromEntries(env.map(({ name, value }) => [name, value]))
+const matches = (selector: Record<string, string>, labels: Record<string, string>) =>
+  Object.entries(selector).every(([key, value]) => labels[key] === value)
+
+for (const [title, values] of Object.entries(MATRIX)) {
+  const rendered = missing === undefined ? render(values) : undefined
+  test(titled(`helm lints and renders: ${title}`), async t => {
+    await helm(['lint', '--strict', '--quiet', 'CHART'], { values })
+    const objects = (await rendered) ?? []
+    const keys = objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`)
+    t.deepEqual(keys, [...new Set(keys)], 'two objects of one name')
+    for (const { kind, metadata } of objects) {
+      t.is(metadata.namespace !== undefined, !CLUSTER_WIDE.includes(kind), `${kind} ${metadata.name}: namespace`)
+      t.true(metadata.name.length <= 63, metadata.name)
+      t.is(metadata.labels['app.kubernetes.io/part-of'], 'chrysalis-edge')
+    }
+    for (const { object, pod } of podsOf(objects)) {
+      const { matchLabels = {} } = (object.spec?.['selector'] ?? {}) as { matchLabels?: Record<string, string> }
+      t.true(matches(matchLabels, pod.metadata.labels), `${object.metadata.name} does not choose its own pods`)
+      for (const container of pod.spec.containers) {
+        const volumes = pod.spec.volumes.map(({ name }) => name)
+        if (object.kind === 'StatefulSet') volumes.push('data')
+        t.deepEqual(container.volumeMounts.map(({ name }) => name).toSorted(), volumes.toSorted())
+        t.is(container.command, undefined, 'the entrypoint of the image is PID 1')
+      }
+    }
+  })
+
+  test(titled(`services, budgets and policies choose pods that there are: ${title}`), async t => {
+    const objects = (await rendered) ?? []
+    const pods = podsOf(objects).map(({ pod }) => pod)
+    for (const { kind, metadata, spec = {} } of objects) {
+      const { selector, podSelector } = spec as {
+        selector?: Record<string, unknown>
+        podSelector?: { matchLabels: Record<string, string> }
+      }
+      const chosen =
+        kind === 'Service'
+          ? selector
+          : kind === 'PodDisruptionBudget'
+            ? selector?.['matchLabels']
+            : kind === 'NetworkPolicy' && podSelector?.matchLabels
+      if (!chosen || metadata.name.endsWith('-cameras')) continue
+      t.is(pods.filter(pod => matches(chosen as Record<string, string>, pod.metadata.labels)).length, 1, `${kind} ${metadata.name}`)
+    }
+  })
+
+  test(titled(`operator and gateway understand what they are told: ${title}`), async t => {
+    const objects = (await rendered) ?? []
+    await using folder = await temporaryFolder()
+    for (const [component, read] of [
+      ['operator', readOperatorConfig],
+      ['gateway', readGatewayConfig],
+    ] as const) {
+      const container = containerOf(objects, component)
+      const env = envOf(container)
+      const files = Object.entries(env).filter(([name]) => /_(FILE|DIR)$/.test(name))
+      for (const [name, path] of files) {
+        const mount = container.volumeMounts.find(({ mountPath }) => path === mountPath || path.startsWith(`${mountPath}/`))
+        t.truthy(mount, `${name} is not mounted`)
+        env[name] = folder.file(name)
+        await (name.endsWith('_DIR') ? mkdir(env[name], { recursive: true }) : writeFile(env[name], ''))
+      }
+      t.notThrows(() => understood(() => read(env)), component)
+    }
+  })
+}
+
+/** Throws what a configuration is refused for; that files are empty is this test's own doing. */
+function understood(read: () => unknown): void {
+  try {
+    read()
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const problems = error.problems.filter(problem => !/^CHRYS_(TLS_|NATS_SIGNING_DIR)\w*: /.test(problem))
+    if (problems.length > 0) throw new ConfigError(problems)
+  }
+}
+
+for (const [title, values, message] of REFUSED) {
+  test(titled(`helm refuses with a sentence: ${title}`), async t => {
+    await t.throwsAsync(render(values), { message })
+  })
+}
+
+test(titled('all problems of the values are named at once'), async t => {
+  const values = { gateway: { service: { type: 'NodePort' } }, nats: { persistence: { size: '1Gi' } } }
+  const { message } = (await t.throwsAsync(render(values))) ?? { message: '' }
+  t.regex(message, /in the clear/)
+  t.regex(message, /persistence\.size/)
+})
+
+test(titled('the CRD is rendered as it is written, and kept unless told otherwise'), async t => {
+  type Crd = Rendered & { metadata: { annotations?: Record<string, string> } }
+  const written = (await chartFile('files/cameras.video.chrys.cloud.yaml')) as Crd
+  const kept = named(await render(), 'CustomResourceDefinition', '')
+  t.deepEqual(kept.spec, written.spec)
+  t.is(kept.metadata.annotations?.['helm.sh/resource-policy'], 'keep')
+  const gone = named(await render({ crds: { keep: false } }), 'CustomResourceDefinition', '')
+  t.is(gone.metadata.annotations?.['helm.sh/resource-policy'], undefined)
+  t.false((await render({ crds: { install: false } })).some(({ kind }) => kind === 'CustomResourceDefinition'))
+})
+
+test(titled('every image comes from the registry of the site, by digest where there is one'), async t => {
+  const objects = await render(MATRIX['a site without internet'])
+  const images = podsOf(objects).flatMap(({ pod }) => pod.spec.containers.map(({ image }) => image))
+  images.push(envOf(containerOf(objects, 'operator'))['CHRYS_SIDECAR_IMAGE'] ?? '')
+  const ours = `registry.local:5000/mirror/chrysalis/chrysalis-edge@sha256:${'0'.repeat(64)}`
+  t.deepEqual([...new Set(images)].toSorted(), [ours, 'registry.local:5000/mirror/nats:local'])
+  for (const { pod } of podsOf(objects)) t.deepEqual(pod.spec['imagePullSecrets'], [{ name: 'pull' }])
+})
+
+test(titled('with a NATS of the user’s own nothing of ours for NATS is rendered'), async t => {
+  for (const title of ['a NATS of the user’s own, with credentials', 'a NATS of the user’s own that asks for nothing']) {
+    const objects = await render(MATRIX[title])
+    const kinds = objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`)
+    t.deepEqual(
+      kinds.filter(kind => /StatefulSet|nats|make-identity/.test(kind)),
+      [],
+    )
+    t.is(envOf(containerOf(objects, 'operator'))['CHRYS_NATS_SIGNING_DIR'], undefined)
+  }
+})
+
+test(titled('what kubectl applies has no hooks, and the keys are made by a Job whose name changes with it'), async t => {
+  const jobs = async (values: object) =>
+    (await render({ ...values, hooks: { enabled: false } })).filter(({ kind }) => kind === 'Job').map(({ metadata }) => metadata)
+  const [job, ...others] = await jobs({})
+  t.deepEqual(others, [])
+  t.regex(job?.name ?? '', /-make-identity-[0-9a-f]{8}$/)
+  t.false(JSON.stringify(await render({ hooks: { enabled: false } })).includes('helm.sh/hook'))
+  t.not((await jobs({ image: { tag: 'next' } }))[0]?.name, job?.name)
+})
+
+test(titled('nats-server takes the configuration'), async t => {
+  await using folder = await temporaryFolder()
+  for (const folderName of ['nats', 'nats-keys']) await mkdir(folder.file(folderName))
+  const { data = {} } = named(await render(), 'ConfigMap', '-nats')
+  await writeFile(folder.file('nats/nats.conf'), data['nats.conf'] ?? '')
+  await writeFile(folder.file('nats-keys/accounts.conf'), 'max_connections: 1000\n')
+  await t.notThrowsAsync(promisify(execFile)(natsServerPath(process.env), ['-t', '-c', folder.file('nats/nats.conf')]))
+})
+
+test(titled('alerts and dashboard ask for metrics that there are'), async t => {
+  const text = await Promise.all(
+    ['../docs/metrics.md', '../docs/operator.md'].map(path => readFile(new URL(path, import.meta.url), 'utf8')),
+  )
+  const known = new Set(
+    text
+      .join('\n')
+      .match(/^\| `[a-z_]+`/gm)
+      ?.map(line => line.slice(3, -1)),
+  )
+  const node = ['process_cpu_seconds_total', 'process_resident_memory_bytes']
+  const asked = (await Promise.all(['files/alerts.yaml', 'files/dashboard.json'].map(async name => JSON.stringify(await chartFile(name)))))
+    .join('\n')
+    .match(/\b(?:chrys|chrysalis_operator|controller_runtime|workqueue|leader|process)_[a-z_]+/g)
+  const unknown = [...new Set(asked)].filter(name => !known.has(name.replace(/_(bucket|count|sum)$/, '')) && !node.includes(name))
+  t.deepEqual(unknown, [])
+})
