@@ -17,6 +17,8 @@ export type Report = { readonly state: CameraState; readonly receivedMs: number 
 export type KnownCamera = {
   readonly ref: CameraRef
   readonly uid: string
+  /** Its canonical one. */
+  readonly deviceId: string
   readonly record: CameraRecord
   /** Of this very camera, not of a deleted one of the same name. */
   readonly report: Report | undefined
@@ -139,7 +141,7 @@ export class Cameras {
     const { namespace, name, uid } = record
     const ref = { namespace, name }
     const report = this.#reports.get(cameraKey(ref))
-    return { ref, uid, record, report: report?.state.uid === uid ? report : undefined }
+    return { ref, uid, deviceId: this.deviceId(ref), record, report: report?.state.uid === uid ? report : undefined }
   }
 
   #forget(key: string): void {

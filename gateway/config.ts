@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { EnvReader, readCommonConfig, type CommonConfig, type Env } from '../common/env.ts'
 import { messageOf } from '../common/errors.ts'
 import { parseBytes } from '../proto/camera.ts'
@@ -10,12 +11,19 @@ export type Config = CommonConfig & {
   grpc: { host: string; port: number; callsMax: number }
   /** Bytes of frames held for one camera's clients. */
   ringBytesMax: number
+  /** The highest rate of a camera's raw frames, in bytes a second, that is decoded in the camera's pod where placement is Auto. */
+  rawRateMax: number
+  /** Cameras whose live frames are decoded here at once. */
+  decodersMax: number
   /** Bytes of frames handed to the transport and not yet sent, over all clients. */
   unsentBytesMax: number
   /** Reads of the past that are served at once. */
   bufferedReadsMax: number
   cloud: CloudConfig
 }
+
+/** A 1080p camera takes a quarter of one. */
+const DECODERS_PER_CORE = 4
 
 /** Throws ConfigError naming every problem. */
 export function readConfig(variables: Env): Config {
@@ -38,6 +46,8 @@ export function readConfig(variables: Env): Config {
       callsMax: env.integer('CHRYS_GRPC_MAX_CALLS', { min: 1, max: 100_000, fallback: 1_000 }),
     },
     ringBytesMax: bytes('CHRYS_RING_MAX_BYTES', '128Mi'),
+    rawRateMax: env.integer('CHRYS_RAW_FRAMES_MAX_MB', { min: 0, max: 1_000_000, fallback: 48 }) * 1e6,
+    decodersMax: env.integer('CHRYS_DECODERS_MAX', { min: 0, max: 1_000, fallback: DECODERS_PER_CORE * availableParallelism() }),
     unsentBytesMax: bytes('CHRYS_UNSENT_MAX_BYTES', '512Mi'),
     bufferedReadsMax: env.integer('CHRYS_BUFFERED_READS_MAX', { min: 1, max: 1_000, fallback: 8 }),
     cloud: readCloudConfig(env, bytes),

@@ -1,7 +1,7 @@
 // What this gateway's clients want of a camera, and saying so to its sidecar.
 import type { Wants } from '../common/media/live.ts'
 import type { Nats } from '../common/nats.ts'
-import { encodeState } from '../proto/state.ts'
+import { encodeState, type Demand } from '../proto/state.ts'
 import { demandSubject, type CameraRef } from '../proto/subjects.ts'
 
 /** A request keeps its wish up for this long. */
@@ -26,6 +26,6 @@ export class Wish {
 }
 
 /** Tells the camera's sidecar. Nothing is said while NATS is away; the next repetition makes up for it. */
-export function sayDemand(nats: Nats, gateway: string, ref: CameraRef, wants: Wants): void {
-  if (nats.connected()) nats.nc.publish(demandSubject(ref), encodeState({ v: 1, gateway, wants }))
+export function sayDemand(nats: Nats, ref: CameraRef, demand: Demand): void {
+  if (nats.connected()) nats.nc.publish(demandSubject(ref), encodeState(demand))
 }

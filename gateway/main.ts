@@ -20,7 +20,7 @@ import { PacketStream, type Source } from './packets.ts'
 import { wholeReceiving } from './receiving.ts'
 import { serveGrpc } from './server.ts'
 import { Refusal } from './status.ts'
-import { Subscriptions } from './subscription.ts'
+import { Subscriptions } from './subscriptions.ts'
 import { removeVoidSwitches } from './switches.ts'
 
 /** For giving up this gateway's turn to deliver. */
@@ -37,7 +37,7 @@ await runProcess(process.env, async signal => {
 
   let link: Nats | undefined
   const isConnected = () => link?.connected() ?? false
-  const subscriptions = new Subscriptions(identity, config.ringBytesMax, metrics, log)
+  const subscriptions = new Subscriptions(identity, config, metrics, log)
   const cameras = new Cameras(config.namespace, metrics, log, uid => subscriptions.end(uid))
   const cursors = new ClientCursors()
   const { credentials, annotationsUrl, apiUrl, queue } = config.cloud

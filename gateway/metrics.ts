@@ -1,6 +1,8 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { LATENCY_BUCKETS } from '../common/metrics.ts'
 
+const DROP_CAUSES = ['decoder_failed', 'decoder_behind', 'late', 'packets_lost'] as const
+
 export type Metrics = ReturnType<typeof createMetrics>
 
 /** Cameras are labelled `namespace/name`; only those that exist, so labels stay bounded. */
@@ -65,11 +67,57 @@ export function createMetrics(registry: Registry) {
       labelNames: camera,
       registers,
     }),
+    packetsReceived: new Counter({
+      name: 'chrys_packets_received_total',
+      help: 'Packets that arrived to be decoded live',
+      labelNames: camera,
+      registers,
+    }),
+    framesDecoded: new Counter({
+      name: 'chrys_frames_decoded_total',
+      help: 'Frames decoded here for live clients',
+      labelNames: camera,
+      registers,
+    }),
+    framesCorrupt: new Counter({ name: 'chrys_frames_corrupt_total', help: 'Of these, frames with damage', labelNames: camera, registers }),
+    decodeSeconds: new Histogram({
+      name: 'chrys_decode_seconds',
+      help: 'From a packet’s arrival at the decoder to its frame',
+      labelNames: camera,
+      buckets: LATENCY_BUCKETS,
+      registers,
+    }),
+    decodeFailures: new Counter({
+      name: 'chrys_decode_failures_total',
+      help: 'How often decoding here began to fail',
+      labelNames: camera,
+      registers,
+    }),
+    decoderRunning: new Gauge({ name: 'chrys_decoder_running', help: '1 while the camera is decoded here', labelNames: camera, registers }),
     ringFrames: new Gauge({ name: 'chrys_ring_frames', help: 'Frames held for clients', labelNames: camera, registers }),
     ringBytes: new Gauge({ name: 'chrys_ring_bytes', help: 'Bytes of the frames held', labelNames: camera, registers }),
   }
+  const framesDropped = new Counter({
+    name: 'chrys_frames_dropped_total',
+    help: 'Frames or packets not decoded or delivered here, by cause',
+    labelNames: ['camera', 'cause'] as const,
+    registers,
+  })
+  const moves = new Counter({
+    name: 'chrys_decoding_moves_total',
+    help: 'How often a watched camera was moved, by where it was to be decoded from then on',
+    labelNames: ['camera', 'to'] as const,
+    registers,
+  })
   return {
     ...ofCamera,
+    framesDropped,
+    moves,
+    decodersRefused: new Gauge({
+      name: 'chrys_decoders_refused',
+      help: 'Cameras that are to be decoded here and are not, as CHRYS_DECODERS_MAX are',
+      registers,
+    }),
     demand: new Gauge({
       name: 'chrys_demand_cameras',
       help: 'Cameras that clients want, by what of them',
@@ -97,6 +145,8 @@ export function createMetrics(registry: Registry) {
     /** A camera that is gone takes its series with it. */
     forget(name: string): void {
       for (const metric of Object.values(ofCamera)) metric.remove({ camera: name })
+      for (const cause of DROP_CAUSES) framesDropped.remove({ camera: name, cause })
+      for (const to of ['Sidecar', 'Gateway']) moves.remove({ camera: name, to })
     },
   }
 }

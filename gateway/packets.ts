@@ -14,6 +14,12 @@ const AHEAD_MAX = 64
 /** Headers looked at in search of the first keyframe: beyond this a GOP can't be told from no GOP. */
 const SEARCH_MAX = 10_000
 const IDLE_MS = 60_000
+/** A picture whose packet was stored longer ago is not the camera's newest. */
+const NEWEST_MS = 5_000
+/** Packets between two keyframes that follow each other closely. */
+const SHORT_GOP_MAX = 30
+/** A keyframe has no more parts. */
+const PARTS_MAX = 64
 
 export class PacketStream {
   readonly #nc: NatsConnection
@@ -38,6 +44,25 @@ export class PacketStream {
     const first = await this.#firstKeyframe(info.state.first_seq)
     if (last === undefined || first === undefined) return undefined
     return { firstSeq: first.seq, lastSeq: info.state.last_seq, startMs: first.timestamp, endMs: Math.max(first.timestamp, last.timestamp) }
+  }
+
+  /**
+   * Sequence of the keyframe that decoding the newest picture begins with, or where keyframes follow each other closely of the one before, which shows
+   * that they do; undefined where there is none, or nothing has been stored for a while.
+   */
+  async newestKeyframe(): Promise<number | undefined> {
+    const jsm = await this.#manager()
+    const { state, ts } = await jsm.streams.info(this.#name)
+    const ageMs = (ts === undefined ? Date.now() : Date.parse(ts)) - Date.parse(state.last_ts)
+    if (state.messages === 0 || ageMs > NEWEST_MS) return undefined
+    const last = await this.#summary(jsm, state.last_seq)
+    if (last === undefined) return undefined
+    // Whether it is the first part of a keyframe is not known of the last message.
+    const seq = last.key ? await this.#firstPart(jsm, state.last_seq, last) : last.keySeq
+    if (seq < state.first_seq || seq > state.last_seq) return undefined
+    const before = seq > state.first_seq ? await this.#summary(jsm, seq - 1) : undefined
+    const beforeSeq = before?.key === true ? seq - 1 : (before?.keySeq ?? 0)
+    return before?.epoch === last.epoch && beforeSeq >= state.first_seq && seq - beforeSeq <= SHORT_GOP_MAX ? beforeSeq : seq
   }
 
   /** Sequence of the keyframe at or before `fromMs`, within `extent`. */
@@ -77,6 +102,15 @@ export class PacketStream {
       messages.stop()
       await consumer.delete().catch(() => false) // it goes by itself when NATS is away
     }
+  }
+
+  /** Where the keyframe begins that the message at `seq` is of. */
+  async #firstPart(jsm: JetStreamManager, seq: number, { epoch, keyframe }: PacketSummary): Promise<number> {
+    for (let first = seq; first > seq - PARTS_MAX; first--) {
+      const before = first > 1 ? await this.#summary(jsm, first - 1) : undefined
+      if (before?.key !== true || before.epoch !== epoch || before.keyframe !== keyframe) return first
+    }
+    return seq
   }
 
   async #manager(): Promise<JetStreamManager> {

@@ -77,6 +77,16 @@ export const REASONS = {
   },
   SecretKeyMissing: { meaning: 'The Secret lacks a key.', todo: 'Add the key to the Secret; no restart is needed.' },
 
+  // Decoding in a gateway.
+  DecodersBusy: {
+    meaning: 'The gateway decodes as many cameras as it may.',
+    todo: 'Raise the gateway’s CHRYS_DECODERS_MAX, or set spec.decoding.placement to Auto.',
+  },
+  NoPackets: {
+    meaning: 'The camera’s packets do not reach the gateway that is to decode them.',
+    todo: 'Check that the gateway may subscribe to chrys.packets, or set spec.decoding.placement to Sidecar.',
+  },
+
   // Buffer, proxy, archive.
   BufferQuotaExceeded: {
     meaning: 'NATS has no room for this camera’s buffer.',

@@ -136,12 +136,14 @@ export const CameraLease = v.object({
 })
 export type CameraLease = v.InferOutput<typeof CameraLease>
 
-/** gateway → sidecar, on the demand subject, every second while clients ask. */
+/** gateway → sidecar, on the demand subject, every second while clients ask: what it wants decoded there. */
 export const Demand = v.object({
   v: v.literal(1),
   gateway: text(64),
   /** `none`: this gateway wants nothing any more. */
   wants: v.picklist(['all', 'keyframes', 'none']),
+  /** How it goes where the gateway decodes by itself, so that the camera's status tells it. */
+  decoding: v.optional(Activity),
 })
 export type Demand = v.InferOutput<typeof Demand>
 

@@ -1,6 +1,7 @@
-// Which pictures are wanted: the union of the wishes that gateways keep up by a heartbeat each second.
+// Which pictures are wanted here: the union of the wishes that gateways keep up by a heartbeat each second; and how gateways fare that decode
+// by themselves.
 import type { NatsConnection } from 'nats'
-import type { Wants } from '../common/media/live.ts'
+import type { DecodingHealth, Wants } from '../common/media/live.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
 import { Demand } from '../proto/state.ts'
 import { demandSubject, type CameraRef } from '../proto/subjects.ts'
@@ -9,14 +10,16 @@ import { demandSubject, type CameraRef } from '../proto/subjects.ts'
 const TTL_MS = 5_000
 const GATEWAYS_MAX = 64
 
+type Wish = Pick<Demand, 'wants' | 'decoding'> & { untilMs: number }
+
 /** Pure: who wants what, and until when. */
 export class Wishes {
-  readonly #byGateway = new Map<string, { wants: Wants; untilMs: number }>()
+  readonly #byGateway = new Map<string, Wish>()
 
-  note({ gateway, wants }: Demand, nowMs: number): void {
-    if (wants === 'none') this.#byGateway.delete(gateway)
+  note({ gateway, wants, decoding }: Demand, nowMs: number): void {
+    if (wants === 'none' && decoding === undefined) this.#byGateway.delete(gateway)
     else if (this.#byGateway.has(gateway) || this.#byGateway.size < GATEWAYS_MAX)
-      this.#byGateway.set(gateway, { wants, untilMs: nowMs + TTL_MS })
+      this.#byGateway.set(gateway, { wants, decoding, untilMs: nowMs + TTL_MS })
   }
 
   union(nowMs: number): Wants {
@@ -27,19 +30,35 @@ export class Wishes {
     }
     return wants
   }
+
+  /** How gateways fare that decode by themselves: the one in trouble, where there is one. To be called after `union`. */
+  elsewhere(): DecodingHealth | undefined {
+    const told = [...this.#byGateway.values()].flatMap(({ decoding }) => decoding ?? [])
+    return told.find(({ ok }) => !ok) ?? told.find(({ active }) => active) ?? told[0]
+  }
 }
 
-/** Calls back whenever the union changes. */
+/** Decoding as the camera's status tells it, wherever it is done: what is wrong counts more than what works. */
+export function decodingOf(here: DecodingHealth, elsewhere: DecodingHealth | undefined): DecodingHealth {
+  if (elsewhere === undefined || !here.ok) return here
+  return elsewhere.ok ? { ok: true, active: here.active || elsewhere.active } : elsewhere
+}
+
+/** Calls back whenever the union changes, and whenever what is told of decoding elsewhere does. */
 export function followDemand(
   nc: NatsConnection,
   ref: CameraRef,
   onWants: (wants: Wants) => void,
+  onElsewhere: (decoding: DecodingHealth | undefined) => void,
   onBad: (bad: BadMessage) => void,
 ): Disposable {
   const wishes = new Wishes()
   let last: Wants = 'none'
+  let told: DecodingHealth | undefined
   const settle = () => {
     const wants = wishes.union(performance.now())
+    const elsewhere = wishes.elsewhere()
+    if (JSON.stringify(elsewhere) !== JSON.stringify(told)) onElsewhere((told = elsewhere))
     if (wants === last) return
     last = wants
     onWants(wants)

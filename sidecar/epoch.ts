@@ -2,6 +2,7 @@
 // ends where the codec, the size or the continuity of time does.
 import { codecLongName } from '../common/media/codecs.ts'
 import type { DemuxedPacket, DemuxInfo } from '../common/media/demux.ts'
+import { Reorder } from '../common/media/reorder.ts'
 import { keyframeParameters, type Parameters } from '../common/media/parameters.ts'
 import type { Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
@@ -20,7 +21,6 @@ const JUMP_MS = 10_000
 const STUCK_MAX = 2
 /** No camera has so many frames a second: a tick that is longer is an honest step. */
 const CRAWL_MS = 2
-const REORDER_WINDOW = 16
 
 type Epoch = { id: number; codec: Codec; clock: CaptureClock; inBand: Parameters | undefined }
 
@@ -36,7 +36,7 @@ export class EpochTracker {
   #lastDts: number | undefined
   /** Packets whose timestamps may have been flattened: passed on when it turns out that they were not. */
   readonly #suspects: DemuxedPacket[] = []
-  #recentPts: number[] = []
+  #reorder = new Reorder()
 
   /** `lastEpoch`: epochs of earlier runs; ids rise. */
   constructor(lastEpoch: number, now: () => number = Date.now) {
@@ -96,16 +96,15 @@ export class EpochTracker {
     const codec = describe(info, inBand, current === undefined && this.#keyframes === 0)
     this.#lastEpoch = Math.max(this.#lastEpoch + 1, this.#now())
     this.#keyframes = 0
-    this.#recentPts = []
+    this.#reorder = new Reorder()
     this.#epoch = { id: this.#lastEpoch, clock, inBand, codec }
     return true
   }
 
-  /** How many frames come before their turn: what a decoder must hold back. Learnt from the stream, as cameras do not say. */
   #learnReorder(pts: number, epoch: { codec: Codec }): void {
-    const ahead = this.#recentPts.filter(other => other > pts).length
-    this.#recentPts = [...this.#recentPts.slice(1 - REORDER_WINDOW), pts]
-    if (ahead > epoch.codec.reorder) epoch.codec = { ...epoch.codec, reorder: Math.min(ahead, REORDER_WINDOW) }
+    this.#reorder.push(pts)
+    const reorder = this.#reorder.frames
+    if (reorder > epoch.codec.reorder) epoch.codec = { ...epoch.codec, reorder }
   }
 }
 

@@ -11,11 +11,11 @@ import { denied } from './address.ts'
 import { Archive } from './archive.ts'
 import { PacketBuffer } from './buffer.ts'
 import { readConfig } from './config.ts'
-import { followDemand } from './demand.ts'
+import { decodingOf, followDemand } from './demand.ts'
 import { Gop } from '../common/media/gop.ts'
 import { Health } from './health.ts'
 import { ingest, type IngestEvents } from './ingest.ts'
-import { Live } from '../common/media/live.ts'
+import { Live, type DecodingHealth } from '../common/media/live.ts'
 import { createMetrics } from './metrics.ts'
 import { Proxy } from './proxy.ts'
 import { FramePublisher } from './publisher.ts'
@@ -47,12 +47,17 @@ await runProcess(process.env, async signal => {
   const deny = denied(config.denyCidrs)
   await using proxy =
     config.proxy && new Proxy({ ...config.proxy, camera, deny, gop, metrics, log, onHealth: state => health.set({ proxy: state }) })
+  const decoded: { here: DecodingHealth; elsewhere: DecodingHealth | undefined } = {
+    here: { active: false, ok: true },
+    elsewhere: undefined,
+  }
   await using live = new Live({
     ...{ deviceId: config.deviceId, gop, decoding: config.decoding, log },
     publish: frame => publisher.offer(frame),
     onHealth: decoding => {
       metrics.decoderRunning.set(decoding.active ? 1 : 0)
-      health.set({ decoding })
+      decoded.here = decoding
+      health.set({ decoding: decodingOf(decoded.here, decoded.elsewhere) })
     },
     count: {
       decoded: isCorrupt => {
@@ -69,6 +74,10 @@ await runProcess(process.env, async signal => {
     wants => {
       for (const label of ['all', 'keyframes']) metrics.demand.set({ wants: label }, wants === label ? 1 : 0)
       live.setWants(wants)
+    },
+    elsewhere => {
+      decoded.elsewhere = elsewhere
+      health.set({ decoding: decodingOf(decoded.here, decoded.elsewhere) })
     },
     bad => metrics.badMessages.inc({ reason: bad.reason }),
   )

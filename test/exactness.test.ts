@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import anyTest, { type ExecutionContext } from 'ava'
 import { ffmpegPath } from '../common/media/locate.ts'
 import type { Frame, StoredPacket } from '../proto/messages.ts'
+import { decodeHere } from './fixtures/decoding.ts'
 import { testVideo, type VideoOptions } from './fixtures/media.ts'
 import { startNats } from './fixtures/nats.ts'
 import { codecOf, decodedDamaged, decodedPlain, digest, probed, videoFrame, type ReferenceFrame } from './fixtures/reference.ts'
@@ -17,7 +18,17 @@ const test = anyTest.serial
 
 const SMALL = { width: 320, height: 192, seconds: 2 } as const // whole blocks: RTP rounds the size of a JPEG
 
-type Setting = AsyncDisposable & { camera: RtspCamera; sidecar: Sidecar }
+type Where = 'Sidecar' | 'Gateway'
+/** Where frames are decoded: they are the same. */
+const WHERE = ['Sidecar', 'Gateway'] as const
+const inThe = (where: Where) => (where === 'Sidecar' ? 'in the sidecar' : 'in the gateway')
+
+type Watching = AsyncDisposable & { readonly frames: readonly Frame[]; metrics(): Promise<string> }
+type Setting = AsyncDisposable & {
+  camera: RtspCamera
+  sidecar: Sidecar
+  watch(where: Where, wants: 'all' | 'keyframes'): Promise<Watching>
+}
 
 async function setUp(video: VideoOptions, { decoding = {}, file }: { decoding?: object; file?: string } = {}): Promise<Setting> {
   await using stack = new AsyncDisposableStack()
@@ -26,14 +37,19 @@ async function setUp(video: VideoOptions, { decoding = {}, file }: { decoding?: 
   const sidecar = stack.use(await startSidecar(nats, { spec: { source: { url: camera.url }, decoding } }))
   await sidecar.stateWith('streaming', ({ connection }) => connection === 'streaming')
   const owned = stack.move()
-  return { camera, sidecar, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  const watch = async (where: Where, wants: 'all' | 'keyframes') =>
+    where === 'Gateway'
+      ? await decodeHere(nats.url, sidecar.camera, wants, decoding)
+      : Object.assign(await sidecar.watch(wants), { metrics: () => sidecar.metrics() })
+  return { camera, sidecar, watch, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-/** Frames of the next moment. */
-async function watched(sidecar: Sidecar, wants: 'all' | 'keyframes', count: number): Promise<Frame[]> {
-  await using watching = await sidecar.watch(wants)
-  await until(() => watching.frames.length >= count, { what: `${count} frames; ${sidecar.log().slice(-500)}` })
-  return watching.frames
+/** Frames of the next moment, and how many were dropped until then. */
+async function watched(setting: Setting, where: Where, wants: 'all' | 'keyframes', count: number) {
+  await using watching = await setting.watch(where, wants)
+  await until(() => watching.frames.length >= count, { what: `${count} frames; ${setting.sidecar.log().slice(-500)}` })
+  const frames = [...watching.frames]
+  return { frames, dropped: sumOf(await watching.metrics(), 'chrys_frames_dropped_total') }
 }
 
 const byPts = (packets: readonly StoredPacket[]) => new Map(packets.map(packet => [packet.pts, packet]))
@@ -63,10 +79,10 @@ function isExact(t: ExecutionContext, frames: readonly Frame[], packets: readonl
 }
 
 /**
- * Once each, in presentation order; none of the `times` between the first and the last left out, but for those that the sidecar says it
- * dropped since it had no time for them.
+ * Once each, in presentation order; none of the `times` between the first and the last left out, but for those that the decoder's owner says
+ * were dropped since there was no time for them.
  */
-async function isWhole(t: ExecutionContext, sidecar: Sidecar, frames: readonly Frame[], times: readonly number[]) {
+function isWhole(t: ExecutionContext, { frames, dropped }: { frames: readonly Frame[]; dropped: number }, times: readonly number[]) {
   const got = frames.map(frame => videoFrame(frame).pts)
   t.deepEqual(
     got,
@@ -75,9 +91,16 @@ async function isWhole(t: ExecutionContext, sidecar: Sidecar, frames: readonly F
   t.is(new Set(got).size, got.length)
   const [first = 0, last = 0] = [got[0], got.at(-1)]
   const missing = times.filter(time => time >= first && time <= last && !got.includes(time))
-  const dropped = sumOf(await sidecar.metrics(), 'chrys_frames_dropped_total')
   t.true(missing.length <= dropped, `${missing.length} frames are missing, ${dropped} were dropped`)
   for (const [i, frame] of frames.entries()) t.true(i === 0 || frame.timestamp > (frames[i - 1]?.timestamp ?? 0))
+}
+
+/** Of the same packet, the same bytes. */
+function areTheSame(t: ExecutionContext, [here, there]: readonly { frames: readonly Frame[] }[]) {
+  const others = new Map(there?.frames.map(frame => [frame.timestamp, frame]))
+  const common = here?.frames.filter(({ timestamp }) => others.has(timestamp)) ?? []
+  t.true(common.length > 10, `${common.length} frames in common`)
+  for (const { seq: _, ...frame } of common) t.like(others.get(frame.timestamp), frame)
 }
 
 const sumOf = (metrics: string, name: string): number =>
@@ -115,16 +138,18 @@ for (const [codec, bFrames] of [
   ['h265', 2],
   ['mjpeg', 0],
 ] as const) {
-  test(`frames of ${codec} with ${bFrames} B-frames are ffmpeg's own, each with its packet's metadata, once and in order`, async t => {
+  test(`frames of ${codec} with ${bFrames} B-frames are ffmpeg's own wherever they are decoded, each with its packet's metadata, once and in order`, async t => {
     await using folder = await temporaryFolder()
     await using setting = await setUp({ codec, bFrames })
-    const { sidecar } = setting
-    const frames = await watched(sidecar, 'all', 75)
-    const packets = await sidecar.packets()
+    const all = await Promise.all(WHERE.map(where => watched(setting, where, 'all', 75)))
+    const packets = await setting.sidecar.packets()
     packetsAreSound(t, packets)
     const reference = await decodedPlain(folder, packets)
-    await isWhole(t, sidecar, frames, timesOf(packets))
-    isExact(t, frames, packets, reference)
+    for (const each of all) {
+      isWhole(t, each, timesOf(packets))
+      isExact(t, each.frames, packets, reference)
+    }
+    areTheSame(t, all)
     t.deepEqual(
       (await probed(folder, packets)).map(({ pts, type, keyframe }) => ({ pts, type, keyframe })),
       reference.map(({ pts, type, keyframe }) => ({ pts, type, keyframe })),
@@ -132,19 +157,21 @@ for (const [codec, bFrames] of [
   })
 }
 
-test('who asks in the middle of a group of pictures gets the newest frame first, and the next ones', async t => {
-  await using setting = await setUp({ gop: 60, bFrames: 2 })
-  const { sidecar } = setting
-  const half = async () => {
-    const last = (await sidecar.packets()).at(-1)
-    return (last?.index ?? 0) > 20 && (last?.index ?? 0) < 40 && last
-  }
-  const newest = await until(half, { what: 'the middle of a group of pictures' })
-  const frames = await watched(sidecar, 'all', 30)
-  await isWhole(t, sidecar, frames, timesOf(await sidecar.packets()))
-  const [first] = frames
-  t.true((first?.timestamp ?? 0) >= newest.timestamp - 100, 'not from the keyframe on')
-})
+for (const where of WHERE) {
+  test(`who asks in the middle of a group of pictures gets the newest frame first, and the next ones, decoded ${inThe(where)}`, async t => {
+    await using setting = await setUp({ gop: 60, bFrames: 2 })
+    const { sidecar } = setting
+    const half = async () => {
+      const last = (await sidecar.packets()).at(-1)
+      return (last?.index ?? 0) > 20 && (last?.index ?? 0) < 40 && last
+    }
+    const newest = await until(half, { what: 'the middle of a group of pictures' })
+    const got = await watched(setting, where, 'all', 30)
+    isWhole(t, got, timesOf(await sidecar.packets()))
+    const [first] = got.frames
+    t.true((first?.timestamp ?? 0) >= newest.timestamp - 100, 'not from the keyframe on')
+  })
+}
 
 /** Pictures in slices: without one of them a picture is damaged rather than missing. */
 async function slicedVideo(folder: TemporaryFolder, codec: 'h264' | 'h265'): Promise<string> {
@@ -174,12 +201,17 @@ async function slicedVideo(folder: TemporaryFolder, codec: 'h264' | 'h265'): Pro
   return file
 }
 
-for (const codec of ['h264', 'h265'] as const) {
-  test(`after parts of ${codec} pictures were lost, frames are what ffmpeg makes of the rest, damage marked as ffmpeg marks it`, async t => {
+for (const [codec, where] of [
+  ['h264', 'Sidecar'],
+  ['h265', 'Sidecar'],
+  ['h264', 'Gateway'],
+  ['h265', 'Gateway'],
+] as const) {
+  test(`after parts of ${codec} pictures were lost, frames decoded ${inThe(where)} are what ffmpeg makes of the rest, damage marked as ffmpeg marks it`, async t => {
     await using folder = await temporaryFolder()
     await using setting = await setUp({ codec }, { file: await slicedVideo(folder, codec) })
     const { sidecar, camera } = setting
-    await using watching = await sidecar.watch('all')
+    await using watching = await setting.watch(where, 'all')
     await until(() => watching.frames.length > 20, { what: 'frames' })
     for (let times = 0; times < 4; times++) {
       const before = watching.frames.length
@@ -190,7 +222,8 @@ for (const codec of ['h264', 'h265'] as const) {
     const got = frames.map(frame => videoFrame(frame))
     const packets = await sidecar.packets()
     const reference = new Map((await decodedDamaged(folder, packets, codecOf(packets))).map(frame => [frame.pts, frame]))
-    await isWhole(t, sidecar, frames, [...reference.keys()]) // what ffmpeg can't decode is nowhere
+    const dropped = sumOf(await watching.metrics(), 'chrys_frames_dropped_total')
+    isWhole(t, { frames, dropped }, [...reference.keys()]) // what ffmpeg can't decode is nowhere
     for (const { pts, data, is_corrupt, frame_type, is_keyframe } of got) {
       const other = reference.get(pts)
       t.deepEqual(
@@ -218,32 +251,37 @@ for (const [codec, bFrames, gop] of [
   test(`who wants keyframes gets every keyframe of ${codec} with ${bFrames} B-frames and ${gop} frames a group, at once and exact`, async t => {
     await using folder = await temporaryFolder()
     await using setting = await setUp({ codec, bFrames, gop })
-    const { sidecar } = setting
-    const frames = await watched(sidecar, 'keyframes', gop === 30 && codec !== 'mjpeg' ? 4 : 20)
-    const packets = await sidecar.packets()
-    isExact(t, frames, packets, await decodedPlain(folder, packets))
-    t.true(frames.every(({ key }) => key))
-    await isWhole(t, sidecar, frames, timesOf(packets.filter(({ key }) => key)))
+    const count = gop === 30 && codec !== 'mjpeg' ? 4 : 20
+    const all = await Promise.all(WHERE.map(where => watched(setting, where, 'keyframes', count)))
+    const packets = await setting.sidecar.packets()
+    const reference = await decodedPlain(folder, packets)
+    for (const each of all) {
+      isExact(t, each.frames, packets, reference)
+      t.true(each.frames.every(({ key }) => key))
+      isWhole(t, each, timesOf(packets.filter(({ key }) => key)))
+    }
   })
 }
 
 test('frames are scaled, and thinned out evenly, as the spec says', async t => {
   await using setting = await setUp({ bFrames: 2 }, { decoding: { scale: '160:-2', maxFps: 5 } })
-  const { sidecar } = setting
-  const frames = (await watched(sidecar, 'all', 16)).map(frame => videoFrame(frame))
-  t.true(frames.every(({ width, height, data }) => width === 160 && height === 96 && data.length === 160 * 96 * 3))
-  const steps = frames.slice(1).map(({ pts }, i) => pts - (frames[i]?.pts ?? 0))
-  t.deepEqual([...new Set(steps)], [18_000])
+  for (const where of WHERE) {
+    const frames = (await watched(setting, where, 'all', 16)).frames.map(frame => videoFrame(frame))
+    t.true(frames.every(({ width, height, data }) => width === 160 && height === 96 && data.length === 160 * 96 * 3))
+    const steps = frames.slice(1).map(({ pts }, i) => pts - (frames[i]?.pts ?? 0))
+    t.deepEqual([...new Set(steps)], [18_000])
+  }
 })
 
 test('a camera with keyFramesOnly gives keyframes to everyone', async t => {
   await using setting = await setUp({ gop: 15 }, { decoding: { keyFramesOnly: true } })
-  const { sidecar } = setting
-  const frames = (await watched(sidecar, 'all', 5)).map(frame => videoFrame(frame))
-  t.true(frames.every(({ is_keyframe, packet }) => is_keyframe && packet === 0))
-  const keyframes = frames.map(({ keyframe }) => keyframe)
-  t.deepEqual(
-    keyframes,
-    keyframes.map((_, i) => (keyframes[0] ?? 0) + i),
-  )
+  for (const where of WHERE) {
+    const frames = (await watched(setting, where, 'all', 5)).frames.map(frame => videoFrame(frame))
+    t.true(frames.every(({ is_keyframe, packet }) => is_keyframe && packet === 0))
+    const keyframes = frames.map(({ keyframe }) => keyframe)
+    t.deepEqual(
+      keyframes,
+      keyframes.map((_, i) => (keyframes[0] ?? 0) + i),
+    )
+  }
 })

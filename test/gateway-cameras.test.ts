@@ -17,7 +17,7 @@ const NOW = 1_000_000
 function listed(record: Partial<CameraRecord>, state?: Partial<CameraState>, { silentMs = 0, isConnected = true } = {}) {
   const report = state === undefined ? undefined : { state: cameraState(DOOR, state), receivedMs: NOW - silentMs }
   const { namespace, name, uid } = DOOR
-  return listStream({ ref: { namespace, name }, uid, record: cameraRecord(DOOR, record), report }, 'door', isConnected, NOW)
+  return listStream({ deviceId: name, ref: { namespace, name }, uid, record: cameraRecord(DOOR, record), report }, 'door', isConnected, NOW)
 }
 
 const REFUSED = { connection: 'waiting', reason: 'ConnectionRefused', message: 'nobody listens on cam:554', pid: 0 } as const

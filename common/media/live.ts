@@ -13,7 +13,7 @@ import { complaint, StreamDecoder } from './stream-decoder.ts'
 
 export type Wants = Demand['wants']
 
-export type DecodingHealth = { active: boolean; ok: boolean; reason?: string; message?: string }
+export type DecodingHealth = { active: boolean; ok: boolean; reason?: string | undefined; message?: string | undefined }
 
 export type LiveOptions = {
   deviceId: string

@@ -5,7 +5,8 @@ import type { Caller } from '../calls.ts'
 import type { Cameras, KnownCamera } from '../cameras.ts'
 import { read, type ClientCursors, type Cursor, type Position, type Reading } from '../cursor.ts'
 import type { Metrics } from '../metrics.ts'
-import type { Subscription, Subscriptions } from '../subscription.ts'
+import type { Subscription } from '../subscription.ts'
+import type { Subscriptions } from '../subscriptions.ts'
 
 /** How long a request waits for a new frame. */
 const WAIT_MS = 16 * 3

@@ -1,0 +1,26 @@
+import type { Wants } from '../common/media/live.ts'
+import type { BadMessage, Frame } from '../proto/messages.ts'
+import type { Demand } from '../proto/state.ts'
+import type { Where } from './placement.ts'
+
+/** Where a camera's frames come from. */
+export type Feed = {
+  readonly where: Where
+  /** Two feeds of the same key give the same frames. */
+  readonly key: string
+  /** NATS ended it, as when permissions change. */
+  readonly isClosed: boolean
+  want(wants: Wants): void
+  /** Once a second. `nowMs` as performance.now(); `lastPacketAt`: capture time of the newest packet that the sidecar says it published. */
+  tick(nowMs: number, lastPacketAt: number | undefined): void
+  /** Resolves when nothing of it is left. */
+  end(): Promise<void>
+}
+
+export type FeedEvents = {
+  onFrame: (frame: Frame) => void
+  onBad: (bad: BadMessage) => void
+}
+
+/** How decoding here goes, as the camera's status tells it. */
+export type DecodingReport = NonNullable<Demand['decoding']>
