@@ -19,7 +19,7 @@ test.before(async t => {
   Object.assign(process.env, cloud.env) // as a user's shell would have them
   const local = stack.use(await startLocal())
   await local.line(/demo: running/)
-  const address = /gRPC at (127\.0\.0\.1:\d+)/.exec(local.text())?.[1] ?? ''
+  const address = await local.address()
   Object.assign(t.context, { cloud, address })
 })
 
