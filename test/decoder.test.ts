@@ -1,10 +1,9 @@
 // The decoder and the demuxer on every ffmpeg at hand: the one that is used, and the one that the set-up fetches.
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { promisify } from 'node:util'
 import anyTest from 'ava'
-import { cacheFolder } from '../common/cache.mjs'
+import { fetchedFfmpeg } from '../common/cache.mjs'
 import { Decoder, type DecodedFrame } from '../common/media/decoder.ts'
 import { demux, type DemuxedPacket, type DemuxInfo } from '../common/media/demux.ts'
 import { ffmpegPath } from '../common/media/locate.ts'
@@ -20,7 +19,7 @@ const test = anyTest.serial
 const run = promisify(execFile)
 const ROOM = { head: 3, tail: 5 }
 
-const programs = new Set([ffmpegPath(process.env), onPath('ffmpeg', process.env), join(cacheFolder(process.env), 'bin', 'ffmpeg')])
+const programs = new Set([ffmpegPath(process.env), onPath('ffmpeg', process.env), fetchedFfmpeg(process.env)])
 const ffmpegs = [...programs].filter(path => path !== undefined && existsSync(path)) as string[]
 
 async function version(path: string): Promise<string> {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
-import { cacheFolder } from '../common/cache.mjs'
+import { cacheFolder, fetchedFfmpeg } from '../common/cache.mjs'
 import { ffmpegPath } from '../common/media/locate.ts'
 import { natsServerPath } from '../deploy/local/locate-nats.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
@@ -24,15 +24,15 @@ test('the cache follows the usual variables', t => {
   t.is(cacheFolder({ XDG_CACHE_HOME: '', HOME: '/h' }), '/h/.cache/chrysalis-edge')
 })
 
-test('ffmpeg is the chosen one, else that on PATH, else that in the cache', async t => {
+test('ffmpeg is the chosen one, else the one that the set-up fetched, else that on PATH', async t => {
   await using folder = await temporaryFolder()
-  const cached = await program(folder.file('cache/chrysalis-edge/bin/ffmpeg'))
+  const env = { XDG_CACHE_HOME: folder.file('cache'), PATH: folder.file('bin') }
   const installed = await program(folder.file('bin/ffmpeg'))
+  t.is(ffmpegPath(env), installed)
+  const fetched = await program(fetchedFfmpeg(env))
+  t.is(ffmpegPath({ ...env, FFMPEG_PATH: '' }), fetched)
   const chosen = await program(folder.file('mine'))
-  const env = { XDG_CACHE_HOME: folder.file('cache') }
-  t.is(ffmpegPath({ ...env, PATH: folder.file('bin'), FFMPEG_PATH: chosen }), chosen)
-  t.is(ffmpegPath({ ...env, PATH: folder.file('bin'), FFMPEG_PATH: '' }), installed)
-  t.is(ffmpegPath({ ...env, PATH: folder.file('empty') }), cached)
+  t.is(ffmpegPath({ ...env, FFMPEG_PATH: chosen }), chosen)
 })
 
 test('a chosen ffmpeg that is no program is an error, whatever else there is', async t => {

@@ -1,10 +1,9 @@
 // Which ffmpeg runs. The same order everywhere: the set-up, the tests and the processes.
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
-import { cacheFolder } from '../cache.mjs'
+import { fetchedFfmpeg } from '../cache.mjs'
 import { isProgram, onPath } from '../which.mjs'
 
-/** The path of ffmpeg: FFMPEG_PATH, else on PATH, else what the set-up fetched, else ffmpeg-static. Throws an Error that says what to do. */
+/** The path of ffmpeg: FFMPEG_PATH, else what the set-up fetched, else on PATH, else ffmpeg-static. Throws an Error that says what to do. */
 export function ffmpegPath(env: NodeJS.ProcessEnv): string {
   const chosen = env['FFMPEG_PATH']
   if (chosen) {
@@ -12,9 +11,7 @@ export function ffmpegPath(env: NodeJS.ProcessEnv): string {
       throw new Error(`FFMPEG_PATH is ${chosen}, which is not a program: correct it, or unset it to use ffmpeg on PATH`)
     return chosen
   }
-  const found = [onPath('ffmpeg', env), join(cacheFolder(env), 'bin', 'ffmpeg'), ffmpegStatic()].find(
-    path => path !== undefined && isProgram(path),
-  )
+  const found = [fetchedFfmpeg(env), onPath('ffmpeg', env), ffmpegStatic()].find(path => path !== undefined && isProgram(path))
   if (found === undefined) throw new Error('ffmpeg was not found: install it (apt-get install ffmpeg), or set FFMPEG_PATH to one')
   return found
 }

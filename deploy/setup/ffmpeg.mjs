@@ -1,8 +1,8 @@
 // ffmpeg, which takes in and decodes every camera; and ffprobe, with which tests compare.
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { cacheFolder } from '../../common/cache.mjs'
+import { fetchedFfmpeg } from '../../common/cache.mjs'
 import { isProgram, onPath } from '../../common/which.mjs'
 import { aptInstall, canInstall, fromWheel, pythonWithPip, say, SetupProblem } from './system.mjs'
 
@@ -14,14 +14,15 @@ export async function prepareFfmpeg() {
     if (!isProgram(chosen)) throw new SetupProblem(`FFMPEG_PATH is ${chosen}, which is not a program: correct it, or unset it`)
     return
   }
-  const places = [onPath('ffmpeg', process.env), join(cacheFolder(process.env), 'bin', 'ffmpeg'), ffmpegStatic()]
-  if (places.some(path => path !== undefined && isProgram(path))) return
-  if (canInstall() && (await aptInstall(['ffmpeg'], 'ffmpeg'))) return
+  const fetched = fetchedFfmpeg(process.env)
+  if (isProgram(fetched)) return
   const python = await pythonWithPip()
   if (python !== undefined) {
-    say('fetching ffmpeg')
-    if (await fromWheel(python, requirements, 'imageio_ffmpeg/binaries/ffmpeg-*', 'ffmpeg')) return
+    say('fetching ffmpeg (68 MB)')
+    if (await fromWheel(python, requirements, 'imageio_ffmpeg/binaries/ffmpeg-*', basename(fetched))) return
   }
+  if ([onPath('ffmpeg', process.env), ffmpegStatic()].some(path => path !== undefined && isProgram(path))) return
+  if (canInstall() && (await aptInstall(['ffmpeg'], 'ffmpeg'))) return
   throw new SetupProblem('ffmpeg is needed: install it (as root: apt-get install ffmpeg), or set FFMPEG_PATH to one')
 }
 

