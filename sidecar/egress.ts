@@ -1,23 +1,49 @@
 // The HTTP proxy through which ffmpeg fetches http and https sources: playlists, segments and redirects may lead
-// anywhere, so every single request is resolved and held against the address policy here.
-import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
-import { connect, type BlockList, type Socket } from 'node:net'
+// anywhere, so every single request is resolved and held against the address policy here. TLS to the source ends here too, since cameras
+// vouch for themselves, and ffmpeg from version 9 on takes no such word for an HLS segment.
+import { createServer, request, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http'
+import { request as requestTls } from 'node:https'
+import { connect, isIP, type BlockList, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Failure } from '../common/errors.ts'
 import { messageOf } from '../common/errors.ts'
 import { resolveHost } from './address.ts'
 import { connectFailure, listening, own, type Progress, type Relay } from './relay.ts'
+import { withoutTls } from './source.ts'
 
 const TIMEOUT_MS = 10_000
+const ORIGINS_MAX = 64
 
-/** A forward proxy on loopback, for one ffmpeg; everything ends with it. */
-export async function openEgress(deny: BlockList): Promise<Relay> {
+/** A forward proxy on loopback, for one ffmpeg that fetches `url`; everything ends with it. */
+export async function openEgress(url: string, deny: BlockList): Promise<Relay> {
   const progress: Progress = { phase: 'connecting', lastByteAt: undefined, failure: undefined }
   const sockets = new Set<Socket>()
-  const server = createServer((incoming, response) => void forward(incoming, response, deny, progress))
+  const tls = new TlsOrigins(url)
+  const server = createServer((incoming, response) => void forward(incoming, response, deny, progress, tls))
   server.on('connect', (incoming, client) => void tunnel(incoming, client as Socket, deny, progress, sockets))
   server.on('connection', (socket: Socket) => sockets.add(socket.once('close', () => sockets.delete(socket))))
   return listening(server, sockets, progress)
+}
+
+/** Where TLS is spoken, though ffmpeg asks for it without. */
+class TlsOrigins {
+  readonly #hosts = new Set<string>()
+
+  constructor(url: string) {
+    this.hide(url)
+  }
+
+  has(url: URL): boolean {
+    return this.#hosts.has(url.host)
+  }
+
+  /** The same place for ffmpeg; of anything but https the text as it is. */
+  hide(text: string): string {
+    if (!URL.canParse(text) || new URL(text).protocol !== 'https:' || this.#hosts.size >= ORIGINS_MAX) return text
+    const hidden = withoutTls(text)
+    this.#hosts.add(new URL(hidden).host)
+    return hidden
+  }
 }
 
 function received(progress: Progress): void {
@@ -25,20 +51,24 @@ function received(progress: Progress): void {
   progress.phase = 'playing'
 }
 
-/** `GET http://host/path`, the request of a plain http source. */
-async function forward(incoming: IncomingMessage, response: ServerResponse, deny: BlockList, progress: Progress): Promise<void> {
+/** `GET http://host/path`, for a source with or without TLS. */
+async function forward(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  deny: BlockList,
+  progress: Progress,
+  tls: TlsOrigins,
+): Promise<void> {
   const url = URL.parse(incoming.url ?? '')
   if (url === null || url.protocol !== 'http:') return void response.writeHead(400).end()
   try {
     const host = await resolveHost(url.hostname, deny)
     const { 'proxy-connection': _, ...asked } = incoming.headers
-    const headers = { ...asked, host: url.host, connection: 'close' }
-    const outgoing = request({
-      host,
-      port: url.port === '' ? 80 : url.port,
-      path: `${url.pathname}${url.search}`,
-      method: incoming.method,
-      headers,
+    const isTls = tls.has(url)
+    const headers = { ...asked, host: isTls ? url.host.replace(/:443$/, '') : url.host, connection: 'close' }
+    const outgoing = (isTls ? requestTls : request)({
+      ...{ host, port: url.port === '' ? 80 : url.port, path: `${url.pathname}${url.search}`, method: incoming.method, headers },
+      ...(isTls ? { rejectUnauthorized: false, servername: isIP(url.hostname.replaceAll(/[[\]]/g, '')) === 0 ? url.hostname : '' } : {}),
       timeout: TIMEOUT_MS,
     })
     outgoing.on('error', () => {}) // after the answer began, its end tells
@@ -46,7 +76,9 @@ async function forward(incoming: IncomingMessage, response: ServerResponse, deny
     response.once('close', () => outgoing.destroy())
     const answer = await new Promise<IncomingMessage>((resolve, reject) => outgoing.once('response', resolve).once('error', reject).end())
     answer.on('data', () => received(progress)).on('error', () => response.destroy())
-    response.writeHead(answer.statusCode ?? 502, answer.headers)
+    const { location } = answer.headers
+    const told: OutgoingHttpHeaders = location === undefined ? answer.headers : { ...answer.headers, location: tls.hide(location) }
+    response.writeHead(answer.statusCode ?? 502, told)
     answer.pipe(response)
   } catch (error) {
     progress.failure ??= failureOf(error, progress)
@@ -55,7 +87,7 @@ async function forward(incoming: IncomingMessage, response: ServerResponse, deny
   }
 }
 
-/** `CONNECT host:443`, the way of an https source: ffmpeg's TLS goes through it untouched. */
+/** `CONNECT host:443`, for what a playlist has elsewhere: ffmpeg's TLS goes through it untouched. */
 async function tunnel(incoming: IncomingMessage, client: Socket, deny: BlockList, progress: Progress, sockets: Set<Socket>): Promise<void> {
   const target = URL.parse(`https://${incoming.url ?? ''}`)
   client.on('error', () => {})

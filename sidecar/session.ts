@@ -223,7 +223,7 @@ const dtsMs = ({ dts }: Packet, { timeBase }: DemuxInfo): number => (dts * 1000 
 /** Where ffmpeg connects to; undefined for a source that needs no connection. */
 async function openWay(source: Source, credentials: Credentials | undefined, deny: BlockList): Promise<Relay | undefined> {
   if (source.kind === 'testsrc') return undefined
-  if (source.kind === 'http') return openEgress(deny)
+  if (source.kind === 'http') return openEgress(source.url, deny)
   const { kind, host, port, tls, transport, origin } = source
   const address = await resolveHost(host, deny)
   const way = { address, host, port, tls }

@@ -83,6 +83,14 @@ export function traitOfFormat(line: string): 'wallClock' | 'paced' | undefined {
   return /^(hls|mov|matroska|avi|asf|ogg|ivf)\b/.test(format) ? 'paced' : undefined
 }
 
+/** What ffmpeg is told instead of an https URL: the proxy (`egress.ts`) knows that TLS is spoken there. */
+export function withoutTls(text: string): string {
+  const url = new URL(text)
+  if (url.protocol !== 'https:') return text
+  const port = url.port === '' ? '443' : url.port
+  return `http://${url.hostname}:${port}${url.pathname}${url.search}`
+}
+
 /** ffmpeg's input for a relayed source: `at` is where ffmpeg connects. */
 export function inputArgs(
   source: Source,
@@ -123,7 +131,7 @@ export function inputArgs(
       return { args: [...input, ...probe, ...clock, '-i', `rtmp://${user}${address}${source.path}`], codecArgs: COPY, copyTimestamps: true }
     }
     case 'http': {
-      const url = source.url.replace('://', `://${user}`)
+      const url = withoutTls(source.url).replace('://', `://${user}`)
       const proxy = `http://${at.host}:${at.port}`
       const input = ['-protocol_whitelist', 'http,https,httpproxy,tcp,tls,crypto', '-format_whitelist', HTTP_FORMATS, '-http_proxy', proxy]
       return { args: [...input, '-rw_timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url], codecArgs: COPY, copyTimestamps: false }

@@ -129,15 +129,24 @@ for (const [what, options] of [
     }))
 }
 
-test('HLS plays evenly, segment by segment, and goes on when the playlist moves', t =>
+test('a redirect from HTTP to HTTPS is followed', t =>
   turn(async () => {
-    await using camera = await startWebCamera({ kind: 'hls', file: await testVideo({ ...small, gop: 15 }) })
-    await until(async () => (await fetch(camera.url)).ok, { what: 'the playlist' })
-    await using sidecar = await start(camera.url)
+    await using camera = await startWebCamera({ kind: 'mpegts', file: await testVideo(small) }, { tls: true })
+    await using front = await startWebCamera({ kind: 'redirect', to: camera.url })
+    await using sidecar = await start(front.url)
     await plays(t, sidecar, { codec: 'h264', width: 320, height: 192, fps: 30 })
-    await until(() => new Set(camera.requests().filter(name => name.endsWith('.ts'))).size >= 4, { what: 'further segments' })
-    t.like(await sidecar.state(), { connection: 'streaming' })
   }))
+
+for (const tls of [false, true]) {
+  test(`HLS over ${tls ? 'HTTPS' : 'HTTP'} plays evenly, segment by segment, and goes on when the playlist moves`, t =>
+    turn(async () => {
+      await using camera = await startWebCamera({ kind: 'hls', file: await testVideo({ ...small, gop: 15 }) }, { tls })
+      await using sidecar = await start(camera.url)
+      await plays(t, sidecar, { codec: 'h264', width: 320, height: 192, fps: 30 })
+      await until(() => new Set(camera.requests().filter(name => name.endsWith('.ts'))).size >= 4, { what: 'further segments' })
+      t.like(await sidecar.state(), { connection: 'streaming' })
+    }))
+}
 
 for (const fps of [10, 25]) {
   test(`JPEG pictures in a multipart answer, ${fps} a second, have the time at which they came`, t =>

@@ -73,12 +73,15 @@ export async function demux(inputArgs: readonly string[], options: DemuxOptions,
   )
   const drained = new Promise<void>(resolve => reader.once('close', () => resolve()))
   reader.on('error', () => {})
+  // ffmpeg says on stderr what the input is before it writes the first packet, but the two pipes may be read in any order.
+  reader.pause()
   try {
     const onLine = (line: string) => {
-      parser.banner(line)
+      if (parser.banner(line)) reader.resume()
       handlers.onLine(line)
     }
     const run = await runFfmpeg(args, { outputFd: writeFd, onLine })
+    void run.ended.then(() => reader.resume())
     // What ffmpeg wrote before it went is still delivered.
     const ended = Promise.all([run.ended, drained]).then(([end]) => end)
     const stop = async () => {
@@ -109,10 +112,14 @@ class PacketParser {
     this.#handlers = handlers
   }
 
-  /** The input's `Stream #0:0: Video: h264 (High) (…), yuv420p(progressive), …`; the output's comes later and is ignored. */
-  banner(line: string): void {
+  /**
+   * The input's `Stream #0:0: Video: h264 (High) (…), yuv420p(progressive), …`; the output's comes later and is ignored.
+   * True once ffmpeg has said all that it says of the input.
+   */
+  banner(line: string): boolean {
     const match = / Stream #\d+:\d+.*?: Video: \w+(?: \([^)]*\))*, (\w+)/.exec(line)
     if (match?.[1] !== undefined && this.#head.pixFmt === '' && match[1] !== 'none') this.#head.pixFmt = match[1]
+    return match !== null || line.includes('Output #0')
   }
 
   /** What came through the pipe. The memory is the caller's again afterwards. */
