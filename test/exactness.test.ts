@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import anyTest, { type ExecutionContext } from 'ava'
 import { ffmpegPath } from '../common/media/locate.ts'
+import { onPath } from '../common/which.mjs'
 import type { Frame, StoredPacket } from '../proto/messages.ts'
 import { decodeHere } from './fixtures/decoding.ts'
 import { testVideo, type VideoOptions } from './fixtures/media.ts'
@@ -12,6 +13,9 @@ import { startCamera, type RtspCamera } from './fixtures/rtsp-camera.ts'
 import { startSidecar, type Sidecar } from './fixtures/sidecar.ts'
 import { temporaryFolder, type TemporaryFolder } from './fixtures/tmp.ts'
 import { until } from './fixtures/wait.ts'
+
+// ffprobe's own version decodes and is compared with: what becomes of damaged H.265 differs from version to version (decoder.test.ts has them all).
+process.env['FFMPEG_PATH'] ??= onPath('ffmpeg', process.env)
 
 // One after the other: cameras, sidecars and decoders need a good part of the machine.
 const test = anyTest.serial

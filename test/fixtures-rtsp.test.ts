@@ -45,7 +45,7 @@ function follow(url: string): AsyncDisposable & { next(): Promise<number> } {
       for (;;) {
         const { value, done } = await lines.next()
         if (done) throw new Error('the stream ended')
-        const pts = /^demuxer -> .* pkt_pts:(-?\d+)/.exec(value)?.[1]
+        const pts = /demuxer -> .* pkt_pts:(-?\d+)/.exec(value)?.[1]
         if (pts !== undefined) return Number(pts)
       }
     },
