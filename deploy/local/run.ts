@@ -8,7 +8,6 @@ import type { LogLevel } from '../../common/env.ts'
 import { messageOf } from '../../common/errors.ts'
 import { connectNats } from '../../common/nats.ts'
 import type { PodState } from '../../common/record.ts'
-import { sleep } from '../../common/stop.ts'
 import type { Camera } from '../../proto/camera.ts'
 import { BadMessage, parseJson } from '../../proto/messages.ts'
 import { CameraState } from '../../proto/state.ts'
@@ -22,14 +21,13 @@ import { startNats } from './nats.ts'
 import { Records } from './records.ts'
 import { deviceId, NAMESPACE, sidecarEnv } from './sidecar-env.ts'
 import type { Signals } from './signals.ts'
+import { Starts } from './starts.ts'
 import { Status } from './status.ts'
 import { keepRunning, STARTING } from './supervisor.ts'
 import type { Screen } from './table.ts'
 
 export type Run = Manifests & { port: number; logLevel: LogLevel; folders: Folders; screen: Screen; signals: Signals }
 
-/** Cameras start one after the other, so that many don't starve each other. */
-const START_SPACING_MS = 150
 const SIDECAR_GRACE_MS = 5_000
 /** The gateway lets running calls end first. */
 const GATEWAY_GRACE_MS = 12_000
@@ -52,7 +50,7 @@ export async function runLocal(run: Run): Promise<void> {
   )
   try {
     const url = await unlessStopped(server.url, signals.ending.stop)
-    if (url !== undefined) await runCameras({ ...run, records, status, logs, env: childEnv(url, run.logLevel) }, url)
+    if (url !== undefined) await runCameras({ ...run, records, status, logs, starts: new Starts(), env: childEnv(url, run.logLevel) }, url)
   } finally {
     natsStop.abort()
     await server.ended
@@ -60,10 +58,10 @@ export async function runLocal(run: Run): Promise<void> {
 }
 
 /** A run that has come so far as to start its processes. */
-type Started = Run & { records: Records; status: Status; logs: Logs; env: NodeJS.ProcessEnv }
+type Started = Run & { records: Records; status: Status; logs: Logs; starts: Starts; env: NodeJS.ProcessEnv }
 
 async function runCameras(run: Started, url: string): Promise<void> {
-  const { records, status, logs, signals } = run
+  const { records, status, logs, starts, signals } = run
   const { stop } = signals.ending
   const log = logs.own('local-mode')
   const connection = await unlessStopped(connectNats('local mode', { url, credsFile: undefined }, log, stop), stop)
@@ -71,7 +69,10 @@ async function runCameras(run: Started, url: string): Promise<void> {
   await using nats = connection
   const following = new AbortController()
   const view = {
-    changed: (key: string, value: Uint8Array | undefined, ageMs: number) => report(status, log, key, value, ageMs),
+    changed: (key: string, value: Uint8Array | undefined, ageMs: number) => {
+      starts.done(key) // whatever it says, its start is behind it
+      report(status, log, key, value, ageMs)
+    },
     complete: () => {},
   }
   const tasks = [
@@ -80,22 +81,20 @@ async function runCameras(run: Started, url: string): Promise<void> {
   ]
   const active = run.cameras.filter(({ spec }) => !spec.suspend)
   try {
-    await Promise.all([runGateway(run), ...active.map((camera, index) => runSidecar(run, camera, index * START_SPACING_MS))])
+    await Promise.all([runGateway(run), ...active.map(camera => runSidecar(run, camera))])
   } finally {
     following.abort()
     await Promise.all(tasks)
   }
 }
 
-async function runSidecar(
-  { records, status, logs, env, signals, secrets, folders }: Started,
-  camera: Camera,
-  delayMs: number,
-): Promise<void> {
+async function runSidecar({ records, status, logs, starts, env, signals, secrets, folders }: Started, camera: Camera): Promise<void> {
+  const key = cameraKey(camera.metadata)
   const onPod = (pod: PodState) => {
     records.set(camera, pod)
-    if (pod.running) status.refresh()
-    else status.setReport(cameraKey(camera.metadata), undefined)
+    if (pod.running) return status.refresh()
+    starts.done(key)
+    status.setReport(key, undefined)
   }
   let own: Record<string, string>
   try {
@@ -103,7 +102,7 @@ async function runSidecar(
   } catch (error) {
     return onPod({ ...STARTING, dead: true, reason: 'FoldersUnavailable', message: messageOf(error) })
   }
-  await sleep(delayMs, signals.ending.stop)
+  await starts.turn(key, signals.ending.stop)
   const onLine = logs.open(`camera-${deviceId(camera).replace('/', '.')}`)
   const frugal = { ...FRUGAL_ENV, ...compiledIn(cacheFolder(process.env)) }
   await keepRunning(program('sidecar', { ...env, ...frugal, ...own }, SIDECAR_GRACE_MS, FRUGAL_FLAGS), { onPod, onLine }, signals.ending)
