@@ -12,6 +12,7 @@ import type { Cast } from './usage.ts'
 export type Picture = { name: string; width: number; height: number; fps: number }
 
 export const PICTURES = {
+  '720p15': { name: '720p15', width: 1280, height: 720, fps: 15 },
   '720p30': { name: '720p30', width: 1280, height: 720, fps: 30 },
   '1080p15': { name: '1080p15', width: 1920, height: 1080, fps: 15 },
   '1080p30': { name: '1080p30', width: 1920, height: 1080, fps: 30 },

@@ -4,7 +4,6 @@ import { startPython } from '../test/fixtures/python.ts'
 import { until, within } from '../test/fixtures/wait.ts'
 import { percentile } from './statistics.ts'
 
-const PROGRAM = fileURLToPath(new URL('client.py', import.meta.url))
 const FIRST_FRAME_MS = 60_000
 
 /** Times in ms since the epoch. */
@@ -20,9 +19,13 @@ export type Client = AsyncDisposable & {
   readonly finished: Promise<void>
 }
 
-/** `askAtMs`: when the first request is sent (ms since the epoch); at once unless given. */
-export const liveClient = (port: number, device: string, askAtMs = 0): Promise<Client> =>
-  start([String(port), device, 'live', String(Math.floor(askAtMs))])
+/** `askAtMs`: when the first request is sent (ms since the epoch); at once unless given. `perSecond`: frames to take; 0 for every one. */
+export const liveClient = (port: number, device: string, { askAtMs = 0, perSecond = 0 } = {}): Promise<Client> =>
+  startClient('client.py', [String(port), device, 'live', String(Math.floor(askAtMs)), String(perSecond)])
+
+/** OpenCV straight on the camera, with no part of ours. `width`: what each picture is scaled to; 0: as it is. Its timestamps are 0. */
+export const opencvClient = (url: string, { perSecond = 0, width = 0 } = {}): Promise<Client> =>
+  startClient('opencv.py', [url, String(perSecond), String(width)])
 
 /** `framesMax` 0: to the end. */
 export const bufferedClient = (
@@ -30,10 +33,13 @@ export const bufferedClient = (
   device: string,
   stretch: { fromMs: number; toMs: number; framesMax: number },
 ): Promise<Client> =>
-  start([String(port), device, 'buffered', String(Math.floor(stretch.fromMs)), String(Math.floor(stretch.toMs)), String(stretch.framesMax)])
+  startClient('client.py', [
+    ...[String(port), device, 'buffered'],
+    ...[stretch.fromMs, stretch.toMs, stretch.framesMax].map(value => String(Math.floor(value))),
+  ])
 
-async function start(args: readonly string[]): Promise<Client> {
-  const python = await startPython(PROGRAM, args)
+async function startClient(program: string, args: readonly string[]): Promise<Client> {
+  const python = await startPython(fileURLToPath(new URL(program, import.meta.url)), args)
   const seen: Seen[] = []
   let askedMs: number | undefined
   const read = async () => {
@@ -83,7 +89,7 @@ export function delivery(seen: readonly Seen[], fromMs: number, toMs: number, fp
   const inTime = seen.filter(({ receivedMs }) => receivedMs >= fromMs && receivedMs < toMs)
   const latencies = inTime.map(({ receivedMs, timestamp }) => receivedMs - timestamp)
   return {
-    fps: (1000 * inTime.length) / (toMs - fromMs),
+    fps: rate(seen, fromMs, toMs),
     latencyMs: { p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) },
     missing: gaps(inTime, fps),
   }
@@ -99,3 +105,7 @@ function gaps(seen: readonly Seen[], fps: number): number {
     0,
   )
 }
+
+/** Frames a second that a client got between two moments (ms since the epoch). */
+export const rate = (seen: readonly Seen[], fromMs: number, toMs: number): number =>
+  (1000 * seen.filter(({ receivedMs }) => receivedMs >= fromMs && receivedMs < toMs).length) / (toMs - fromMs)

@@ -18,7 +18,7 @@ export async function measureFirstFrames({ env }: { env: ChainEnv }): Promise<Fi
     await until(async () => (await value(chain, 'chrys_keyframes_total')) > seen, { what: 'a keyframe' })
     // A GOP later, when the client's Python has started.
     const askAtMs = Date.now() + (1 + part) * GOP_SECONDS * 1000
-    await using client = await liveClient(chain.gateway.port, chain.device, askAtMs)
+    await using client = await liveClient(chain.gateway.port, chain.device, { askAtMs })
     frames.push({ part, ms: await client.firstFrameMs() })
   }
   return frames

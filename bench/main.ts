@@ -3,12 +3,18 @@ import { writeFile } from 'node:fs/promises'
 import { messageOf } from '../common/errors.ts'
 import { measureBuffered } from './buffered.ts'
 import { PICTURES, videoOf } from './chain.ts'
+import { measureFanOut } from './fan-out.ts'
 import { measureFirstFrames } from './first-frame.ts'
 import { measureLive } from './live.ts'
 import { readMachine } from './machine.ts'
+import { measureMaxFps } from './max-fps.ts'
+import { measureMany } from './many.ts'
+import { measureOpencv } from './opencv.ts'
 import { readOptions, usage, type Options } from './options.ts'
 import { report } from './report.ts'
+import type { Scenario } from './scenario.ts'
 import { measureSoak } from './soak.ts'
+import { measureThinLink } from './thin-link.ts'
 import { judge, type Results } from './targets.ts'
 
 /** In this order. Each adds what it measured. */
@@ -20,8 +26,17 @@ const SCENARIOS: Record<string, (options: Options, results: Results) => Promise<
   buffered: async (options, results) => void (results.buffered = await measureBuffered(options)),
 }
 
+/** What takes longer, or matters to fewer people: only when it is named. */
+const FURTHER: Record<string, Scenario> = {
+  opencv: measureOpencv,
+  many: measureMany,
+  'fan-out': measureFanOut,
+  'thin-link': measureThinLink,
+  'max-fps': measureMaxFps,
+}
+
 async function bench(options: Options): Promise<void> {
-  const results: Results = { live: [], firstFrames: undefined, buffered: undefined, soak: undefined }
+  const results: Results = { live: [], firstFrames: undefined, buffered: undefined, soak: undefined, further: {} }
   for (const picture of Object.values(PICTURES)) {
     say(`the video of ${picture.name}`)
     await videoOf(picture) // made now if it has never been, which takes a minute of CPU
@@ -37,6 +52,11 @@ async function bench(options: Options): Promise<void> {
       say(name)
       await measure(options, results)
     }
+    for (const [name, measure] of Object.entries(FURTHER)) {
+      if (!options.scenarios.includes(name)) continue
+      say(name)
+      results.further[name] = await measure(options)
+    }
   }
   console.log(`\n${report(machine, results)}`)
   if (options.jsonFile !== undefined) {
@@ -47,14 +67,14 @@ async function bench(options: Options): Promise<void> {
 const say = (what: string) => console.error(`measuring: ${what}`)
 
 function optionsOrExit(): Options {
-  const names = Object.keys(SCENARIOS)
+  const [names, further] = [Object.keys(SCENARIOS), Object.keys(FURTHER)]
   try {
-    const options = readOptions(process.argv.slice(2), names)
+    const options = readOptions(process.argv.slice(2), [...names, ...further])
     if (options !== 'help') return options
-    console.log(usage(names))
+    console.log(usage(names, further))
     process.exit(0)
   } catch (error) {
-    console.error(`${messageOf(error)}\n\n${usage(names)}`)
+    console.error(`${messageOf(error)}\n\n${usage(names, further)}`)
     process.exit(2)
   }
 }

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import type { ChainEnv } from './chain.ts'
 
 export type Options = {
-  /** Names of scenarios; empty: all. */
+  /** Names of scenarios; empty: the usual ones. */
   scenarios: readonly string[]
   /** How long each measurement takes. */
   seconds: number
@@ -12,8 +12,9 @@ export type Options = {
   env: ChainEnv
 }
 
-export const usage = (names: readonly string[]) => `npm run bench -- [SCENARIO…] [options]
-  SCENARIO          one or more of: ${names.join(', ')}; all unless given
+export const usage = (names: readonly string[], further: readonly string[]) => `npm run bench -- [SCENARIO…] [options]
+  SCENARIO          one or more of: ${names.join(', ')}; all of these unless given.
+                    Only by name: ${further.join(', ')}
   --seconds N       how long each measurement takes; 10 unless given
   --soak MINUTES    instead: one 1080p15 camera with a client, watched for growth
   --json FILE       writes everything that was measured to the file

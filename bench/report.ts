@@ -2,12 +2,14 @@
 import type { BufferedResult } from './buffered.ts'
 import type { LiveResult, LiveRow } from './live.ts'
 import type { Machine } from './machine.ts'
+import type { Table } from './scenario.ts'
 import type { SoakResult } from './soak.ts'
+import { dropText, figure, tableText } from './table.ts'
 import { judge, type Results } from './targets.ts'
 import { ROLES, type Usage } from './usage.ts'
 
 export function report(machine: Machine, results: Results): string {
-  const { live, firstFrames, buffered, soak } = results
+  const { live, firstFrames, buffered, soak, further } = results
   const parts = [
     ofMachine(machine),
     ...(live.length === 0 ? [] : [liveTable(live), costTable(live), stageTable(live)]),
@@ -21,6 +23,7 @@ export function report(machine: Machine, results: Results): string {
         ]),
     ...(buffered === undefined ? [] : [ofBuffered(buffered)]),
     ...(soak === undefined ? [] : [ofSoak(soak)]),
+    ...Object.values(further).flatMap(({ tables }) => tables.map(tableText)),
     table(
       'Targets',
       judge(results).map(({ what, measured, met }) => [met ? 'reached' : 'MISSED', what, measured]),
@@ -39,7 +42,6 @@ function ofMachine({ cpu, cores, memoryGiB, kernel, node, ffmpeg, natsServer, lo
 const watchers = ({ clients }: LiveRow) => (clients.length === 0 ? 'unwatched' : `${clients.length} client${clients.length > 1 ? 's' : ''}`)
 const eachOf = (row: LiveRow, figure: (client: LiveRow['clients'][number]) => number, digits = 0) =>
   row.clients.map(client => figure(client).toFixed(digits)).join(' / ') || '–'
-const ms = (value: number | undefined) => (value === undefined || Number.isNaN(value) ? '–' : value.toFixed(0))
 
 function liveTable(live: readonly LiveResult[]): string {
   const head = ['', '', 'fps', 'p50 ms', 'p99 ms', 'missing', 'first frame ms', 'CPU %', 'limit %', '× limit', 'noise %']
@@ -51,7 +53,7 @@ function liveTable(live: readonly LiveResult[]): string {
       eachOf(row, c => c.latencyMs.p50),
       eachOf(row, c => c.latencyMs.p99),
       eachOf(row, c => c.missing),
-      ms(row.firstFrameMs),
+      figure(row.firstFrameMs),
       row.usage.ours.cpu.toFixed(1),
       limitCpu.toFixed(1),
       row.timesLimit.toFixed(2),
@@ -78,7 +80,7 @@ function stageTable(live: readonly LiveResult[]): string {
       .filter(({ clients }) => clients.length > 0)
       .map(row => {
         const { decode, publish, delivery } = row.account.stagesMs
-        return [row.picture, watchers(row), ms(decode), ms(publish), ms(delivery), dropText(row.account.drops)]
+        return [row.picture, watchers(row), figure(decode), figure(publish), figure(delivery), dropText(row.account.drops)]
       }),
   )
   return table('Where time goes (means, ms) and what was dropped', [
@@ -86,11 +88,6 @@ function stageTable(live: readonly LiveResult[]): string {
     ...rows,
   ])
 }
-
-const dropText = (drops: Record<string, number>) =>
-  Object.entries(drops)
-    .map(([cause, count]) => `${cause} ${count}`)
-    .join(', ') || 'none'
 
 function ofBuffered({ timesRealTime, frames, missing, firstFrameMs, usage, limit }: BufferedResult): string {
   return table('Buffered read, 1080p30, one Python client', [
@@ -119,13 +116,4 @@ function ofSoak({ minutes, client, account, growth }: SoakResult): string {
   )
 }
 
-function table(title: string, rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)))
-  const lines = rows.map(row =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
-  return [title, ...lines.map(line => `  ${line}`)].join('\n')
-}
+const table = (title: string, rows: Table['rows']) => tableText({ title, rows })

@@ -2,6 +2,7 @@
 import type { BufferedResult } from './buffered.ts'
 import type { FirstFrame } from './first-frame.ts'
 import type { LiveResult, LiveRow } from './live.ts'
+import type { Measured } from './scenario.ts'
 import type { SoakResult } from './soak.ts'
 import { sum } from './statistics.ts'
 
@@ -10,13 +11,15 @@ export type Results = {
   firstFrames: FirstFrame[] | undefined
   buffered: BufferedResult | undefined
   soak: SoakResult | undefined
+  /** Of the scenarios that run only by name. */
+  further: Record<string, Measured>
 }
 
 export type Target = { what: string; measured: string; met: boolean }
 
 const FIRST_FRAME_MS = 500
 
-export function judge({ live, firstFrames, buffered, soak }: Results): Target[] {
+export function judge({ live, firstFrames, buffered, soak, further }: Results): Target[] {
   return [
     ...live.flatMap(({ rows }) => rows.flatMap(row => ofLive(row))),
     ...(firstFrames === undefined
@@ -33,6 +36,7 @@ export function judge({ live, firstFrames, buffered, soak }: Results): Target[] 
       measured: `${rss.first.toFixed(0)} → ${rss.last.toFixed(0)} MB`,
       met: !grows,
     })),
+    ...Object.values(further).flatMap(({ targets }) => targets),
   ]
 }
 

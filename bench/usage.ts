@@ -108,6 +108,13 @@ function sample(cast: Cast): Sample {
   return { atMs: performance.now(), machineTicks: busyTicks(), ownTicks: readProcess(process.pid)?.ticks ?? 0, processes }
 }
 
+/** Who plays a role now. */
+export const processesOf = (cast: Cast): { pid: number; role: Role }[] =>
+  descendants().flatMap(process => {
+    const role = roleOf(cast, process)
+    return role === undefined ? [] : [{ pid: process.pid, role }]
+  })
+
 function roleOf(cast: Cast, { pid, parent, command }: Process): Role | undefined {
   if (cast.camera.includes(pid)) return 'camera'
   if (cast.nats.includes(pid)) return 'nats-server'

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os'
 import { sleep } from '../../common/stop.ts'
 
 /** Half of the machine goes on with what it does. */
-export const STARTS_AT_ONCE = Math.max(1, Math.floor(availableParallelism() / 2))
+const STARTS_AT_ONCE = Math.max(1, Math.floor(availableParallelism() / 2))
 /** One that has not said a word by then keeps nobody waiting any longer. */
 const START_MS_MAX = 10_000
 
