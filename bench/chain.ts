@@ -39,12 +39,12 @@ export type Chain = AsyncDisposable & {
 }
 
 /** Returns once the camera's packets flow and the gateway knows the camera. */
-export async function startChain(picture: Picture, { env }: { env: ChainEnv }): Promise<Chain> {
+export async function startChain(picture: Picture, { env, sidecarEnv = env }: { env: ChainEnv; sidecarEnv?: ChainEnv }): Promise<Chain> {
   await using stack = new AsyncDisposableStack()
   const nats = stack.use(await startNats())
   const camera = stack.use(await startCamera({ codec: 'h264', file: await videoOf(picture) }))
   const cameras = stack.use(await startCameras(nats.url))
-  const sidecar = stack.use(await startSidecar(nats, { name: 'bench', spec: { source: { url: camera.url } }, env }))
+  const sidecar = stack.use(await startSidecar(nats, { name: 'bench', spec: { source: { url: camera.url } }, env: sidecarEnv }))
   await cameras.put(sidecar.camera, cameraRecord(sidecar.camera))
   const gateway = stack.use(await startGateway(nats.url, env))
   await sidecar.stateWith('packets of the camera', ({ connection }) => connection === 'streaming')

@@ -80,20 +80,35 @@ export type Delivery = {
   fps: number
   /** From capture, as the frame's timestamp says, to having been received, in ms. */
   latencyMs: { p50: number; p99: number }
+  /** The same from the packet's arrival at the sidecar; NaN where that was not recorded. */
+  fromArrivalMs: { p50: number; p99: number }
   /** Frames that the camera sent and this client did not get, as the gaps between their pts say. */
   missing: number
 }
 
-/** What one client got between two moments (ms since the epoch). */
-export function delivery(seen: readonly Seen[], fromMs: number, toMs: number, fps: number): Delivery {
+/** What one client got between two moments (ms since the epoch). `arrivals`: when the packets of frames arrived, by timestamp. */
+export function delivery(
+  seen: readonly Seen[],
+  fromMs: number,
+  toMs: number,
+  fps: number,
+  arrivals: ReadonlyMap<number, number> = new Map(),
+): Delivery {
   const inTime = seen.filter(({ receivedMs }) => receivedMs >= fromMs && receivedMs < toMs)
-  const latencies = inTime.map(({ receivedMs, timestamp }) => receivedMs - timestamp)
+  const sinceCapture = inTime.map(({ receivedMs, timestamp }) => receivedMs - timestamp)
+  const sinceArrival = inTime.flatMap(({ receivedMs, timestamp }) => {
+    const arrivedMs = arrivals.get(timestamp)
+    return arrivedMs === undefined ? [] : [receivedMs - arrivedMs]
+  })
   return {
     fps: rate(seen, fromMs, toMs),
-    latencyMs: { p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) },
+    latencyMs: quantiles(sinceCapture),
+    fromArrivalMs: quantiles(sinceArrival),
     missing: gaps(inTime, fps),
   }
 }
+
+const quantiles = (values: readonly number[]) => ({ p50: percentile(values, 0.5), p99: percentile(values, 0.99) })
 
 /** RTP's clock for video. */
 const PTS_PER_SECOND = 90_000

@@ -1,5 +1,6 @@
 // One camera, watched by nobody, by one client, by three: rate, latency, losses, cost.
 import { setTimeout as delay } from 'node:timers/promises'
+import { recordArrivals, type Arrivals } from './arrivals.ts'
 import { account, startChain, type Account, type Chain, type Picture, type ChainEnv } from './chain.ts'
 import { delivery, liveClient, type Client, type Delivery } from './clients.ts'
 import { decodeCpu } from './limits.ts'
@@ -30,7 +31,8 @@ export type LiveResult = {
 
 export async function measureLive(picture: Picture, { seconds, env }: { seconds: number; env: ChainEnv }) {
   const limitCpu = await decodeCpu(picture, seconds)
-  await using chain = await startChain(picture, { env })
+  await using arrivals = await recordArrivals(env)
+  await using chain = await startChain(picture, { env, sidecarEnv: arrivals.env })
   await using clients = new AsyncDisposableStack()
   const watching: Client[] = []
   const rows: LiveRow[] = []
@@ -44,7 +46,7 @@ export async function measureLive(picture: Picture, { seconds, env }: { seconds:
     }
     await Promise.all(watching.map(client => client.firstFrameMs()))
     await delay(WARM_UP_MS)
-    rows.push({ ...(await measureWatched(picture, chain, watching, seconds, limitCpu)), firstFrameMs })
+    rows.push({ ...(await measureWatched(picture, chain, arrivals, watching, seconds, limitCpu)), firstFrameMs })
   }
   return { picture: picture.name, limitCpu, rows } satisfies LiveResult
 }
@@ -52,6 +54,7 @@ export async function measureLive(picture: Picture, { seconds, env }: { seconds:
 async function measureWatched(
   picture: Picture,
   chain: Chain,
+  arrivals: Arrivals,
   watching: readonly Client[],
   seconds: number,
   limitCpu: number,
@@ -61,7 +64,8 @@ async function measureWatched(
   const usage = await measureUsage(chain.cast, seconds)
   const toMs = Date.now()
   const after = await chain.counts()
-  const clients = watching.map(({ seen }) => delivery(seen, fromMs, toMs, picture.fps))
+  const arrived = await arrivals.read()
+  const clients = watching.map(({ seen }) => delivery(seen, fromMs, toMs, picture.fps, arrived))
   if (sum(clients.map(({ fps }) => fps)) === 0 && watching.length > 0) throw new Error('clients got no frames')
   return { picture: picture.name, clients, usage, account: account(before, after), timesLimit: usage.ours.cpu / limitCpu }
 }

@@ -44,7 +44,21 @@ const eachOf = (row: LiveRow, figure: (client: LiveRow['clients'][number]) => nu
   row.clients.map(client => figure(client).toFixed(digits)).join(' / ') || '–'
 
 function liveTable(live: readonly LiveResult[]): string {
-  const head = ['', '', 'fps', 'p50 ms', 'p99 ms', 'missing', 'first frame ms', 'CPU %', 'limit %', '× limit', 'noise %']
+  const head = [
+    '',
+    '',
+    'fps',
+    'p50 ms',
+    'p99 ms',
+    'from arrival p50',
+    'p99 ms',
+    'missing',
+    'first frame ms',
+    'CPU %',
+    'limit %',
+    '× limit',
+    'noise %',
+  ]
   const rows = live.flatMap(({ limitCpu, rows: measured }) =>
     measured.map(row => [
       row.picture,
@@ -52,6 +66,8 @@ function liveTable(live: readonly LiveResult[]): string {
       eachOf(row, c => c.fps, 1),
       eachOf(row, c => c.latencyMs.p50),
       eachOf(row, c => c.latencyMs.p99),
+      eachOf(row, c => c.fromArrivalMs.p50),
+      eachOf(row, c => c.fromArrivalMs.p99),
       eachOf(row, c => c.missing),
       figure(row.firstFrameMs),
       row.usage.ours.cpu.toFixed(1),
