@@ -119,8 +119,10 @@ function environment(camera: Camera, settings: PodSettings): V1EnvVar[] {
     ...(spec.archive === undefined ? {} : { CHRYS_ARCHIVE_DIR: '/archive' }),
     ...(settings.natsSecret === undefined ? {} : { CHRYS_NATS_CREDS_FILE: `${RUN}/nats/user.creds` }),
   }
-  const theirs = (pod?.env ?? []).filter(variable => !(variable.name in ours))
-  return [...Object.entries(ours).map(([key, value]) => ({ name: key, value })), ...theirs]
+  // Not its hostname, which is cut to 63 characters: pods of a camera with a long name would have one in common.
+  const holder = { name: 'CHRYS_LEASE_HOLDER', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }
+  const theirs = (pod?.env ?? []).filter(({ name }) => !(name in ours) && name !== holder.name)
+  return [...Object.entries(ours).map(([key, value]) => ({ name: key, value })), holder, ...theirs]
 }
 
 type Mounted = { volume: V1Volume; mount: Omit<V1VolumeMount, 'name'> }

@@ -68,8 +68,14 @@ export class PacketBuffer {
     this.#wake.resolve()
   }
 
-  /** Publishes until `signal` aborts. */
+  /** Publishes until `signal` aborts; what then still waits is for nobody. */
   async run(signal: AbortSignal): Promise<void> {
+    await this.#publish(signal)
+    this.#clear('stopped')
+    this.#ready = false
+  }
+
+  async #publish(signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', () => this.#wake.resolve(), { once: true })
     let keySeq: number | Promise<number> = 0
     while (!signal.aborted) {

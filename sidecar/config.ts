@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { checkCidr } from '../common/cidr.ts'
 import { EnvReader, readCommonConfig, type CommonConfig, type Env } from '../common/env.ts'
 import { CAMERA_NAME_RULE, isCameraName, isNamespace, type CameraRef } from '../proto/subjects.ts'
@@ -7,6 +8,8 @@ import { readSpec, type SpecConfig } from './spec.ts'
 export type SidecarConfig = CommonConfig &
   Omit<SpecConfig, 'archive' | 'proxy'> & {
     camera: CameraRef & { uid: string; generation: number }
+    /** Who holds the camera's lease: the pod's name, the same for each of its containers. */
+    holder: string
     /** What VideoFrame.device_id says. */
     deviceId: string
     /** A folder with the files `username` and `password`; undefined: the camera wants none. */
@@ -37,6 +40,8 @@ export function readConfig(env: Env): SidecarConfig {
   if (deviceId !== name && deviceId !== `${namespace}/${name}`) reader.problem('CHRYS_DEVICE_ID', `must be ${name} or ${namespace}/${name}`)
   const uid = reader.text('CHRYS_CAMERA_UID')
   if (uid.length > 64) reader.problem('CHRYS_CAMERA_UID', 'must be at most 64 characters')
+  const holder = reader.text('CHRYS_LEASE_HOLDER', hostname())
+  if (holder.length > 253) reader.problem('CHRYS_LEASE_HOLDER', 'must be at most 253 characters')
   const config = {
     ...common,
     camera: {
@@ -45,6 +50,7 @@ export function readConfig(env: Env): SidecarConfig {
       uid,
       generation: reader.integer('CHRYS_CAMERA_GENERATION', { min: 0, max: Number.MAX_SAFE_INTEGER, fallback: 1 }),
     },
+    holder,
     deviceId,
     credentialsDir: reader.optional('CHRYS_CREDENTIALS_DIR'),
     denyCidrs: reader.list('CHRYS_DENY_CIDRS', checkCidr),

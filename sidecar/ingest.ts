@@ -34,23 +34,24 @@ const AUTH_RETRY_MIN_MS = 60_000
 /** Restarts in quicker succession are failures like others. */
 const RESTART_SPACING_MS = 5_000
 
-/** Runs until `signal` aborts. */
+/** Runs until `signal` aborts. Epochs are later than `lastEpoch`. */
 export async function ingest(
   config: SidecarConfig,
   deny: BlockList,
+  lastEpoch: number,
   events: IngestEvents,
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
   const traits: Traits = { wallClock: false, paced: false, slow: false }
-  let lastEpoch = 0
+  let epoch = lastEpoch
   let attempt = 0
   let failingStreak = 0
   let restartedAt = -Infinity
   while (!signal.aborted) {
     let credentials: Credentials | undefined
     events.onState({ connection: 'connecting', pid: 0, failingStreak })
-    const session = new Session(config, deny, traits, lastEpoch, {
+    const session = new Session(config, deny, traits, epoch, {
       onPacket: events.onPacket,
       onStreaming: pid => {
         failingStreak = 0
@@ -60,7 +61,7 @@ export async function ingest(
       onCredentials: known => (credentials = known),
     })
     const { failure, restart } = await session.run(log, signal)
-    lastEpoch = session.lastEpoch
+    epoch = session.lastEpoch
     if (signal.aborted) return
     if (session.streamedMs >= HEALTHY_MS) attempt = 0
     if (restart && performance.now() - restartedAt >= RESTART_SPACING_MS) {

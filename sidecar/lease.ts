@@ -17,6 +17,8 @@ export type LeaseTimes = { ttlMs: number; renewMs: number }
 /** A lease that was not renewed for its ttl, by the clock of who watches it, may be taken. */
 const TIMES: LeaseTimes = { ttlMs: 10_000, renewMs: 2_500 }
 const CALL_MS = 2_000
+/** How soon one who waits notices that the lease is free. */
+const ASK_MS = 500
 
 type Options = {
   nats: Nats
@@ -27,6 +29,8 @@ type Options = {
   /** Called once when another holds the lease, with its name. */
   onWaiting: (holder: string) => void
   times?: LeaseTimes
+  /** False for who has lost the lease to another of the same name: the two would take it from each other forever. */
+  isHeir?: boolean
 }
 
 export type Lease = AsyncDisposable & {
@@ -38,9 +42,22 @@ export type Lease = AsyncDisposable & {
   readonly lost: AbortSignal
 }
 
+/** Calls `use` when the camera may be opened, with a signal to let it go, and again after the lease was lost, until `signal` aborts. */
+export async function whileHolding(
+  options: Options,
+  use: (lease: Lease, signal: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let isHeir = true; !signal.aborted; isHeir = false) {
+    await using lease = await acquireLease({ ...options, isHeir }, signal)
+    if (lease === undefined) return
+    await use(lease, AbortSignal.any([signal, lease.lost]))
+  }
+}
+
 /** Waits until the camera may be opened; undefined when `signal` aborts before. Disposing lets the next one in at once. */
 export async function acquireLease(options: Options, signal: AbortSignal): Promise<Lease | undefined> {
-  const { log, camera, holder, onWaiting, times = TIMES } = options
+  const { log, camera, holder, onWaiting, times = TIMES, isHeir = true } = options
   const leases = new Leases(options)
   const process = randomUUID()
   const warn = everyMinute((count, error) => log.warn({ count, error }, 'the camera’s lease could not be read or written'))
@@ -51,7 +68,7 @@ export async function acquireLease(options: Options, signal: AbortSignal): Promi
       const found = await leases.read()
       if (found !== undefined && found.revision !== seen?.revision) seen = { revision: found.revision, atMs: performance.now() }
       const isStale = seen !== undefined && performance.now() - seen.atMs >= times.ttlMs
-      if (found?.value === undefined || found.value.holder === holder || isStale) {
+      if (found?.value === undefined || (isHeir && found.value.holder === holder) || isStale) {
         // Epochs are names in time: those of a namesake that was deleted count too.
         const epoch = found?.value?.epoch ?? found?.before ?? 0
         const value: CameraLease = { v: 1, uid: camera.uid, holder, process, epoch }
@@ -65,7 +82,7 @@ export async function acquireLease(options: Options, signal: AbortSignal): Promi
     } catch (error) {
       warn(messageOf(error))
     }
-    await sleep(Math.min(1_000, times.renewMs), signal)
+    await sleep(Math.min(ASK_MS, times.renewMs), signal)
   }
   return undefined
 }

@@ -1,11 +1,11 @@
 // One process per camera: camera → packets → buffer, and frames while somebody wants them.
-import type { Failure } from '../common/errors.ts'
+import { Failure } from '../common/errors.ts'
 import { countBuffersAsHeap } from '../common/heap.ts'
 import { createLog } from '../common/log.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { connectNats } from '../common/nats.ts'
 import { serveProbes } from '../common/probes.ts'
-import { runProcess } from '../common/stop.ts'
+import { aborted, runProcess } from '../common/stop.ts'
 import { refText } from '../proto/subjects.ts'
 import { denied } from './address.ts'
 import { Archive } from './archive.ts'
@@ -13,9 +13,10 @@ import { PacketBuffer } from './buffer.ts'
 import { readConfig } from './config.ts'
 import { decodingOf, followDemand } from './demand.ts'
 import { Gop } from '../common/media/gop.ts'
-import { Health } from './health.ts'
-import { ingest, type IngestEvents } from './ingest.ts'
+import { Health, WAITING_FOR_LEASE } from './health.ts'
+import { ingest, type IngestEvents, type IngestState } from './ingest.ts'
 import { Live, type DecodingHealth } from '../common/media/live.ts'
+import { whileHolding, type Lease } from './lease.ts'
 import { createMetrics } from './metrics.ts'
 import { Proxy } from './proxy.ts'
 import { FramePublisher } from './publisher.ts'
@@ -85,7 +86,20 @@ await runProcess(process.env, async signal => {
     if (why !== undefined) metrics.failures.inc({ reason: why.reason })
     if (health.state.connection === 'streaming') health.set({ reconnects: health.state.reconnects + 1 })
   }
-  const events: IngestEvents = {
+  const onState = ({ connection, pid, failingStreak, failure }: IngestState) => {
+    metrics.streaming.set(connection === 'streaming' ? 1 : 0)
+    if (connection !== 'streaming') {
+      gop.clear()
+      archive?.cut()
+      live.reset()
+      proxy?.reset()
+    }
+    if (connection === 'waiting') ended(failure)
+    // While it tries again, the reason it failed for still holds.
+    const cause = connection === 'connecting' && failure === undefined ? {} : { reason: failure?.reason, message: failure?.message }
+    health.set({ connection, pid, failingStreak, ...cause })
+  }
+  const eventsUnder = (lease: Lease): IngestEvents => ({
     onPacket: (packet, codec, newEpoch) => {
       metrics.packets.inc()
       metrics.packetBytes.inc(packet.data.length)
@@ -93,6 +107,7 @@ await runProcess(process.env, async signal => {
       if (packet.corrupt) metrics.corruptPackets.inc()
       if (newEpoch) {
         metrics.epochs.inc()
+        lease.setEpoch(packet.epoch)
         log.info({ codec: codec.name, width: codec.width, height: codec.height, epoch: packet.epoch }, 'a new epoch begins')
       }
       health.packet(packet)
@@ -103,27 +118,26 @@ await runProcess(process.env, async signal => {
       live.push(packet, codec, newEpoch)
       proxy?.push(packet, codec, newEpoch)
     },
-    onState: ({ connection, pid, failingStreak, failure }) => {
-      metrics.streaming.set(connection === 'streaming' ? 1 : 0)
-      if (connection !== 'streaming') {
-        gop.clear()
-        archive?.cut()
-        live.reset()
-        proxy?.reset()
-      }
-      if (connection === 'waiting') ended(failure)
-      // While it tries again, the reason it failed for still holds.
-      const cause = connection === 'connecting' && failure === undefined ? {} : { reason: failure?.reason, message: failure?.message }
-      health.set({ connection, pid, failingStreak, ...cause })
-    },
+    onState,
     onRestart: ended,
+  })
+  const isSettled = Promise.withResolvers<void>()
+  const onWaiting = (holder: string) => {
+    const failure = new Failure(WAITING_FOR_LEASE, `${holder} has the connection to the camera`)
+    onState({ connection: 'waiting', pid: 0, failingStreak: 0, failure })
+    isSettled.resolve()
+  }
+  const hold = async (lease: Lease, held: AbortSignal) => {
+    health.set({ reason: undefined, message: undefined })
+    isSettled.resolve()
+    await Promise.all([ingest(config, deny, lease.lastEpoch, eventsUnder(lease), log, held), buffer.run(held)])
   }
   await Promise.all([
-    ingest(config, deny, events, log, signal),
-    buffer.run(signal),
+    whileHolding({ nats, camera, holder: config.holder, log, onWaiting }, hold, signal),
     archive?.run(signal),
     proxy?.run(nats, signal),
-    health.run(nats, camera, log, signal),
+    // Who comes second must not speak for the camera before it knows.
+    Promise.race([isSettled.promise, aborted(signal)]).then(() => health.run(nats, camera, log, signal)),
   ])
   log.info('sidecar stops')
 })

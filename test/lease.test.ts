@@ -2,8 +2,9 @@ import test from 'ava'
 import pino from 'pino'
 import { openBucket } from '../common/buckets.ts'
 import { connectNats, type Nats } from '../common/nats.ts'
+import { aborted } from '../common/stop.ts'
 import { cameraKey } from '../proto/subjects.ts'
-import { acquireLease, type Lease } from '../sidecar/lease.ts'
+import { acquireLease, whileHolding, type Lease } from '../sidecar/lease.ts'
 import { startNats, type NatsServer } from './fixtures/nats.ts'
 import { until, within } from './fixtures/wait.ts'
 
@@ -86,6 +87,31 @@ test('the next process of the same pod need not wait, and the one before must st
   await using second = await acquired(nats, 'pod', { times })
   await until(() => first.lost.aborted, { what: 'the first to learn of it' })
   t.false(second.lost.aborted)
+})
+
+test('of two of one name the one that has lost the lease waits, and does not take it back', async t => {
+  await using server = await startNats()
+  await using nats = await link(server)
+  const times = { ...TIMES, ttlMs: 600_000 }
+  const over = new AbortController()
+  const turns: string[] = []
+  const hold = (name: string) =>
+    whileHolding(
+      { nats, camera, holder: 'pod', log, times, onWaiting: () => void turns.push(`${name} waits`) },
+      async (_, signal) => {
+        turns.push(name)
+        await aborted(signal)
+      },
+      over.signal,
+    )
+  const first = hold('first')
+  await until(() => turns.length === 1, { what: 'the first' })
+  const second = hold('second')
+  await until(() => turns.includes('first waits'), { what: 'the first to wait' })
+  await new Promise(resolve => setTimeout(resolve, 1_500))
+  t.deepEqual(turns, ['first', 'second', 'first waits'])
+  over.abort()
+  await Promise.all([first, second])
 })
 
 test('the epochs of earlier holders are told, those of one who died and of a namesake too', async t => {

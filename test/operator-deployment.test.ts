@@ -8,7 +8,7 @@ const desired = (spec: Partial<CameraSpec> = {}, settings: Partial<PodSettings> 
   const podSpec = deployment.spec?.template.spec
   const [container, ...others] = podSpec?.containers ?? []
   if (podSpec === undefined || container === undefined || others.length > 0) throw new Error('one container was expected')
-  const env = Object.fromEntries((container.env ?? []).map(({ name, value }) => [name, value]))
+  const env = Object.fromEntries((container.env ?? []).map(({ name, value, valueFrom }) => [name, value ?? valueFrom]))
   return { deployment, podSpec, container, env }
 }
 
@@ -59,8 +59,9 @@ test('the sidecar is told who it is and what to do, and nothing secret', t => {
     CHRYS_PROBE_PORT: '9090',
     CHRYS_LOG_LEVEL: 'info',
     CHRYS_LOG_FORMAT: 'json',
+    CHRYS_LEASE_HOLDER: { fieldRef: { fieldPath: 'metadata.name' } },
   })
-  const told = JSON.parse(CHRYS_CAMERA_SPEC ?? '') as CameraSpec
+  const told = JSON.parse(String(CHRYS_CAMERA_SPEC)) as CameraSpec
   t.deepEqual(told.source, spec.source)
   t.false('pod' in told)
 })
@@ -105,7 +106,7 @@ test('the archive’s volume is mounted where the sidecar is told', t => {
     podSpec.volumes?.find(({ name }) => name === 'archive'),
     { persistentVolumeClaim: { claimName: 'disk' } },
   )
-  t.is(container.volumeMounts?.find(({ name }) => name === 'archive')?.mountPath, env['CHRYS_ARCHIVE_DIR'])
+  t.is(container.volumeMounts?.find(({ name }) => name === 'archive')?.mountPath, String(env['CHRYS_ARCHIVE_DIR']))
 })
 
 test('onNodeFailure says how long a lost node keeps its pod, unless the user’s own toleration does', t => {
@@ -137,6 +138,7 @@ test('spec.pod overrides what pods are made of, but not what the sidecar is told
       env: [
         { name: 'MINE', value: '1' },
         { name: 'CHRYS_NATS_URL', value: 'nats://evil' },
+        { name: 'CHRYS_LEASE_HOLDER', value: 'me' },
       ],
     },
   })
@@ -144,7 +146,7 @@ test('spec.pod overrides what pods are made of, but not what the sidecar is told
   t.like(podSpec, { nodeSelector: { a: 'b' }, affinity: { nodeAffinity: {} }, runtimeClassName: 'nvidia' })
   t.is(env['MINE'], '1')
   t.is(env['CHRYS_NATS_URL'], 'nats://nats:4222')
-  t.is(container.env?.filter(({ name }) => name === 'CHRYS_NATS_URL').length, 1)
+  for (const told of ['CHRYS_NATS_URL', 'CHRYS_LEASE_HOLDER']) t.is(container.env?.filter(({ name }) => name === told).length, 1)
 })
 
 test('the hash is the same for the same object, whatever the order of its keys, and another for any change', t => {

@@ -1,0 +1,120 @@
+// Two sidecars of one camera, as when the pod of a lost node lives on beside its replacement: one at a time has the camera.
+import anyTest from 'ava'
+import { startCameras } from './fixtures/cameras.ts'
+import { grpcClient, startGateway } from './fixtures/gateway.ts'
+import { testVideo } from './fixtures/media.ts'
+import { startNats } from './fixtures/nats.ts'
+import { descendants, end } from './fixtures/processes.ts'
+import { startCamera } from './fixtures/rtsp-camera.ts'
+import { startSidecar, type Sidecar } from './fixtures/sidecar.ts'
+import { until } from './fixtures/wait.ts'
+
+const test = anyTest.serial
+
+/** It has an ffmpeg on the camera. */
+const hasCamera = ({ pid }: Sidecar) => descendants(pid).some(({ command }) => command.includes('-f rtsp'))
+
+async function setUp() {
+  await using stack = new AsyncDisposableStack()
+  const nats = stack.use(await startNats())
+  const camera = stack.use(await startCamera({ file: await testVideo({ width: 320, height: 192, seconds: 1 }) }))
+  const start = async (holder: string) =>
+    stack.use(await startSidecar(nats, { spec: { source: { url: camera.url } }, env: { CHRYS_LEASE_HOLDER: holder } }))
+  const first = await start('pod-a')
+  await first.stateWith('streaming', ({ connection }) => connection === 'streaming')
+  const second = await start('pod-b')
+  await until(() => /waiting for the camera’s lease/.test(second.log()), { what: `the second to wait\n${second.log()}` })
+  const cameras = stack.use(await startCameras(nats.url, [first.camera]))
+  const gateway = stack.use(await startGateway(nats.url))
+  await until(() => gateway.ready(), { what: 'the gateway to know its cameras' })
+  const owned = stack.move()
+  return { nats, first, second, cameras, gateway, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+for (const [how, signal, limitMs] of [
+  ['is killed', 'SIGKILL', 15_000],
+  ['is asked to stop', 'SIGTERM', 3_000],
+] as const) {
+  test(`a second sidecar waits, says so, and takes the camera within ${limitMs / 1000} s after the first ${how}; a client goes on`, async t => {
+    await using setting = await setUp()
+    const { first, second, gateway } = setting
+    await using client = grpcClient(gateway.port)
+    using stream = client.stream()
+    const got: number[] = []
+    const watch = async (enough: () => boolean) => {
+      await until(
+        async () => {
+          const { data, timestamp } = await stream.ask({ device_id: first.camera.name })
+          if (data.length > 0) got.push(Number(timestamp))
+          return enough()
+        },
+        { what: 'frames', timeoutMs: 40_000, everyMs: 5 },
+      )
+    }
+    await watch(() => got.length > 20)
+    t.true(hasCamera(first))
+    t.false(hasCamera(second))
+    const { epoch, connection } = await first.stateWith('the holder’s word', ({ connection }) => connection === 'streaming')
+    t.is(connection, 'streaming')
+
+    const from = performance.now()
+    const ending = end(first.child, signal)
+    await until(() => hasCamera(second), { what: `the second with the camera\n${second.log()}` })
+    t.true(performance.now() - from <= limitMs, `${performance.now() - from} ms`)
+    await ending
+    const before = got.length
+    await watch(() => got.length > before + 20)
+    t.deepEqual(
+      got,
+      got.toSorted((a, b) => a - b),
+    )
+    const after = await second.stateWith('streaming', state => state.connection === 'streaming' && state.epoch > epoch)
+    t.like(after, { reason: undefined, failingStreak: 0 })
+    const epochs = (await second.packets()).map(packet => packet.epoch)
+    t.deepEqual(
+      epochs,
+      epochs.toSorted((a, b) => a - b),
+    )
+    t.deepEqual([...new Set(epochs)], [epoch, after.epoch])
+  })
+}
+
+test('who waits says for whom, once, and ListStreams calls it restarting until the holder speaks again', async t => {
+  await using setting = await setUp()
+  const { first, second, gateway } = setting
+  first.child.kill('SIGSTOP') // it holds the lease, and says nothing
+  const state = await second.stateWith('WaitingForLease', ({ reason }) => reason === 'WaitingForLease')
+  t.is(state.connection, 'waiting')
+  t.regex(state.message ?? '', /pod-a/)
+  await using client = grpcClient(gateway.port)
+  const listed = async () => (await client.list()).find(({ name }) => name === first.camera.name)
+  const waiting = await until(
+    async () => {
+      const found = await listed()
+      return found?.error?.startsWith('WaitingForLease') === true && found
+    },
+    { what: 'ListStreams' },
+  )
+  t.is(waiting.status, 'restarting')
+  // It was only believed to be dead: another has the camera now, and it must let go.
+  await until(() => hasCamera(second), { what: 'the second with the camera' })
+  first.child.kill('SIGCONT')
+  await until(() => !hasCamera(first), { what: 'the first to let go', timeoutMs: 10_000 })
+  await until(() => /another sidecar has taken/.test(first.log()), { what: 'the first to know' })
+  await second.stateWith('streaming', ({ connection, run }) => connection === 'streaming' && run === state.run)
+  await until(async () => (await listed())?.status === 'running', { what: 'running' })
+})
+
+test('a sidecar that was killed has its camera back within seconds: its next process is the same holder', async t => {
+  await using setting = await setUp()
+  const { first, second } = setting
+  await using watching = await first.watch('all')
+  await until(() => watching.frames.length > 10, { what: 'frames' })
+  const epoch = watching.frames.at(-1)?.epoch ?? 0
+  const from = performance.now()
+  await end(first.child, 'SIGKILL')
+  await first.restart()
+  await until(() => watching.frames.some(frame => frame.epoch > epoch), { what: 'frames of a later epoch' })
+  t.true(performance.now() - from <= 10_000, `${performance.now() - from} ms`)
+  t.false(hasCamera(second))
+})
