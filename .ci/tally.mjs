@@ -24,6 +24,9 @@ const passing = /^\s*(\d+) tests? passed$/
 const skipped = /^\s*(\d+) tests? (?:skipped|todo)$/
 const failing =
   /^\s*(\d+) (?:tests? failed|hooks? failed|unhandled rejections?|uncaught exceptions?|tests? remained pending after a timeout)$/
+// A test that can't be run here says why. Here everything can be had, so that is an error.
+const unmet = /\(skipped: (.+)\)$/
+const reasons = new Set()
 // Where a test failed, the summary doesn't say how many passed.
 const tick = /^\s*[✔√] /
 const count = { passed: 0, failed: 0, skipped: 0 }
@@ -34,6 +37,8 @@ for await (const line of createInterface({ input: tests.stdout })) {
   // ava's own summary stands after its last rule; a line like it further up is some test's output.
   if (/^\s*─+$/.test(text)) count.passed = count.failed = count.skipped = 0
   if (tick.test(text)) ticks++
+  const reason = unmet.exec(text)?.[1]
+  if (reason) reasons.add(reason)
   count.passed += Number(passing.exec(text)?.[1] ?? 0)
   count.skipped += Number(skipped.exec(text)?.[1] ?? 0)
   count.failed += Number(failing.exec(text)?.[1] ?? 0)
@@ -45,5 +50,9 @@ if (code !== 0) console.log(`the tests ended with ${code ?? tests.signalCode}`)
 if (code === 0 && count.passed === 0) console.log('no test was run')
 // Whatever ended badly without a failed test (a crash, no test at all) counts as one.
 if ((code !== 0 || count.passed === 0) && count.failed === 0) count.failed = 1
+if (reasons.size > 0) {
+  console.log(`tests were skipped that continuous integration has to run: ${[...reasons].join('; ')}`)
+  count.failed = Math.max(count.failed, 1)
+}
 console.log(`${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`)
 process.exitCode = count.failed > 0 ? 1 : 0

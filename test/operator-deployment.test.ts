@@ -61,7 +61,7 @@ test('the sidecar is told who it is and what to do, and nothing secret', t => {
     CHRYS_LOG_FORMAT: 'json',
     CHRYS_LEASE_HOLDER: { fieldRef: { fieldPath: 'metadata.name' } },
   })
-  const told = JSON.parse(String(CHRYS_CAMERA_SPEC)) as CameraSpec
+  const told = JSON.parse(typeof CHRYS_CAMERA_SPEC === 'string' ? CHRYS_CAMERA_SPEC : '') as CameraSpec
   t.deepEqual(told.source, spec.source)
   t.false('pod' in told)
 })
@@ -106,7 +106,7 @@ test('the archive’s volume is mounted where the sidecar is told', t => {
     podSpec.volumes?.find(({ name }) => name === 'archive'),
     { persistentVolumeClaim: { claimName: 'disk' } },
   )
-  t.is(container.volumeMounts?.find(({ name }) => name === 'archive')?.mountPath, String(env['CHRYS_ARCHIVE_DIR']))
+  t.deepEqual(env['CHRYS_ARCHIVE_DIR'], container.volumeMounts?.find(({ name }) => name === 'archive')?.mountPath)
 })
 
 test('onNodeFailure says how long a lost node keeps its pod, unless the user’s own toleration does', t => {

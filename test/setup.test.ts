@@ -82,3 +82,15 @@ test('an old nats-server on PATH is used only where no other can be had, and nev
   const { stderr } = await run(process.execPath, ['-e', `import(${module}).then(({ prepareNatsServer }) => prepareNatsServer())`], { env })
   t.regex(stderr, /using .*bin\/nats-server, which is older than 2\.11/)
 })
+
+test('continuous integration fails when tests were skipped for want of a control plane, and says which part', async t => {
+  const tally = fileURLToPath(new URL('../.ci/tally.mjs', import.meta.url))
+  await using folder = await temporaryFolder()
+  const root = fileURLToPath(new URL('../', import.meta.url))
+  const env = { ...process.env, XDG_CACHE_HOME: folder.path, KUBEBUILDER_ASSETS: '' }
+  const command = [tally, process.execPath, 'node_modules/ava/entrypoints/cli.js', 'test/kube/crd.test.ts']
+  const error = await t.throwsAsync<Error & { code: number; stdout: string }>(run(process.execPath, command, { env, cwd: root }))
+  t.is(error?.code, 1)
+  t.regex(error?.stdout ?? '', /^tests were skipped that continuous integration has to run: etcd, kube-apiserver missing: see deploy/m)
+  t.regex(error?.stdout ?? '', /, 1 failed, \d+ skipped\n$/)
+})

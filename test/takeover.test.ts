@@ -45,7 +45,7 @@ for (const [how, signal, limitMs] of [
       await until(
         async () => {
           const { data, timestamp } = await stream.ask({ device_id: first.camera.name })
-          if (data.length > 0) got.push(Number(timestamp))
+          if (data.length > 0) got.push(timestamp)
           return enough()
         },
         { what: 'frames', timeoutMs: 40_000, everyMs: 5 },
