@@ -61,8 +61,9 @@ export class Health {
     const next = { ...this.#state, ...change }
     if (next.message !== undefined) next.message = next.message.slice(0, MESSAGE_MAX)
     if (JSON.stringify(next) === JSON.stringify(this.#state)) return
+    const isNews = next.reason !== WAITING_FOR_LEASE || this.#state.reason !== WAITING_FOR_LEASE
     this.#state = next
-    this.#changed.resolve()
+    if (isNews) this.#changed.resolve()
   }
 
   packet(packet: Packet): void {
