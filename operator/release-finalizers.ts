@@ -116,10 +116,10 @@ async function each<T>(items: readonly T[], signal: AbortSignal, act: (item: T) 
   await Promise.all(Array.from({ length: AT_ONCE }, worker))
 }
 
-const selectorOf = (labels: Record<string, string>): string =>
-  Object.entries(labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(',')
+function selectorOf(labels: Record<string, string>): string {
+  const terms = Object.entries(labels).map(([key, value]) => `${key}=${value}`)
+  return terms.join(',')
+}
 
 async function ignoringMissing<T>(request: Promise<T>): Promise<T | undefined> {
   try {

@@ -1,0 +1,224 @@
+// The chart on a real API server: what it renders is accepted, in a namespace that enforces Pod Security restricted, and releases are
+// installed, upgraded and uninstalled by helm with live Cameras. There are no nodes; Jobs are run by a stand-in, as their ServiceAccounts.
+import ava, { type TestFn } from 'ava'
+import { cp, readFile, writeFile } from 'node:fs/promises'
+import { messageOf } from '../../common/errors.ts'
+import { APPLY_PATCH, isApiError } from '../../operator/client.ts'
+import { FINALIZER } from '../../operator/kinds.ts'
+import { MATRIX } from '../fixtures/chart-values.ts'
+import { camerasIn } from '../fixtures/cluster-cameras.ts'
+import { CHART, helm, missingHelm, render, type Rendered } from '../fixtures/helm.ts'
+import { runJobs, serviceAccount, serviceAccountGroups, type Jobs } from '../fixtures/jobs.ts'
+import { missingControlPlane, startKube, type Kube } from '../fixtures/kube.ts'
+import { startNats } from '../fixtures/nats.ts'
+import { leading, startOperator } from '../fixtures/operator.ts'
+import { temporaryFolder } from '../fixtures/tmp.ts'
+import { until } from '../fixtures/wait.ts'
+
+type Context = { kube: Kube; stack: AsyncDisposableStack }
+
+const missing = missingControlPlane() ?? missingHelm()
+const contextual = ava as TestFn<Context>
+const test = missing === undefined ? contextual.serial : contextual.serial.skip
+const titled = (title: string) => (missing === undefined ? title : `${title} (skipped: ${missing})`)
+
+const NAMESPACE = 'cams'
+const RELEASE = 'edge-chrysalis-edge'
+const OPERATOR = `${RELEASE}-operator`
+const ACCOUNTS = [OPERATOR, `${RELEASE}-make-identity`].map(name => serviceAccount(NAMESPACE, name))
+const RESTRICTED = { 'pod-security.kubernetes.io/enforce': 'restricted' }
+const CRD = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
+const CAMERAS = 'cameras.video.chrys.cloud'
+
+if (missing === undefined) {
+  contextual.before(async t => {
+    await using stack = new AsyncDisposableStack()
+    const users = Object.fromEntries(ACCOUNTS.map(name => [name, serviceAccountGroups(NAMESPACE)]))
+    const kube = stack.use(await startKube({ controllers: true, users }))
+    for (const name of [NAMESPACE, 'shop']) {
+      await kube.api.request('POST', '/api/v1/namespaces', { body: { metadata: { name, labels: RESTRICTED } } })
+      await until(() => kube.api.request('GET', `/api/v1/namespaces/${name}/serviceaccounts/default`), { what: 'the ServiceAccount' })
+    }
+    for (const [group, version, kind] of FOREIGN) await kube.apply(`${CRD}/${kind.toLowerCase()}s.${group}`, standIn(group, version, kind))
+    t.context = { kube, stack: stack.move() }
+  })
+  contextual.after.always(async t => t.context.stack?.disposeAsync())
+}
+
+/** Kinds of others: here they take anything. */
+const FOREIGN = [
+  ['monitoring.coreos.com', 'v1', 'PodMonitor'],
+  ['monitoring.coreos.com', 'v1', 'PrometheusRule'],
+  ['cert-manager.io', 'v1', 'Certificate'],
+] as const
+
+const standIn = (group: string, name: string, kind: string) => ({
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: `${kind.toLowerCase()}s.${group}` },
+  spec: {
+    group,
+    scope: 'Namespaced',
+    names: { kind, plural: `${kind.toLowerCase()}s`, singular: kind.toLowerCase(), listKind: `${kind}List` },
+    versions: [
+      { name, served: true, storage: true, schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } } },
+    ],
+  },
+})
+
+/** Where the API server has an object. */
+function pathOf({ apiVersion, kind, metadata: { namespace, name } }: Rendered): string {
+  const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`
+  const plural = `${kind.toLowerCase().replace(/y$/, 'ie')}s`
+  return `${root}${namespace === undefined ? '' : `/namespaces/${namespace}`}/${plural}/${name}`
+}
+
+for (const [title, values] of Object.entries(MATRIX)) {
+  test(titled(`the API server accepts every object, and every pod as restricted: ${title}`), async t => {
+    const { kube } = t.context
+    const query = { dryRun: 'All', fieldManager: 'test', force: true, fieldValidation: 'Strict' }
+    for (const object of await render(values)) {
+      const accepted = kube.api.request('PATCH', pathOf(object), { query, body: object, contentType: APPLY_PATCH })
+      await t.notThrowsAsync(accepted, `${object.kind} ${object.metadata.name}`)
+      const template = object.spec?.template
+      if (template === undefined) continue
+      const { serviceAccountName: _, volumes, ...spec } = template.spec
+      const claimed = object.kind === 'StatefulSet' ? [{ name: 'data', emptyDir: {} }] : []
+      const body = { metadata: { name: 'pod', labels: template.metadata.labels }, spec: { ...spec, volumes: [...volumes, ...claimed] } }
+      const run = kube.api.request('POST', `/api/v1/namespaces/${NAMESPACE}/pods`, {
+        query: { dryRun: 'All', fieldValidation: 'Strict' },
+        body,
+      })
+      await t.notThrowsAsync(run, `the pod of ${object.kind} ${object.metadata.name}`)
+    }
+  })
+}
+
+type Secret = { data: Record<string, string> }
+const get = async <T>({ api }: Kube, path: string): Promise<T | undefined> => {
+  try {
+    return await api.request<T>('GET', path)
+  } catch (error) {
+    if (isApiError(error, 404)) return undefined
+    throw error
+  }
+}
+const keys = async (kube: Kube) => {
+  const names = ['server', 'signing', 'operator', 'gateway'].map(part => `${RELEASE}-nats-${part}`)
+  return Promise.all(names.map(async name => (await get<Secret>(kube, `/api/v1/namespaces/${NAMESPACE}/secrets/${name}`))?.data))
+}
+const crd = (kube: Kube) => get<{ metadata: { uid: string }; spec: object }>(kube, `${CRD}/${CAMERAS}`)
+
+/** helm with the release's name and namespace, as an administrator. Rejects with what a failed hook wrote, too. */
+async function release(kube: Kube, jobs: Jobs, command: string, values: object = {}, chart = CHART): Promise<string> {
+  const what = command === 'uninstall' ? ['edge'] : ['edge', 'CHART']
+  const kubeconfig = await kube.kubeconfig('admin')
+  try {
+    return await helm([command, ...what, '--namespace', NAMESPACE, '--timeout', '150s'], { values, chart, kubeconfig })
+  } catch (error) {
+    throw new Error([messageOf(error), ...failed(jobs)].join('\n'), { cause: error })
+  }
+}
+
+const failed = ({ runs }: Jobs) => runs.filter(({ succeeded }) => !succeeded).map(({ output }) => output)
+
+/** The operator as the chart runs it: its ServiceAccount, its namespace; NATS is a test's own. */
+async function chartsOperator(kube: Kube, natsUrl: string) {
+  const kubeconfig = await kube.kubeconfig(serviceAccount(NAMESPACE, OPERATOR))
+  const operator = await startOperator({ kubeconfig, natsUrl, env: { CHRYS_NAMESPACE: NAMESPACE } })
+  await leading(operator)
+  return operator
+}
+
+/** An earlier chart: its CRD lacks a field, it has another version. */
+async function earlierChart(folder: string): Promise<string> {
+  const chart = `${folder}/chrysalis-edge`
+  await cp(CHART, chart, { recursive: true })
+  const change = async (file: string, from: RegExp, to: string) => {
+    const text = await readFile(`${chart}/${file}`, 'utf8')
+    if (!from.test(text)) throw new Error(`${file} has no ${from}`)
+    await writeFile(`${chart}/${file}`, text.replace(from, to))
+  }
+  await change('Chart.yaml', /^version: .*$/m, 'version: 0.0.9')
+  await change('Chart.yaml', /^appVersion: .*$/m, 'appVersion: 0.0.9')
+  await change('files/cameras.video.chrys.cloud.yaml', /^( +)onNodeFailure:\n(?:\1 .*\n)+/m, '')
+  return chart
+}
+
+const hasField = (found: { spec: object } | undefined) => JSON.stringify(found?.spec).includes('"onNodeFailure":{')
+
+test(
+  titled('an upgrade from an earlier chart keeps live Cameras, their decoders and the keys; uninstalling leaves the Cameras'),
+  async t => {
+    const { kube } = t.context
+    await using folder = await temporaryFolder()
+    await using nats = await startNats()
+    await using jobs = runJobs(kube, NAMESPACE)
+    const notes = await release(kube, jobs, 'install', {}, await earlierChart(folder.path))
+    t.regex(notes, /kubectl get cameras -n cams/)
+    t.false(hasField(await crd(kube)))
+    const made = await keys(kube)
+    t.true(made.every(data => data !== undefined))
+
+    await using operator = await chartsOperator(kube, nats.url)
+    const cameras = camerasIn(kube, 'shop')
+    const { metadata } = await cameras.apply('front')
+    const before = await cameras.deploymentWith('front', 'at all', () => true)
+    await cameras.ready('front', 'PodPending')
+
+    await release(kube, jobs, 'upgrade')
+    t.true(hasField(await crd(kube)))
+    t.deepEqual(await keys(kube), made)
+    const after = await cameras.camera('front')
+    t.is(after?.metadata.uid, metadata.uid)
+    t.is((await cameras.deployment('front'))?.metadata.uid, before.metadata.uid)
+    await cameras.apply('front', { source: { url: 'testsrc:' }, onNodeFailure: 'Move' })
+
+    // As the Deployment's scale says, which nobody here obeys: the stand-in for the kubelet that ends the operator's process.
+    const ending = operatorEnds(kube, () => operator.kill('SIGTERM'))
+    await release(kube, jobs, 'uninstall')
+    await ending
+    t.deepEqual(failed(jobs), [])
+    t.deepEqual((await cameras.camera('front'))?.metadata.finalizers ?? [], [])
+    t.true((await keys(kube)).every(data => data !== undefined))
+    await until(async () => (await cameras.deployments()).length + (await cameras.pods()).length === 0, { what: 'the end of the decoder' })
+    await cameras.delete('front')
+    await cameras.gone('front', 5_000)
+    t.deepEqual(
+      operator.complaints().filter(({ msg }) => /forbidden/.test(msg)),
+      [],
+    )
+  },
+)
+
+/** Acts when the operator's Deployment is scaled to nothing. */
+const operatorEnds = async (kube: Kube, act: () => Promise<void>) => {
+  const path = `/apis/apps/v1/namespaces/${NAMESPACE}/deployments/${OPERATOR}`
+  await until(async () => (await get<{ spec: { replicas: number } }>(kube, path))?.spec.replicas === 0, { what: 'the operator’s end' })
+  await act()
+}
+
+test(titled('uninstalling deletes CRD, Cameras and keys when told to, in time, with no operator that runs and no NATS'), async t => {
+  const { kube } = t.context
+  await kube.api.request('DELETE', `${CRD}/${CAMERAS}`)
+  await until(async () => (await crd(kube)) === undefined, { what: 'the end of the CRD' })
+  await using jobs = runJobs(kube, NAMESPACE)
+  await release(kube, jobs, 'install', { crds: { keep: false }, nats: { persistence: { keep: false } } })
+  const cameras = camerasIn(kube, 'shop')
+  await until(() => cameras.apply('front'), { what: 'a Camera' })
+  const path = '/apis/video.chrys.cloud/v1beta1/namespaces/shop/cameras/front'
+  await kube.api.request('PATCH', path, { body: { metadata: { finalizers: [FINALIZER] } }, contentType: 'application/merge-patch+json' })
+  await cameras.delete('front') // it waits for an operator that never comes
+
+  const begun = performance.now()
+  await release(kube, jobs, 'uninstall')
+  await until(async () => (await crd(kube)) === undefined, { what: 'the end of the CRD' })
+  t.true(performance.now() - begun < 60_000)
+  t.deepEqual(failed(jobs), [])
+  t.deepEqual(await keys(kube), [undefined, undefined, undefined, undefined])
+  const left = await kube.api.request<{ items: { metadata: { name: string } }[] }>(
+    'GET',
+    `/apis/apps/v1/namespaces/${NAMESPACE}/deployments`,
+  )
+  t.deepEqual(left.items, [])
+})
