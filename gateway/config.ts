@@ -4,11 +4,14 @@ import { messageOf } from '../common/errors.ts'
 import { parseBytes } from '../proto/camera.ts'
 import { isNamespace } from '../proto/subjects.ts'
 import { readCloudConfig, type CloudConfig } from './cloud-config.ts'
+import { readTlsConfig, type TlsConfig } from './tls-config.ts'
 
 export type Config = CommonConfig & {
   /** Where a device_id without a namespace is looked for first. */
   namespace: string
   grpc: { host: string; port: number; callsMax: number }
+  /** undefined: clients are served in the clear. */
+  tls: TlsConfig | undefined
   /** Bytes of frames held for one camera's clients. */
   ringBytesMax: number
   /** The highest rate of a camera's raw frames, in bytes a second, that is decoded in the camera's pod where placement is Auto. */
@@ -45,6 +48,7 @@ export function readConfig(variables: Env): Config {
       port: env.port('CHRYS_GRPC_PORT', 50_001),
       callsMax: env.integer('CHRYS_GRPC_MAX_CALLS', { min: 1, max: 100_000, fallback: 1_000 }),
     },
+    tls: readTlsConfig(env),
     ringBytesMax: bytes('CHRYS_RING_MAX_BYTES', '128Mi'),
     rawRateMax: env.integer('CHRYS_RAW_FRAMES_MAX_MB', { min: 0, max: 1_000_000, fallback: 48 }) * 1e6,
     decodersMax: env.integer('CHRYS_DECODERS_MAX', { min: 0, max: 1_000, fallback: DECODERS_PER_CORE * availableParallelism() }),

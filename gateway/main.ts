@@ -1,4 +1,5 @@
 // The gateway: cameras' frames, from NATS to gRPC clients.
+import { ServerCredentials } from '@grpc/grpc-js'
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { countBuffersAsHeap } from '../common/heap.ts'
@@ -22,6 +23,7 @@ import { serveGrpc } from './server.ts'
 import { Refusal } from './status.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { removeVoidSwitches } from './switches.ts'
+import { ServerTls } from './tls.ts'
 
 /** For giving up this gateway's turn to deliver. */
 const QUEUE_END_MS = 5_000
@@ -59,7 +61,8 @@ await runProcess(process.env, async signal => {
   const storage = cloud && apiUrl !== undefined ? { cloud, apiUrl } : undefined
   const live = { subscriptions, cursors, unsentBytesMax }
   const parts = { calls, cameras, metrics, isConnected, link: () => link, ...live, packets, readsMax, annotations, storage }
-  await using server = await serveGrpc(config.grpc, parts, log)
+  using tls = config.tls && new ServerTls(config.tls.files, config.tls.certificate, metrics.tls, log)
+  await using server = await serveGrpc(config.grpc, tls?.credentials ?? ServerCredentials.createInsecure(), parts, log)
   log.info({ identity, namespace: config.namespace, grpcPort: server.port, probePort: probes.port }, 'the gateway is up')
 
   if (!wholeReceiving()) log.warn('this version of nats.js gathers large messages at a cost: expect more CPU per frame')

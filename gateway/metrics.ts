@@ -141,6 +141,18 @@ export function createMetrics(registry: Registry) {
       registers,
     }),
     bufferedReads: new Gauge({ name: 'chrys_buffered_reads', help: 'Reads of the past being served', registers }),
+    tls: {
+      reloadFailed: new Gauge({
+        name: 'chrys_tls_reload_failed',
+        help: '1 while the files hold a certificate that can not be used, and the one before it is served',
+        registers,
+      }),
+      expires: new Gauge({
+        name: 'chrys_tls_expires_timestamp_seconds',
+        help: 'When the certificate that is served expires, seconds since the epoch; 0 without TLS',
+        registers,
+      }),
+    },
     unsentBytes: new Gauge({ name: 'chrys_unsent_bytes', help: 'Bytes of frames on their way to clients', registers }),
     /** A camera that is gone takes its series with it. */
     forget(name: string): void {

@@ -1,5 +1,5 @@
 // The gRPC server: bind, limits, health, reflection, and an orderly end.
-import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { Server, type ServerCredentials } from '@grpc/grpc-js'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation } from 'grpc-health-check'
 import { isIPv6 } from 'node:net'
@@ -33,7 +33,12 @@ export type GrpcServer = AsyncDisposable & {
 }
 
 /** Throws Failure when the address can't be had. Port 0 takes any free one. */
-export async function serveGrpc({ host, port }: { host: string; port: number }, parts: ImageParts, log: Logger): Promise<GrpcServer> {
+export async function serveGrpc(
+  { host, port }: { host: string; port: number },
+  credentials: ServerCredentials,
+  parts: ImageParts,
+  log: Logger,
+): Promise<GrpcServer> {
   if (!seamlessFraming()) log.warn('this version of grpc-js copies each frame once more: expect more CPU per client')
   const server = new Server(OPTIONS)
   server.addService(imageDefinition, imageService(parts))
@@ -43,16 +48,16 @@ export async function serveGrpc({ host, port }: { host: string; port: number }, 
   const setServing = (isServing: boolean) => {
     for (const name of ['', IMAGE_SERVICE]) health.setStatus(name, isServing ? 'SERVING' : 'NOT_SERVING')
   }
-  const bound = await bind(server, `${isIPv6(host) ? `[${host}]` : host}:${port}`)
+  const bound = await bind(server, `${isIPv6(host) ? `[${host}]` : host}:${port}`, credentials)
   log.info({ host, port: bound }, 'serving gRPC')
   let draining: Promise<void> | undefined
   const drain = () => (draining ??= shutDown(server, parts.calls, () => setServing(false)))
   return { port: bound, setServing, drain, [Symbol.asyncDispose]: drain }
 }
 
-function bind(server: Server, address: string): Promise<number> {
+function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
-  server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+  server.bindAsync(address, credentials, (error, port) => {
     if (error === null) resolve(port)
     else reject(new Failure('AddressUnavailable', `cannot serve gRPC on ${address}: ${error.message}`))
   })
