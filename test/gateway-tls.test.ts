@@ -14,11 +14,24 @@ const run = promisify(execFile)
 const EC = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
 
 /** An authority of its own: `NAME.crt` and `NAME.key`. */
-const authority = ({ file }: TemporaryFolder, name: string) =>
-  run('openssl', ['req', '-x509', ...EC, '-days', '2', '-subj', `/CN=${name}`, '-keyout', file(`${name}.key`), '-out', file(`${name}.crt`)])
+const authority = (folder: TemporaryFolder, name: string) =>
+  run('openssl', [
+    'req',
+    '-x509',
+    ...EC,
+    '-days',
+    '2',
+    '-subj',
+    `/CN=${name}`,
+    '-keyout',
+    folder.file(`${name}.key`),
+    '-out',
+    folder.file(`${name}.crt`),
+  ])
 
 /** A certificate for localhost that the authority signed; `ends` as openssl knows times. */
-async function issue({ file }: TemporaryFolder, name: string, by: string, begins = '20200101000000Z', ends = '20990101000000Z') {
+async function issue(folder: TemporaryFolder, name: string, by: string, begins = '20200101000000Z', ends = '20990101000000Z') {
+  const file = (each: string) => folder.file(each)
   await run('openssl', ['req', ...EC, '-subj', `/CN=${name}`, '-keyout', file(`${name}.key`), '-out', file(`${name}.csr`)])
   await writeFile(file('ca.cnf'), CA_CONFIG(file('')))
   await writeFile(file('index.txt'), '')
@@ -57,14 +70,14 @@ subjectAltName = DNS:localhost,IP:127.0.0.1
 `
 
 /** The files that the gateway is told of hold this pair from now on. */
-async function put({ file }: TemporaryFolder, name: string, key = name): Promise<void> {
-  await copyFile(file(`${name}.crt`), file('tls.crt'))
-  await copyFile(file(`${key}.key`), file('tls.key'))
+async function put(folder: TemporaryFolder, name: string, key = name): Promise<void> {
+  await copyFile(folder.file(`${name}.crt`), folder.file('tls.crt'))
+  await copyFile(folder.file(`${key}.key`), folder.file('tls.key'))
 }
 
-const env = ({ file }: TemporaryFolder, more: Record<string, string> = {}) => ({
-  CHRYS_TLS_CERT_FILE: file('tls.crt'),
-  CHRYS_TLS_KEY_FILE: file('tls.key'),
+const env = (folder: TemporaryFolder, more: Record<string, string> = {}) => ({
+  CHRYS_TLS_CERT_FILE: folder.file('tls.crt'),
+  CHRYS_TLS_KEY_FILE: folder.file('tls.key'),
   ...more,
 })
 
