@@ -65,7 +65,7 @@ export class PacketFeed {
         else log.error({ camera: refText(source.ref), error: messageOf(error) }, 'the subscription to a camera’s packets failed')
       },
     })
-    this.#read()
+    this.#begin()
   }
 
   get isClosed(): boolean {
@@ -142,20 +142,25 @@ export class PacketFeed {
   /** True: `packet` waits for those before it to be read. */
   #break(packet: StoredPacket | undefined): boolean {
     this.#place = undefined
-    const isHeld = packet !== undefined && this.#read()
+    const isHeld = packet !== undefined && this.#readAgain()
     if (isHeld) this.#hold(this.#held ?? [], packet)
     this.#events.onBroken()
     return isHeld
   }
 
-  /** Begins to read what is stored, unless it has been done just now; packets that come meanwhile are held. */
-  #read(): boolean {
-    const nowMs = performance.now()
-    if (this.#held !== undefined || nowMs < this.#readAfterMs) return false
-    this.#readAfterMs = nowMs + READ_SPACING_MS
+  /** Reads what is stored; packets that come meanwhile are held. */
+  #begin(): void {
     this.#held = []
     this.#heldBytes = 0
     this.#reading = this.#readStored()
+  }
+
+  /** Reads again what is stored, unless that was done just now. */
+  #readAgain(): boolean {
+    const nowMs = performance.now()
+    if (nowMs < this.#readAfterMs) return false
+    this.#readAfterMs = nowMs + READ_SPACING_MS
+    this.#begin()
     return true
   }
 

@@ -1,0 +1,440 @@
+// Frames that the gateway decodes from packets, and frames that it gets from the sidecar: clients can't tell them apart, nor when they change.
+import { readFileSync } from 'node:fs'
+import anyTest, { type ExecutionContext, type TestFn } from 'ava'
+import type { VideoFrame__Output } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoFrame.ts'
+import { packetMessages } from '../proto/messages.ts'
+import type { CameraRecord } from '../proto/state.ts'
+import { packetStream, packetSubject, refText } from '../proto/subjects.ts'
+import { startCameras, type Cameras, type FakeCamera } from './fixtures/cameras.ts'
+import { encodedCamera, GOP, type EncodedCamera } from './fixtures/encoded-camera.ts'
+import { failure, grpcClient, startGateway, type Gateway } from './fixtures/gateway.ts'
+import { startNats, type NatsServer } from './fixtures/nats.ts'
+import { descendants } from './fixtures/processes.ts'
+import { until, within } from './fixtures/wait.ts'
+
+type World = { nats: NatsServer; cameras: Cameras; gateway: Gateway; stack: AsyncDisposableStack }
+const test = anyTest as TestFn<World>
+type T = ExecutionContext<World>
+
+test.before(async t => {
+  const stack = new AsyncDisposableStack()
+  const nats = stack.use(await startNats())
+  const cameras = stack.use(await startCameras(nats.url))
+  const gateway = stack.use(await startGateway(nats.url, { CHRYS_DECODERS_MAX: '100' }))
+  await until(() => gateway.ready(), { what: 'the gateway to be ready' })
+  t.context = { nats, cameras, gateway, stack }
+})
+test.after.always(t => t.context.stack.disposeAsync())
+
+const WHERE = ['Sidecar', 'Gateway'] as const
+type Where = (typeof WHERE)[number]
+type Shown = FakeCamera & { encoded: EncodedCamera; show(where: Where, seq: number): void }
+
+const decodedIn = (placement: CameraRecord['decoding']['placement'], more: Partial<CameraRecord['decoding']> = {}) => ({
+  decoding: { keyFramesOnly: false, placement, ...more },
+})
+
+let made = 0
+/** A camera of the test's own, which the gateways know. */
+async function addCamera(t: T, change: Partial<CameraRecord>, gateway = t.context.gateway): Promise<Shown> {
+  const { cameras } = t.context
+  const number = ++made
+  const camera = { namespace: 'default', name: `cam-${number}`, uid: `uid-${number}` }
+  await cameras.put(camera, change)
+  await using client = grpcClient(gateway.port)
+  await until(async () => (await client.list()).some(({ name }) => name === camera.name), { what: 'the gateway to know the camera' })
+  const encoded = await encodedCamera(cameras.nc, camera)
+  const show = (where: Where, seq: number) =>
+    where === 'Sidecar' ? cameras.send(camera, { seq, key: seq % GOP === 0 }) : encoded.send(seq)
+  return { ...camera, encoded, show }
+}
+
+/** In metrics. */
+const labelOf = (camera: FakeCamera) => `camera="${refText(camera)}"`
+const seqOf = ({ pts }: VideoFrame__Output) => pts / 3000
+const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i)
+type Ask = () => Promise<VideoFrame__Output>
+
+/** Shows frames from … to, no faster than all who ask keep up, and returns what each got. */
+async function play(show: (seq: number) => void, [from, to]: [number, number], asks: readonly Ask[], steps: readonly number[] = []) {
+  const got = asks.map(() => [] as VideoFrame__Output[])
+  const last = (i: number) => Math.max(from - 1, ...(got[i] ?? []).map(seqOf))
+  const send = async () => {
+    for (const seq of range(from, to)) {
+      await until(() => asks.every((_, i) => seq - last(i) <= 5 + (steps[i] ?? 1)), {
+        what: `all clients to come near frame ${seq}`,
+        everyMs: 2,
+      })
+      show(seq)
+    }
+  }
+  const collect = async (ask: Ask, i: number) => {
+    while (last(i) < to - (to % (steps[i] ?? 1))) {
+      const frame = await ask()
+      if (frame.data.length > 0) got[i]?.push(frame)
+    }
+  }
+  await within(Promise.all([send(), ...asks.map(collect)]), { what: `frames ${from} to ${to}`, timeoutMs: 60_000 })
+  return got
+}
+
+/** What comes while `until` does not hold, none twice and in order. */
+async function take(t: T, ask: Ask, what: string, holds: (frames: readonly VideoFrame__Output[]) => boolean | Promise<boolean>) {
+  const frames: VideoFrame__Output[] = []
+  await until(
+    async () => {
+      const frame = await ask()
+      if (frame.data.length > 0) frames.push(frame)
+      return await holds(frames)
+    },
+    { what, everyMs: 0, timeoutMs: 60_000 },
+  )
+  const seqs = frames.map(seqOf)
+  t.deepEqual(
+    seqs,
+    [...new Set(seqs)].sort((a, b) => a - b),
+  )
+  return frames
+}
+
+for (const where of WHERE) {
+  test(`${where}: two clients each get every frame once and in order, one by a stream and one by calls`, async t => {
+    const { gateway } = t.context
+    const camera = await addCamera(t, decodedIn(where))
+    await using one = grpcClient(gateway.port)
+    await using other = grpcClient(gateway.port)
+    using stream = one.stream()
+    const request = { device_id: camera.name }
+    const asks = [() => stream.ask(request), () => other.latest(request)]
+    await Promise.all(asks.map(ask => ask()))
+    const [ofOne = [], ofOther = []] = await play(seq => camera.show(where, seq), [0, 59], asks)
+    t.deepEqual(ofOne.map(seqOf), range(0, 59))
+    t.deepEqual(ofOther.map(seqOf), range(0, 59))
+    t.true(ofOne.every(frame => frame.device_id === camera.name && frame.data.length === frame.width * frame.height * 3))
+    t.is(await gateway.metric('chrys_frames_decoded_total', labelOf(camera)), where === 'Gateway' ? 60 : 0)
+  })
+
+  test(`${where}: who wants keyframes gets those, beside one who gets all`, async t => {
+    const camera = await addCamera(t, decodedIn(where))
+    await using one = grpcClient(t.context.gateway.port)
+    await using other = grpcClient(t.context.gateway.port)
+    using all = one.stream()
+    using keys = other.stream()
+    const asks = [() => all.ask({ device_id: camera.name }), () => keys.ask({ device_id: camera.name, key_frame_only: true })]
+    await Promise.all(asks.map(ask => ask()))
+    const [ofAll = [], ofKeys = []] = await play(seq => camera.show(where, seq), [0, 39], asks, [1, GOP])
+    t.deepEqual(ofAll.map(seqOf), range(0, 39))
+    t.deepEqual(ofKeys.map(seqOf), [0, 10, 20, 30])
+    t.true(ofKeys.every(({ is_keyframe }) => is_keyframe))
+  })
+
+  test(`${where}: a camera replaced by a namesake shows nothing of the old one`, async t => {
+    const { cameras, gateway } = t.context
+    const camera = await addCamera(t, decodedIn(where))
+    await using client = grpcClient(gateway.port)
+    using stream = client.stream()
+    const ask = () => stream.ask({ device_id: camera.name })
+    await ask()
+    await play(seq => camera.show(where, seq), [0, 5], [ask])
+    const other = { ...camera, uid: `${camera.uid}-again` }
+    await cameras.put(other, decodedIn(where))
+    const from = cameras.demands.length
+    const isNew = () =>
+      cameras.demands
+        .slice(from)
+        .some(({ camera: ref, wants, decoding }) => ref === refText(camera) && (wants !== 'none' || decoding !== undefined))
+    await until(async () => (await ask(), isNew()), { what: 'demand for the new camera' })
+    for (const seq of range(10, 20)) camera.show(where, seq)
+    for (let i = 0; i < 10; i++) t.is((await ask()).data.length, 0)
+    const encoded = await encodedCamera(cameras.nc, other)
+    const epoch = Date.now()
+    const show = (seq: number) => (where === 'Gateway' ? encoded.send(seq, { epoch }) : cameras.send(other, { seq, epoch }))
+    const [frames = []] = await play(show, [0, 9], [ask])
+    t.deepEqual(frames.map(seqOf), range(0, 9))
+  })
+}
+
+test('who asks in the middle of a group of pictures gets the newest frame, of packets that were stored before', async t => {
+  const camera = await addCamera(t, decodedIn('Gateway'))
+  await camera.encoded.makeStream()
+  for (const seq of range(0, 17)) await camera.encoded.store(seq)
+  await using client = grpcClient(t.context.gateway.port)
+  using stream = client.stream()
+  const frames = await take(
+    t,
+    () => stream.ask({ device_id: camera.name }),
+    'the newest frame',
+    got => got.length > 0,
+  )
+  t.deepEqual(frames.map(seqOf), [17])
+})
+
+test('packets that were missed are read from the stream, and of those that nobody has nothing is guessed', async t => {
+  const { gateway } = t.context
+  const camera = await addCamera(t, decodedIn('Gateway'))
+  const { encoded } = camera
+  await encoded.makeStream()
+  await using client = grpcClient(gateway.port)
+  using stream = client.stream()
+  const ask = () => stream.ask({ device_id: camera.name })
+  await ask()
+  for (const seq of range(0, 2)) await encoded.store(seq)
+  const first = await take(t, ask, 'frame 2', got => got.some(frame => seqOf(frame) === 2))
+  t.is(seqOf(first[0] ?? ({} as VideoFrame__Output)), 0)
+  await encoded.store(3, { unheard: true })
+  await encoded.store(4)
+  await encoded.store(5)
+  const next = await take(t, ask, 'frame 5', got => got.some(frame => seqOf(frame) === 5))
+  t.true(next.every(frame => [3, 4, 5].includes(seqOf(frame))))
+  t.is(await gateway.metric('chrys_frames_dropped_total', `${labelOf(camera)},cause="packets_lost"`), 0)
+  // 6 is lost.
+  for (const seq of range(7, 12)) await encoded.store(seq)
+  const after = await take(t, ask, 'frame 12', got => got.some(frame => seqOf(frame) === 12))
+  t.true(
+    after.every(frame => seqOf(frame) >= 10 && !frame.is_corrupt),
+    after.map(seqOf).join(' '),
+  )
+  t.true((await gateway.metric('chrys_frames_dropped_total', `${labelOf(camera)},cause="packets_lost"`)) >= 3)
+})
+
+/** Sends frames as the sidecar does, and the packets they are of, until disposed of. */
+function sendBoth(camera: Shown): Disposable & { readonly seq: number } {
+  let seq = 0
+  const timer = setInterval(() => {
+    camera.show('Sidecar', seq)
+    camera.show('Gateway', seq++)
+  }, 33)
+  return {
+    get seq() {
+      return seq
+    },
+    [Symbol.dispose]: () => clearInterval(timer),
+  }
+}
+
+const HD = {
+  name: 'h264',
+  longName: '',
+  width: 1920,
+  height: 1080,
+  pixFmt: 'yuv420p',
+  extradata: '',
+  timeBase: [1, 90_000] as [number, number],
+  reorder: 0,
+}
+const SETTLED = { epoch: Date.now() - 60_000, fps: 30 }
+
+test('a camera that is watched goes to the gateway and back, as its size, its spec and its buffer change: no frame twice, none backwards', async t => {
+  const { cameras, gateway } = t.context
+  const camera = await addCamera(t, decodedIn('Auto'))
+  const report = (change: object) => cameras.report(camera, { ...SETTLED, ...change })
+  await report({ codec: { ...HD, width: 640, height: 360 } })
+  await using client = grpcClient(gateway.port)
+  using stream = client.stream()
+  const ask = () => stream.ask({ device_id: camera.name })
+  await ask()
+  using sending = sendBoth(camera)
+  const last = () => cameras.demands.findLast(({ camera: ref }) => ref === refText(camera))
+  const isIn = (where: Where) =>
+    (last()?.wants === 'none') === (where === 'Gateway') && (where === 'Sidecar' || last()?.decoding?.active === true)
+  let before = -1
+  const goesTo = async (where: Where, why: string) => {
+    const frames = await take(t, ask, `frames of the ${where}: ${why}`, got => got.length > 5 && isIn(where))
+    const more = await take(t, ask, `more frames of the ${where}: ${why}`, got => got.length > 10)
+    for (const frame of [...frames, ...more]) {
+      t.true(seqOf(frame) > before, `${why}: ${seqOf(frame)} after ${before}`)
+      before = seqOf(frame)
+    }
+    t.true(sending.seq - before < 30, `${why}: frame ${before} of ${sending.seq}`)
+    t.is(await gateway.metric('chrys_decoder_running', labelOf(camera)), where === 'Gateway' ? 1 : 0)
+  }
+  await goesTo('Sidecar', 'it is small')
+  await report({ codec: HD })
+  await goesTo('Gateway', 'it has become large')
+  await report({ codec: HD, buffer: { ok: false, reason: 'BufferQuotaExceeded', message: '' } })
+  await goesTo('Sidecar', 'its packets are not published')
+  await report({ codec: HD })
+  await goesTo('Gateway', 'they are again')
+  await cameras.put(camera, decodedIn('Auto', { scale: '640:-2' }))
+  await goesTo('Sidecar', 'it is scaled down')
+  await cameras.put(camera, decodedIn('Gateway', { scale: '80:-2' }))
+  await goesTo('Gateway', 'the spec wants it')
+  const [scaled] = await take(t, ask, 'a frame', got => got.length > 0)
+  t.deepEqual([scaled?.width, scaled?.height], [80, 48])
+  await cameras.put(camera, decodedIn('Sidecar'))
+  await goesTo('Sidecar', 'the spec wants it so')
+  t.is(await gateway.metric('chrys_decoding_moves_total', labelOf(camera)), 6)
+})
+
+test('the limit is the gateway’s own: with another one it decodes what it did not before', async t => {
+  const { nats, cameras } = t.context
+  const camera = await addCamera(t, decodedIn('Auto'))
+  await cameras.report(camera, { ...SETTLED, codec: { ...HD, width: 640, height: 360 } })
+  using _sending = sendBoth(camera)
+  for (const [limit, decoded] of [
+    ['21', 0],
+    ['20', 1],
+  ] as const) {
+    await using gateway = await startGateway(nats.url, { CHRYS_RAW_FRAMES_MAX_MB: limit })
+    await until(() => gateway.ready(), { what: 'the gateway' })
+    await using client = grpcClient(gateway.port)
+    // As long as it has not heard the camera's size it leaves the camera where it is.
+    await until(async () => (await client.latest({ device_id: camera.name })).data.length > 0, { what: 'a frame' })
+    const isSettled = async () => {
+      await client.latest({ device_id: camera.name })
+      return (await gateway.metric('chrys_decoder_running', labelOf(camera))) === decoded
+    }
+    await until(isSettled, { what: `${decoded} decoders with a limit of ${limit} MB` })
+    t.is((await gateway.metric('chrys_frames_decoded_total', labelOf(camera))) > 0, decoded === 1)
+  }
+})
+
+test('a camera whose packets don’t come is left to its own pod after a while', async t => {
+  const { cameras, gateway } = t.context
+  const camera = await addCamera(t, decodedIn('Auto'))
+  const codec = HD
+  await cameras.report(camera, { ...SETTLED, codec, lastPacketAt: Date.now() })
+  await using client = grpcClient(gateway.port)
+  const last = () => cameras.demands.findLast(({ camera: ref }) => ref === refText(camera))
+  const asked = async () => {
+    await cameras.report(camera, { ...SETTLED, codec, lastPacketAt: Date.now() })
+    await client.latest({ device_id: camera.name })
+  }
+  await until(async () => (await asked(), last()?.wants === 'none'), { what: 'the gateway to decode', everyMs: 200 })
+  await until(async () => (await asked(), last()?.wants === 'all'), { what: 'the gateway to give up', everyMs: 200 })
+  camera.show('Sidecar', 1)
+  t.deepEqual(
+    (
+      await take(
+        t,
+        () => client.latest({ device_id: camera.name }),
+        'the frame',
+        got => got.length > 0,
+      )
+    ).map(seqOf),
+    [1],
+  )
+})
+
+test('decoders are bounded: the next camera is left to its own pod, or says so where that is forbidden', async t => {
+  const { nats, cameras } = t.context
+  await using gateway = await startGateway(nats.url, { CHRYS_DECODERS_MAX: '1', CHRYS_RAW_FRAMES_MAX_MB: '0' })
+  await until(() => gateway.ready(), { what: 'the gateway' })
+  const [first, auto, forced] = [
+    await addCamera(t, decodedIn('Gateway'), gateway),
+    await addCamera(t, decodedIn('Auto'), gateway),
+    await addCamera(t, decodedIn('Gateway'), gateway),
+  ]
+  for (const camera of [first, auto, forced]) await cameras.report(camera, { ...SETTLED, codec: HD })
+  await using client = grpcClient(gateway.port)
+  const demandOf = (camera: FakeCamera) => cameras.demands.findLast(({ camera: ref }) => ref === refText(camera))
+  const askAll = () => Promise.all([auto, forced].map(({ name }) => client.latest({ device_id: name })))
+  await client.latest({ device_id: first.name })
+  await askAll()
+  await until(() => demandOf(forced)?.decoding?.ok === false, { what: 'word of the camera that is refused' })
+  t.like(demandOf(forced), {
+    wants: 'none',
+    decoding: { active: false, ok: false, reason: 'DecodersBusy', message: 'all 1 decoders of the gateway are in use' },
+  })
+  t.is(demandOf(auto)?.wants, 'all')
+  await until(async () => (await gateway.metric('chrys_decoders_refused')) === 1, { what: 'the metric' })
+  // Nobody watches the first one any more: its decoder is free for whoever comes first.
+  const freed = async () => {
+    await askAll()
+    return demandOf(auto)?.decoding?.ok === true || demandOf(forced)?.decoding?.ok === true
+  }
+  await until(freed, { what: 'the decoder to go to another camera', everyMs: 500 })
+  t.pass()
+})
+
+const isRunning = (gateway: Gateway) => descendants(gateway.pid).filter(({ command }) => command.includes('ffmpeg')).length
+
+test('nobody asked for ten seconds: the decoder is gone; and it goes with the gateway', async t => {
+  const { nats, cameras } = t.context
+  await using gateway = await startGateway(nats.url)
+  await until(() => gateway.ready(), { what: 'the gateway' })
+  const camera = await addCamera(t, decodedIn('Gateway'), gateway)
+  await using client = grpcClient(gateway.port)
+  const ask = () => client.latest({ device_id: camera.name })
+  using _sending = sendBoth(camera)
+  await take(t, ask, 'frames', got => got.length > 3)
+  t.is(isRunning(gateway), 1)
+  t.is(await gateway.metric('chrys_decoder_running', labelOf(camera)), 1)
+  await until(() => isRunning(gateway) === 0, { what: 'the end of the decoder' })
+  const last = cameras.demands.findLast(({ camera: ref }) => ref === refText(camera))
+  t.is(last?.decoding, undefined)
+  await take(t, ask, 'frames again', got => got.length > 3)
+  const [{ pid } = { pid: 0 }] = descendants(gateway.pid).filter(({ command }) => command.includes('ffmpeg'))
+  t.is(await gateway.stop(), 0)
+  t.throws(() => readFileSync(`/proc/${pid}/stat`))
+})
+
+test('packets of a broken or hostile peer are dropped and counted, and harm neither their camera nor others', async t => {
+  const { nats, cameras } = t.context
+  await using gateway = await startGateway(nats.url)
+  await until(() => gateway.ready(), { what: 'the gateway' })
+  const good = await addCamera(t, decodedIn('Gateway'), gateway)
+  const bad = await addCamera(t, decodedIn('Gateway'), gateway)
+  await using client = grpcClient(gateway.port)
+  using ofGood = client.stream()
+  using ofBad = client.stream()
+  const ask = () => ofGood.ask({ device_id: good.name })
+  await ofBad.ask({ device_id: bad.name })
+  using _sending = sendBoth(good)
+  await take(t, ask, 'frames', got => got.length > 3)
+  const { encoded } = bad
+  const publish = (uid: string, packet: Parameters<typeof packetMessages>[1], codec = encoded.codec) => {
+    for (const { headers, payload } of packetMessages(uid, packet, 0, codec, 8 << 20))
+      cameras.nc.publish(packetSubject(bad), payload, { headers })
+  }
+  cameras.nc.publish(packetSubject(bad), Buffer.alloc(0))
+  cameras.nc.publish(packetSubject(bad), Buffer.from('garbage'))
+  publish('another-uid', encoded.packet(0))
+  publish(bad.uid, encoded.packet(0, { timestamp: 1 }))
+  publish(bad.uid, encoded.packet(0), { ...encoded.codec, width: 70_000 })
+  for (const reason of ['empty', 'version', 'camera', 'timestamp', 'header']) {
+    await until(async () => (await gateway.metric('chrys_bad_messages_total', `reason="${reason}"`)) > 0, { what: `a bad ${reason}` })
+  }
+  // Well-formed, and still no pictures: noise, a size that isn't true, an unknown codec, epochs from the future, repetitions.
+  const noise = () => Buffer.from(Array.from({ length: 2_000 }, () => Math.floor(Math.random() * 256)))
+  for (let seq = 0; seq < 50; seq++) publish(bad.uid, encoded.packet(seq, { epoch: 1, data: noise() }))
+  for (let seq = 0; seq < 20; seq++) publish(bad.uid, encoded.packet(seq, { epoch: 2 }), { ...encoded.codec, width: 16, height: 16 })
+  publish(bad.uid, encoded.packet(0, { epoch: 3 }), { ...encoded.codec, name: 'theora' })
+  publish(bad.uid, encoded.packet(0, { epoch: 4 }), { ...encoded.codec, width: 65_535, height: 65_535 })
+  publish(bad.uid, encoded.packet(0, { epoch: 5, pts: Number.MAX_SAFE_INTEGER, dts: -Number.MAX_SAFE_INTEGER }))
+  publish(bad.uid, encoded.packet(3, { epoch: 5, pts: -Number.MAX_SAFE_INTEGER }))
+  const frames = await take(t, ask, 'frames of the other camera', got => got.length > 60)
+  t.true(frames.length > 60)
+  // And the camera itself goes on where honest packets come.
+  const epoch = Date.now()
+  let seq = 0
+  const timer = setInterval(() => encoded.send(seq++, { epoch, timestamp: Date.now() }), 33)
+  await take(
+    t,
+    () => ofBad.ask({ device_id: bad.name }),
+    'frames of the camera itself',
+    got => got.filter(({ timestamp }) => timestamp > epoch).length > 10,
+  )
+  clearInterval(timer)
+  t.true(isRunning(gateway) <= 3)
+  t.is((await failure(client.latest({ device_id: 'nowhere' }))).details, 'camera "nowhere" not found')
+})
+
+test('frames go on after the packet stream was purged, deleted and made anew', async t => {
+  const { cameras, gateway } = t.context
+  const camera = await addCamera(t, decodedIn('Gateway'))
+  await camera.encoded.makeStream()
+  const jsm = await cameras.nc.jetstreamManager()
+  await using client = grpcClient(gateway.port)
+  using stream = client.stream()
+  const ask = () => stream.ask({ device_id: camera.name })
+  using _sending = sendBoth(camera)
+  await take(t, ask, 'frames', got => got.length > 5)
+  await jsm.streams.purge(packetStream(camera))
+  await take(t, ask, 'frames after the purge', got => got.length > 10)
+  await jsm.streams.delete(packetStream(camera))
+  await take(t, ask, 'frames without a stream', got => got.length > 10)
+  await camera.encoded.makeStream()
+  const frames = await take(t, ask, 'frames with a new stream', got => got.length > 10)
+  t.true(frames.length > 10)
+})
