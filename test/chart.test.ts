@@ -2,7 +2,9 @@
 import ava from 'ava'
 import { execFile } from 'node:child_process'
 import { readFile, mkdir, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { parse } from 'yaml'
 import { natsServerPath } from '../deploy/local/locate-nats.ts'
 import { readConfig as readGatewayConfig } from '../gateway/config.ts'
 import { readConfig as readOperatorConfig } from '../operator/config.ts'
@@ -191,4 +193,16 @@ test(titled('alerts and dashboard ask for metrics that there are'), async t => {
     .match(/\b(?:chrys|chrysalis_operator|controller_runtime|workqueue|leader|process)_[a-z_]+/g)
   const unknown = [...new Set(asked)].filter(name => !known.has(name.replace(/_(bucket|count|sum)$/, '')) && !node.includes(name))
   t.deepEqual(unknown, [])
+})
+
+test(titled('the plain manifests are what the chart renders'), async t => {
+  await t.notThrowsAsync(
+    promisify(execFile)(process.execPath, [fileURLToPath(new URL('../deploy/render-manifests.ts', import.meta.url)), '--check']),
+  )
+})
+
+test(titled('the small box of the how-to for k3s is accepted'), async t => {
+  const text = await readFile(new URL('../docs/k3s.md', import.meta.url), 'utf8')
+  const values = parse(/```yaml\n([^]*?)```/.exec(text)?.[1] ?? 'none: at all') as object
+  await t.notThrowsAsync(render(values))
 })
