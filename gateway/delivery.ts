@@ -17,6 +17,7 @@ import { messageOf } from '../common/errors.ts'
 import { everyMinute, type Logger } from '../common/log.ts'
 import type { Nats } from '../common/nats.ts'
 import { sleep } from '../common/stop.ts'
+import { isStreamMissing } from '../common/streams.ts'
 import { ANNOTATION_CONSUMER, ANNOTATION_STREAM } from '../proto/subjects.ts'
 import { cloudJson, decodeAnnotation, problemWith } from './annotation-json.ts'
 import type { AnnotationMetrics } from './annotation-metrics.ts'
@@ -67,7 +68,8 @@ export class Delivery {
         const consumer = await this.#consumer()
         while (!this.#signal.aborted) await this.#turn(consumer)
       } catch (error) {
-        if (this.#nats.connected()) this.#sayFailed(messageOf(error))
+        // Whoever takes annotations makes the stream, and tells where it can't.
+        if (this.#nats.connected() && !isStreamMissing(error)) this.#sayFailed(messageOf(error))
         await sleep(RETRY_MS, this.#signal)
       }
     }
