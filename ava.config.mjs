@@ -1,5 +1,5 @@
 export default {
-  files: ['test/**/*.test.ts'],
+  files: ['test/**/*.test.ts', '!test/image/**'], // those: npm run test:image
   extensions: ['ts'],
   // Tests wait for real cameras and servers, on whatever machine there is; each wait has a shorter limit of its own.
   timeout: '3m',
