@@ -12,9 +12,8 @@ if (app === undefined) throw new Error('usage: node compile.mjs APP')
 const { compiledIn, FRUGAL_FLAGS } = await import(join(app, 'common', 'frugal.ts'))
 
 for (const program of globSync('*/main.ts', { cwd: app })) {
-  for (const flags of program.startsWith('sidecar') ? [FRUGAL_FLAGS] : [[]]) {
-    const env = { ...process.env, ...compiledIn(app) }
-    const { status, stderr } = spawnSync(process.execPath, [...flags, program], { cwd: app, env, encoding: 'utf8' })
-    if (status !== BAD_CONFIGURATION) throw new Error(`${program} ended with ${status}: ${stderr}`)
-  }
+  const flags = program.startsWith('sidecar') ? FRUGAL_FLAGS : []
+  const env = { ...process.env, ...compiledIn(app) }
+  const { status, stderr } = spawnSync(process.execPath, [...flags, program], { cwd: app, env, encoding: 'utf8' })
+  if (status !== BAD_CONFIGURATION) throw new Error(`${program} ended with ${status}: ${stderr}`)
 }

@@ -1,6 +1,7 @@
 // Makes what the project's commands need, and says what it does; silent where nothing is to do. Plain JavaScript without
 // packages: it runs on whichever Node a person has, before there is a better one.
 import { fileURLToPath } from 'node:url'
+import { prepareImageTools, prepareNode } from './containers.mjs'
 import { prepareFfmpeg, prepareFfprobe } from './ffmpeg.mjs'
 import { prepareHelm } from './helm.mjs'
 import { prepareKubernetes } from './kubernetes.mjs'
@@ -11,8 +12,13 @@ import { prepareCamera, preparePython } from './test-tools.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const steps = [() => preparePackages(root), prepareFfmpeg, prepareNatsServer]
-const forTests = [prepareFfprobe, prepareCamera, preparePython, prepareHelm, prepareKubernetes]
-for (const step of process.argv.includes('--test') ? [...steps, ...forTests] : steps) {
+/** @type {Record<string, (() => Promise<void>)[]>} */
+const more = {
+  '--test': [prepareFfprobe, prepareCamera, preparePython, prepareHelm, prepareKubernetes],
+  '--image': [prepareImageTools],
+  '--e2e': [prepareCamera, prepareHelm, prepareImageTools, prepareNode],
+}
+for (const step of [...steps, ...process.argv.slice(2).flatMap(option => more[option] ?? [])]) {
   try {
     await step()
   } catch (error) {

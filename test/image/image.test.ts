@@ -153,6 +153,7 @@ onPodman('nothing in the image can be written by everybody, changes its user or 
     return bad.includes(true) ? [`/${path.slice(root.length + 1)}`] : []
   })
   t.deepEqual(found, ['/tmp'])
+  t.is(lstatSync(join(root, 'tmp')).mode & 0o7777, 0o1777) // as everywhere; in a pod a volume is there
 })
 
 onPodman('the image says what it is, whom it runs as, and what waits for orphans', t => {
