@@ -1,11 +1,12 @@
 // The KV buckets that processes share: opened here with their settings by whoever comes first, and followed here.
-import { StorageType, type KV, type NatsConnection } from 'nats'
+import { DiscardPolicy, RetentionPolicy, StorageType, type KV, type NatsConnection } from 'nats'
+import { bucketStream, bucketSubject } from '../proto/permissions.ts'
 import { BUCKET } from '../proto/subjects.ts'
 import { messageOf } from './errors.ts'
 import type { Logger } from './log.ts'
-import type { Nats } from './nats.ts'
+import { isConfined, type Nats } from './nats.ts'
 import { sleep } from './stop.ts'
-import { isStreamMissing } from './streams.ts'
+import { ensureStream, isStreamMissing } from './streams.ts'
 
 export type BucketName = keyof typeof BUCKET
 
@@ -19,10 +20,26 @@ const SETTINGS = {
   leases: { storage: StorageType.Memory, max_bytes: 4 * MIB },
 } as const satisfies Record<BucketName, { storage: StorageType; max_bytes: number }>
 
-/** Opens the bucket, creating it where it is missing. Rejects while JetStream is away. */
-export function openBucket(nc: NatsConnection, name: BucketName): Promise<KV> {
-  return nc.jetstream().views.kv(BUCKET[name], { ...SETTINGS[name], history: 1 })
+/**
+ * Opens the bucket, creating it where it is missing and may be created. Rejects while JetStream is away. Values are read by the API of
+ * streams: answers of the direct one are what is stored, and could be sent by whoever stored it to wherever he names.
+ */
+export async function openBucket(nc: NatsConnection, name: BucketName): Promise<KV> {
+  if (!isConfined(nc)) await ensureStream(await nc.jetstreamManager({ checkAPI: false }), bucketConfig(name))
+  return nc.jetstream().views.kv(BUCKET[name], { bindOnly: true })
 }
+
+/** As KV makes it, without rollups: by one of those a camera's user would empty the bucket for all others. */
+const bucketConfig = (name: BucketName) => ({
+  name: bucketStream(BUCKET[name]),
+  subjects: [bucketSubject(BUCKET[name], '>')],
+  retention: RetentionPolicy.Limits,
+  discard: DiscardPolicy.New,
+  max_msgs_per_subject: 1,
+  allow_direct: true,
+  allow_rollup_hdrs: false,
+  ...SETTINGS[name],
+})
 
 export type BucketView = {
   /** A key's value, or its deletion. `ageMs`: how long ago it was stored, by the server's clock. */
@@ -51,7 +68,8 @@ export async function watchBucket(
 ): Promise<void> {
   for (let said = ''; !signal.aborted;) {
     try {
-      await follow(nats, name, view, signal, onlyKey)
+      if (onlyKey !== undefined && isConfined(nats.nc)) await look(nats, name, view, signal, onlyKey)
+      else await follow(nats, name, view, signal, onlyKey)
       said = ''
     } catch (error) {
       const message = messageOf(error)
@@ -92,6 +110,32 @@ async function follow(nats: Nats, name: BucketName, view: BucketView, signal: Ab
   } finally {
     clearTimeout(settling)
     signal.removeEventListener('abort', stop)
+  }
+}
+
+/** Follows one key without a consumer: looks at it now and then, and when something is published to it. Ends at a reconnect. */
+async function look(nats: Nats, name: BucketName, view: BucketView, signal: AbortSignal, key: string): Promise<void> {
+  const kv = await openBucket(nats.nc, name)
+  let revision: number | undefined
+  let hint = new AbortController()
+  const ended = new AbortController()
+  using _reconnected = nats.onReconnect(() => ended.abort())
+  const subscription = nats.nc.subscribe(bucketSubject(BUCKET[name], key), { callback: () => hint.abort() })
+  try {
+    while (!signal.aborted && !ended.signal.aborted) {
+      hint = new AbortController()
+      const entry = await kv.get(key)
+      const value = entry?.operation === 'PUT' ? entry.value : undefined
+      // A bucket that was made anew counts from 1 again.
+      if (revision === undefined || (entry?.revision ?? 0) !== revision) {
+        view.changed(key, value, 0)
+        view.complete(new Set(value === undefined ? [] : [key]))
+      }
+      revision = entry?.revision ?? 0
+      await sleep(CHECK_MS, AbortSignal.any([signal, ended.signal, hint.signal]))
+    }
+  } finally {
+    subscription.unsubscribe()
   }
 }
 

@@ -3,9 +3,12 @@ import { connect, credsAuthenticator, Events, type Authenticator, type NatsConne
 import type { Logger } from './log.ts'
 import { messageOf } from './errors.ts'
 import { aborted, Stopped } from './stop.ts'
+import { userIn } from './nats-user.ts'
 
 export type Nats = AsyncDisposable & {
   nc: NatsConnection
+  /** Below it come the answers to our requests. */
+  inbox: string
   /** False while the link is down: what is published then is lost without an error (nats.js discards its buffer). */
   connected: () => boolean
   /** Calls back on each (re)connect, the first one excluded. */
@@ -20,6 +23,11 @@ const credsFrom =
   nonce =>
     credsAuthenticator(TEXT.encode(readFileSync(file, 'utf8')))(nonce)
 
+const CONFINED = new WeakSet<NatsConnection>()
+
+/** True where our user may make no streams: what cameras share is made by others then (proto/permissions.ts). */
+export const isConfined = (nc: NatsConnection): boolean => CONFINED.has(nc)
+
 /**
  * A connection that never gives up: it waits for the first connect and reconnects forever, since the defaults close it for good
  * after 20 s of outage or two authentication failures. Rejects only when `signal` aborts first.
@@ -30,11 +38,13 @@ export async function connectNats(
   log: Logger,
   signal: AbortSignal,
 ): Promise<Nats> {
+  const user = credsFile === undefined ? undefined : userIn(readFileSync(credsFile, 'utf8'))
   const connecting = connect({
     servers: url.replace(/^(nats|tls):\/\//, ''),
     name,
     ...(url.startsWith('tls:') ? { tls: {} } : {}),
     ...(credsFile === undefined ? {} : { authenticator: credsFrom(credsFile) }),
+    ...(user?.inbox === undefined ? {} : { inboxPrefix: user.inbox }),
     waitOnFirstConnect: true,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 500,
@@ -55,6 +65,7 @@ export async function connectNats(
     )
     throw new Stopped('stopped before NATS was reached')
   }
+  if (user?.isConfined === true) CONFINED.add(nc)
   let up = true
   const callbacks = new Set<() => void>()
   void (async () => {
@@ -74,6 +85,7 @@ export async function connectNats(
   })()
   return {
     nc,
+    inbox: user?.inbox ?? '_INBOX',
     connected: () => up && !nc.isClosed(),
     onReconnect(callback) {
       callbacks.add(callback)

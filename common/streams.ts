@@ -35,8 +35,8 @@ export async function ensureStream(jsm: JetStreamManager, config: Partial<Stream
     await jsm.streams.delete(config.name)
     return jsm.streams.add(config)
   }
-  const same = Object.entries(config).every(
-    ([key, value]) => JSON.stringify(existing.config[key as keyof StreamConfig]) === JSON.stringify(value),
-  )
-  return same ? existing : jsm.streams.update(config.name, config)
+  return isAsConfigured(existing, config) ? existing : jsm.streams.update(config.name, config)
 }
+
+export const isAsConfigured = ({ config: now }: StreamInfo, config: Partial<StreamConfig>): boolean =>
+  Object.entries(config).every(([key, value]) => JSON.stringify(now[key as keyof StreamConfig]) === JSON.stringify(value))

@@ -6,6 +6,7 @@ import { countBuffersAsHeap } from '../common/heap.ts'
 import { createLog } from '../common/log.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { connectNats, type Nats } from '../common/nats.ts'
+import { keepSharedStreams } from '../common/shared-streams.ts'
 import { serveProbes } from '../common/probes.ts'
 import { aborted, runProcess, within } from '../common/stop.ts'
 import { createAnnotationMetrics } from './annotation-metrics.ts'
@@ -77,6 +78,7 @@ await runProcess(process.env, async signal => {
     metrics.natsConnected.set(isConnected() ? 1 : 0)
   })
   void cameras.follow(nats, log, signal)
+  void keepSharedStreams(nats, log, signal)
   void removeVoidSwitches(nats, cameras, log, signal)
   const queueing = [annotations.keep(nats, log, signal)]
   if (cloud && annotationsUrl !== undefined) {

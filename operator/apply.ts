@@ -1,5 +1,5 @@
 // The only writer to the API server.
-import type { V1Deployment } from '@kubernetes/client-node'
+import type { V1Deployment, V1Secret } from '@kubernetes/client-node'
 import { APPLY_PATCH, isApiError, JSON_PATCH, ApiError, type KubeApi, type Method, type RequestOptions } from './client.ts'
 import { eventObject, type EventRecord } from './events.ts'
 import { FIELD_MANAGER, FINALIZER, isControlledBy, type CameraStatus, type Deployment, type Pod, type WatchedCamera } from './kinds.ts'
@@ -7,6 +7,7 @@ import type { OperatorMetrics } from './metrics.ts'
 import type { KnownReason } from './reasons.ts'
 
 const COMPONENT = 'chrysalis-edge-operator'
+const METADATA_ONLY = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1'
 const APPLY = { fieldManager: FIELD_MANAGER, force: true }
 
 /** The API server will not take the object as it is: trying again helps only when something else changed. */
@@ -71,6 +72,23 @@ export class Writer {
       throw taken
         ? new Refused('NameTaken', `Deployment ${name} exists and is not this Camera’s`)
         : new Refused('DeploymentRefused', error.message)
+    }
+  }
+
+  /** Answered without the Secret's content. Rejects with Refused when that is no use to try again. */
+  async applySecret(desired: V1Secret): Promise<void> {
+    const { namespace, name } = desired.metadata as { namespace: string; name: string }
+    try {
+      await this.#write('PATCH', `/api/v1/namespaces/${namespace}/secrets/${name}`, {
+        query: { ...APPLY, fieldValidation: 'Strict' },
+        body: desired,
+        contentType: APPLY_PATCH,
+        accept: METADATA_ONLY,
+      })
+      this.#metrics.secretWrites.inc()
+    } catch (error) {
+      if (!(error instanceof ApiError) || !isVerdict(error)) throw error
+      throw new Refused('DeploymentRefused', `the Secret ${name} with its NATS user: ${error.message}`)
     }
   }
 

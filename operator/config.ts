@@ -28,6 +28,8 @@ export type OperatorConfig = CommonConfig & {
     natsUrl: string
     /** A Secret in each camera's namespace with the key `user.creds`. */
     natsSecret: string | undefined
+    /** A folder with the keys that NATS users are made with, one for each camera; undefined: they all use `natsSecret`. */
+    signingDir: string | undefined
     denyCidrs: readonly string[]
     resources: Resources
     log: CommonConfig['log']
@@ -66,10 +68,14 @@ export function readConfig(env: Env): OperatorConfig {
       gatewayNamespace: namespace,
       natsUrl: reader.url('CHRYS_SIDECAR_NATS_URL', ['nats:', 'tls:'], common.nats.url),
       natsSecret: reader.list('CHRYS_SIDECAR_NATS_SECRET', objectName)[0],
+      signingDir: reader.file('CHRYS_NATS_SIGNING_DIR'),
       denyCidrs: denyCidrs.length > 0 ? denyCidrs : NO_CAMERAS_HERE,
       resources: readResources(reader),
       log: common.log,
     },
+  }
+  if (config.sidecar.natsSecret !== undefined && config.sidecar.signingDir !== undefined) {
+    reader.problem('CHRYS_SIDECAR_NATS_SECRET', 'is for a NATS of others; with CHRYS_NATS_SIGNING_DIR each camera has its own Secret')
   }
   reader.done()
   return config

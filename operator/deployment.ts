@@ -1,6 +1,15 @@
 // Camera → the Deployment it should have. Pure: the same Camera and settings give the same object, to the byte.
 import { createHash } from 'node:crypto'
-import type { V1Container, V1Deployment, V1EnvVar, V1PodSpec, V1Toleration, V1Volume, V1VolumeMount } from '@kubernetes/client-node'
+import type {
+  V1Container,
+  V1Deployment,
+  V1EnvVar,
+  V1OwnerReference,
+  V1PodSpec,
+  V1Toleration,
+  V1Volume,
+  V1VolumeMount,
+} from '@kubernetes/client-node'
 import { FRUGAL_ENV, FRUGAL_FLAGS } from '../common/frugal.ts'
 import type { Camera } from '../proto/camera.ts'
 import type { OperatorConfig } from './config.ts'
@@ -13,6 +22,8 @@ const COMPONENT = 'camera'
 export const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'chrysalis-edge-operator' }
 
 const deploymentName = (camera: Camera): string => `camera-${camera.metadata.name}`
+/** The Secret with the camera's own NATS user. */
+export const userSecretName = (camera: Camera): string => `${deploymentName(camera)}-nats`
 
 /** Nobody in particular, and not the node image's own user. */
 const UID = 65_532
@@ -25,11 +36,28 @@ const RUN = '/run/chrysalis'
 
 export type PodSettings = OperatorConfig['sidecar']
 
+const selectorOf = ({ metadata: { name } }: Camera) => ({
+  'app.kubernetes.io/name': APP,
+  'app.kubernetes.io/component': COMPONENT,
+  [CAMERA_LABEL]: name,
+})
+/** Of all that is made for the camera. */
+export const objectLabels = (camera: Camera): Record<string, string> => ({
+  ...selectorOf(camera),
+  'app.kubernetes.io/instance': camera.metadata.name,
+  'app.kubernetes.io/part-of': APP,
+  ...MANAGED_BY,
+})
+export const controllerOf = ({ apiVersion, kind, metadata: { name, uid } }: Camera): V1OwnerReference => ({
+  ...{ apiVersion, kind, name, uid },
+  controller: true,
+  blockOwnerDeletion: true,
+})
+
 /** `replicas` 0 stops the camera: suspended, being deleted, or held after the nodes rejected its pods. */
 export function desiredDeployment(camera: Camera, settings: PodSettings, replicas: 0 | 1): V1Deployment {
-  const { namespace, name, uid } = camera.metadata
-  const selector = { 'app.kubernetes.io/name': APP, 'app.kubernetes.io/component': COMPONENT, [CAMERA_LABEL]: name }
-  const labels = { ...selector, 'app.kubernetes.io/instance': name, 'app.kubernetes.io/part-of': APP, ...MANAGED_BY }
+  const { namespace, uid } = camera.metadata
+  const labels = objectLabels(camera)
   const object = {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -37,13 +65,13 @@ export function desiredDeployment(camera: Camera, settings: PodSettings, replica
       name: deploymentName(camera),
       namespace: namespace,
       labels: { ...labels, 'app.kubernetes.io/version': settings.version },
-      ownerReferences: [{ apiVersion: camera.apiVersion, kind: camera.kind, name, uid, controller: true, blockOwnerDeletion: true }],
+      ownerReferences: [controllerOf(camera)],
     },
     spec: {
       replicas,
       revisionHistoryLimit: 1,
       strategy: { type: 'Recreate' }, // two pods at once would fight for the camera
-      selector: { matchLabels: selector },
+      selector: { matchLabels: selectorOf(camera) },
       template: { metadata: { labels: { ...labels, [UID_LABEL]: uid } }, spec: podSpec(camera, settings) },
     },
   } satisfies V1Deployment
@@ -117,13 +145,17 @@ function environment(camera: Camera, settings: PodSettings): V1EnvVar[] {
     ...(spec.source.credentialsSecretRef === undefined ? {} : { CHRYS_CREDENTIALS_DIR: `${RUN}/credentials` }),
     ...(spec.proxy?.urlSecretRef === undefined ? {} : { CHRYS_PROXY_URL_FILE: `${RUN}/proxy/url` }),
     ...(spec.archive === undefined ? {} : { CHRYS_ARCHIVE_DIR: '/archive' }),
-    ...(settings.natsSecret === undefined ? {} : { CHRYS_NATS_CREDS_FILE: `${RUN}/nats/user.creds` }),
+    ...(natsSecret(camera, settings) === undefined ? {} : { CHRYS_NATS_CREDS_FILE: `${RUN}/nats/user.creds` }),
   }
   // Not its hostname, which is cut to 63 characters: pods of a camera with a long name would have one in common.
   const holder = { name: 'CHRYS_LEASE_HOLDER', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }
   const theirs = (pod?.env ?? []).filter(({ name }) => !(name in ours) && name !== holder.name)
   return [...Object.entries(ours).map(([key, value]) => ({ name: key, value })), holder, ...theirs]
 }
+
+/** The one that is made for the camera, or the one that was named for all. */
+const natsSecret = (camera: Camera, { signingDir, natsSecret: given }: PodSettings): string | undefined =>
+  signingDir === undefined ? given : userSecretName(camera)
 
 type Mounted = { volume: V1Volume; mount: Omit<V1VolumeMount, 'name'> }
 
@@ -134,8 +166,9 @@ type Mounted = { volume: V1Volume; mount: Omit<V1VolumeMount, 'name'> }
 function podVolumes(camera: Camera, settings: PodSettings): Mounted[] {
   const { source, proxy, archive } = camera.spec
   const volumes: Mounted[] = [{ volume: { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '32Mi' } }, mount: { mountPath: '/tmp' } }]
-  if (settings.natsSecret !== undefined) {
-    volumes.push(secretVolume('nats', settings.natsSecret, { 'user.creds': 'user.creds' }, false))
+  const user = natsSecret(camera, settings)
+  if (user !== undefined) {
+    volumes.push(secretVolume('nats', user, { 'user.creds': 'user.creds' }, false))
   }
   if (source.credentialsSecretRef !== undefined) {
     volumes.push(secretVolume('credentials', source.credentialsSecretRef.name, { username: 'username', password: 'password' }, true))

@@ -11,7 +11,7 @@ export const UID_LABEL = 'video.chrys.cloud/camera-uid'
 export const HASH_ANNOTATION = 'video.chrys.cloud/spec-hash'
 
 export type WatchedCamera = Omit<Camera, 'metadata'> & {
-  metadata: Camera['metadata'] & { resourceVersion: string }
+  metadata: Camera['metadata'] & { resourceVersion: string; creationTimestamp?: string }
   status?: CameraStatus
 }
 

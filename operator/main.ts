@@ -6,6 +6,7 @@ import { aborted, runProcess, sleep } from '../common/stop.ts'
 import { messageOf } from '../common/errors.ts'
 import { refText } from '../proto/subjects.ts'
 import { Writer } from './apply.ts'
+import { bufferLimits } from './buffers.ts'
 import { KubeApi } from './client.ts'
 import { readConfig } from './config.ts'
 import { eventRecorder } from './events.ts'
@@ -61,6 +62,11 @@ await runProcess(process.env, async signal => {
       log,
       onChange: key => queue.add(key),
       onBack: () => void collectLeftovers(),
+      bufferOf: ref => {
+        const camera = world.cameras.get(refText(ref))
+        if (camera === undefined || camera.metadata.deletionTimestamp !== undefined) return undefined
+        return { uid: camera.metadata.uid, limits: bufferLimits(camera.spec) }
+      },
     })
     const reconciler = new Reconciler({
       ...{ world, shared, writer, log, settings: config.sidecar, cleanUpMs: config.cleanUpMs },

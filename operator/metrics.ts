@@ -95,6 +95,11 @@ export function operatorMetrics(registry: Registry) {
   const registers = [registry]
   return {
     statusWrites: new Counter({ registers, name: 'chrysalis_operator_status_writes_total', help: 'Camera statuses written.' }),
+    secretWrites: new Counter({
+      registers,
+      name: 'chrysalis_operator_secret_writes_total',
+      help: 'Secrets with a camera’s NATS user applied.',
+    }),
     deploymentWrites: new Counter({ registers, name: 'chrysalis_operator_deployment_writes_total', help: 'Deployments applied.' }),
     podsDeleted: new Counter({
       registers,

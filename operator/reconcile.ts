@@ -6,6 +6,7 @@ import { refOfKey } from '../proto/subjects.ts'
 import { Refused, type Writer } from './apply.ts'
 import { desiredDeployment, specHash, type PodSettings } from './deployment.ts'
 import type { EventRecorder } from './events.ts'
+import { cameraSecret, readSigning, userFingerprint } from './identity/camera-user.ts'
 import { FINALIZER, isControlledBy, isNamesakes, UID_LABEL } from './kinds.ts'
 import type { Deployment, Pod, WatchedCamera } from './kinds.ts'
 import { isOver, reportOn, sentenceOfFailure, type PodReport } from './pods.ts'
@@ -26,6 +27,7 @@ const POD_GONE_MS = 60_000
 const RETRY_MS = 5_000
 const REFUSED_RETRY_MS = 300_000
 const NAMESAKE_MS = 2_000
+const USER_RENEWED_MS = 3_600_000
 
 type Memory = {
   uid: string
@@ -34,6 +36,8 @@ type Memory = {
   /** Our last apply, and the generation that it gave the Deployment: a later one is somebody else's edit. */
   applied: { hash: string; generation: number } | undefined
   rejections: Rejections | undefined
+  /** The NATS user that was applied last, and when. */
+  user: { fingerprint: string; at: number } | undefined
   problem: { reason: KnownReason; message: string } | undefined
   statusAt: number
 }
@@ -95,7 +99,8 @@ export class Reconciler {
   #remember(key: string, { metadata: { uid } }: WatchedCamera): Memory {
     const known = this.#memory.get(key)
     if (known?.uid === uid) return known
-    const memory = { uid, isCleaned: false, applied: undefined, rejections: undefined, problem: undefined, statusAt: -Infinity }
+    const nothing = { applied: undefined, rejections: undefined, user: undefined, problem: undefined }
+    const memory = { uid, isCleaned: false, ...nothing, statusAt: -Infinity }
     this.#memory.set(key, memory)
     return memory
   }
@@ -106,8 +111,9 @@ export class Reconciler {
     if (live !== undefined && isNamesakes(live, camera)) return again(key, NAMESAKE_MS)
     const desired = desiredDeployment(camera, settings, replicas)
     const hash = specHash(desired) as string
-    if (live !== undefined && isAsApplied(live, camera, hash, memory.applied)) return
     try {
+      await this.#applyUser(camera, memory)
+      if (live !== undefined && isAsApplied(live, camera, hash, memory.applied)) return
       memory.applied = { hash, generation: await writer.applyDeployment(desired, camera.metadata.uid) }
       memory.problem = undefined
     } catch (error) {
@@ -115,6 +121,17 @@ export class Reconciler {
       memory.problem = { reason: error.reason, message: error.message }
       again(key, REFUSED_RETRY_MS)
     }
+  }
+
+  /** Before the Deployment, whose pod mounts it. Now and then again, since who deletes it is not seen. */
+  async #applyUser(camera: WatchedCamera, memory: Memory): Promise<void> {
+    const { writer, settings, now } = this.#parts
+    if (settings.signingDir === undefined) return
+    const signing = await readSigning(settings.signingDir)
+    const fingerprint = userFingerprint(signing, camera)
+    if (memory.user?.fingerprint === fingerprint && now() - memory.user.at < USER_RENEWED_MS) return
+    await writer.applySecret(cameraSecret(signing, camera))
+    memory.user = { fingerprint, at: now() }
   }
 
   async #removeFailed(camera: WatchedCamera, pod: Pod): Promise<void> {

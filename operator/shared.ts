@@ -4,11 +4,13 @@ import { messageOf } from '../common/errors.ts'
 import { openBucket, watchBucket, type BucketName } from '../common/buckets.ts'
 import { everyMinute, type Logger } from '../common/log.ts'
 import { connectNats, type Nats } from '../common/nats.ts'
+import { keepSharedStreams } from '../common/shared-streams.ts'
 import { isStreamMissing } from '../common/streams.ts'
 import { sleep, within } from '../common/stop.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
 import { CameraState, encodeState, type CameraRecord } from '../proto/state.ts'
 import { cameraKey, packetStream, PACKET_SUBJECTS, refOfKey, refText, type CameraRef } from '../proto/subjects.ts'
+import { answerBufferRequests, type BufferOwner } from './buffers.ts'
 import type { OperatorMetrics } from './metrics.ts'
 
 /** A sidecar reports every 5 s; after this long its word no longer counts. */
@@ -26,6 +28,8 @@ type Options = {
   log: Logger
   /** Something about the camera has changed. */
   onChange: (key: string) => void
+  /** The Camera whose packet stream a sidecar asks for, if there is one. */
+  bufferOf: (ref: CameraRef) => BufferOwner | undefined
   /** It is known what the cameras' bucket holds, at first and after NATS was away: everything is to be looked at again. */
   onBack: () => void
 }
@@ -53,10 +57,12 @@ export class SharedState {
     if (nats === undefined) return
     this.#nats = nats
     const bucket = Promise.withResolvers<void>()
+    using _buffers = answerBufferRequests(nats.nc, this.#options.bufferOf, log)
     const keeping = this.#keepBucket(nats, bucket.resolve, signal)
     await Promise.race([bucket.promise, keeping])
     await Promise.all([
       keeping,
+      keepSharedStreams(nats, log, signal),
       watchBucket(nats, 'cameras', this.#recordsView(), log, signal),
       watchBucket(nats, 'states', this.#statesView(), log, signal),
       this.#sweep(nats, signal),
@@ -107,7 +113,7 @@ export class SharedState {
       await within(
         CALL_MS,
         'NATS',
-        openBucket(nc, bucket).then(kv => kv.purge(cameraKey(ref))),
+        openBucket(nc, bucket).then(kv => kv.delete(cameraKey(ref))),
       )
     }
     this.#records.delete(cameraKey(ref))

@@ -1,8 +1,11 @@
 // Which NATS subjects each kind of process may use. Built by the same functions as the subjects themselves, so that the two agree.
 //
-// A camera's user must be able to do no harm to others with whatever its pod sends. Subjects alone don't see to that for requests whose
-// body names other subjects: a stream's configuration may copy other streams and republish to any subject, a consumer's may deliver
-// to any. So a camera's user makes neither streams nor consumers; the operator and the gateway do.
+// A camera's user must be able to do no harm to others with whatever its pod sends. Subjects alone don't see to that:
+// - A stream's configuration may copy other streams and republish to any subject, a consumer's may deliver to any. So a camera's user
+//   makes neither; the operator and the gateway do.
+// - NATS checks no reply subject: an answer goes where the request says, with the server's rights. So it may ask for nothing that is
+//   answered by what it stored itself, as DIRECT.GET is; other answers are JSON that JetStream's API refuses as a request.
+// - It may answer what it receives (`resp`), to the subject that stands there. So it may publish nothing that it receives.
 import {
   ANNOTATION_CONSUMER,
   ANNOTATION_STREAM,
@@ -35,9 +38,8 @@ export type Role = 'operator' | 'gateway'
 
 const API = '$JS.API'
 /** KV's own naming. */
-const bucketStream = (bucket: string): string => `KV_${bucket}`
-const bucketSubject = (bucket: string, key: string): string => `$KV.${bucket}.${key}`
-const directGet = (bucket: string, key: string): string => `${API}.DIRECT.GET.${bucketStream(bucket)}.${bucketSubject(bucket, key)}`
+export const bucketStream = (bucket: string): string => `KV_${bucket}`
+export const bucketSubject = (bucket: string, key: string): string => `$KV.${bucket}.${key}`
 
 /** Where answers to the process's own requests come, and nobody else's. */
 const inboxOf = (user: Role | CameraRef): string => `_INBOX.${typeof user === 'string' ? user : `camera.${cameraKey(user)}`}`
@@ -56,10 +58,10 @@ export function cameraPermissions(ref: CameraRef): Permissions {
         bufferSubject(ref),
         bucketSubject(BUCKET.states, key),
         bucketSubject(BUCKET.leases, key),
-        directGet(BUCKET.leases, key),
-        directGet(BUCKET.switches, key),
         `${API}.INFO`,
-        `${API}.STREAM.INFO.${packetStream(ref)}`,
+        ...streamApi(['INFO'], [packetStream(ref)]),
+        // Of any camera: a key's name stands in the request's body. They hold nothing that is not for all.
+        ...streamApi(['MSG.GET'], buckets('leases', 'switches').map(bucketStream)),
       ],
     },
     sub: { allow: [inbox(ref), demandSubject(ref), streamKeySubject(ref), bucketSubject(BUCKET.switches, key)] },
@@ -113,7 +115,6 @@ const gatewayPermissions = (): Permissions => ({
       `${API}.CONSUMER.MSG.NEXT.*.*`,
       `${API}.DIRECT.GET.${ANNOTATION_STREAM}`,
       `$JS.ACK.${ANNOTATION_STREAM}.${ANNOTATION_CONSUMER}.>`,
-      directGet(BUCKET.switches, '>'),
       bucketSubject(BUCKET.switches, '>'),
       ANNOTATION_SUBJECTS,
       DEAD_LETTER_SUBJECT,

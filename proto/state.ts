@@ -123,6 +123,20 @@ export function proxyWanted(uid: string, specEnabled: boolean, switches: CameraS
 export const StreamKey = v.object({ v: v.literal(1), uid: text(64), streamKey: v.optional(text(1024)), reason: v.optional(text(256)) })
 export type StreamKey = v.InferOutput<typeof StreamKey>
 
+/** sidecar → operator, on the buffer subject: the camera's packet stream is wanted, as its spec says. */
+export const BufferRequest = v.object({ v: v.literal(1), uid: text(64) })
+export type BufferRequest = v.InferOutput<typeof BufferRequest>
+
+/** operator → sidecar, the answer: it is there, or why not. */
+export const BufferReply = v.object({
+  v: v.literal(1),
+  uid: text(64),
+  ok: v.boolean(),
+  reason: v.optional(text(64)),
+  message: v.optional(text(1024)),
+})
+export type BufferReply = v.InferOutput<typeof BufferReply>
+
 /** sidecar ↔ sidecar, in the `leases` bucket: who may open the camera. */
 export const CameraLease = v.object({
   v: v.literal(1),
@@ -147,6 +161,8 @@ export const Demand = v.object({
 })
 export type Demand = v.InferOutput<typeof Demand>
 
-export function encodeState(value: CameraRecord | CameraState | CameraSwitches | Demand | StreamKey): Uint8Array {
+export function encodeState(
+  value: CameraRecord | CameraState | CameraSwitches | Demand | StreamKey | BufferRequest | BufferReply,
+): Uint8Array {
   return Buffer.from(JSON.stringify(value))
 }

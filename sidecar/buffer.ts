@@ -1,15 +1,16 @@
 // Packets → the camera's JetStream stream: the time-travel buffer. Whole GOPs only, as far as they go: after a packet was lost
 // the rest of its GOP is not stored, since it could not be decoded. To have each packet acknowledged would cost as much as all the
 // rest, so a keyframe is, and a packet each second: the stream's sequence numbers show whether those between arrived.
-import { DiscardPolicy, RetentionPolicy, StorageType, nanos } from 'nats'
+import type { NatsConnection } from 'nats'
 import { messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
-import type { Nats } from '../common/nats.ts'
+import { isConfined, type Nats } from '../common/nats.ts'
+import { bufferRefusal, ensurePacketStream, isPacketStreamThere } from '../common/packet-stream.ts'
 import { sleep } from '../common/stop.ts'
-import { ensureStream, isQuotaRefusal, isStreamMissing } from '../common/streams.ts'
-import { packetMessages, type Outgoing, type Packet } from '../proto/messages.ts'
-import type { Codec } from '../proto/state.ts'
-import { packetStream, packetSubject, refText } from '../proto/subjects.ts'
+import { isStreamMissing } from '../common/streams.ts'
+import { packetMessages, parseJson, type Outgoing, type Packet } from '../proto/messages.ts'
+import { BufferReply, encodeState, type Codec } from '../proto/state.ts'
+import { bufferSubject, packetSubject } from '../proto/subjects.ts'
 import type { SidecarConfig } from './config.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -25,7 +26,7 @@ const CHECK_BYTES = 4 * 2 ** 20
 const CHECKS_MAX = 8
 const RETRY_MS = 5_000
 const AWAY_MS = 250
-const DUPLICATES_MS = 1_000
+const ASK_MS = 5_000
 const HEADER_ROOM = 128 * 1024
 /** The server's own default of 1 MiB leaves no room for large headers: extradata is a few hundred bytes in practice. */
 const headerRoom = (payloadMax: number) => Math.min(HEADER_ROOM, Math.floor(payloadMax / 4))
@@ -209,7 +210,8 @@ export class PacketBuffer {
         return
       } catch (error) {
         this.#clear('no_stream')
-        if (this.#nats.connected()) this.#onHealth(this.#refusal(error))
+        if (this.#nats.connected())
+          this.#onHealth({ ok: false, ...(error instanceof Refused ? error.refusal : bufferRefusal(error, this.#config.buffer)) })
         await sleep(RETRY_MS, signal)
       }
     }
@@ -217,39 +219,28 @@ export class PacketBuffer {
 
   async #ensure(): Promise<void> {
     const { camera, buffer } = this.#config
-    const jsm = await this.#nats.nc.jetstreamManager({ checkAPI: false })
-    const owner = `packets of ${refText(camera)}, uid ${camera.uid}`
-    const name = packetStream(camera)
-    const before = await jsm.streams.info(name).catch((error: unknown) => {
-      if (isStreamMissing(error)) return undefined
-      throw error
-    })
-    // A namesake's pictures are not this camera's.
-    if (before !== undefined && before.config.description !== owner) await jsm.streams.purge(name)
-    await ensureStream(jsm, {
-      name,
-      description: owner,
-      subjects: [packetSubject(camera)],
-      retention: RetentionPolicy.Limits,
-      discard: DiscardPolicy.Old,
-      storage: buffer.storage === 'File' ? StorageType.File : StorageType.Memory,
-      max_age: nanos(buffer.durationMs),
-      max_bytes: buffer.maxBytes,
-      // Nothing is published twice; the server's default may be longer than the buffer, which it refuses.
-      duplicate_window: nanos(Math.min(buffer.durationMs, DUPLICATES_MS)),
-      allow_direct: true,
-    })
+    const { nc } = this.#nats
+    const jsm = await nc.jetstreamManager({ checkAPI: false })
+    if (!isConfined(nc)) return ensurePacketStream(jsm, camera, buffer)
+    if (!(await isPacketStreamThere(jsm, camera, buffer))) await this.#ask(nc)
   }
 
-  #refusal(error: unknown): BufferHealth {
-    const { maxBytes, storage } = this.#config.buffer
-    if (!isQuotaRefusal(error))
-      return { ok: false, reason: 'BufferUnavailable', message: `the packet stream can’t be made: ${messageOf(error)}` }
-    const need = `${maxBytes} bytes of ${storage === 'File' ? 'file' : 'memory'} storage`
-    return {
-      ok: false,
-      reason: 'BufferQuotaExceeded',
-      message: `JetStream’s quota has no room for ${need}: ${messageOf(error)}; lower buffer.maxBytes or raise the quota`,
-    }
+  /** Our user may not make streams; the operator makes ours. */
+  async #ask(nc: NatsConnection): Promise<void> {
+    const { camera } = this.#config
+    const request = encodeState({ v: 1, uid: camera.uid })
+    const { data } = await nc.request(bufferSubject(camera), request, { timeout: ASK_MS }).catch((error: unknown) => {
+      throw new Error(`the operator, which makes it, does not answer (${messageOf(error)})`)
+    })
+    const { uid, ok, reason, message } = parseJson(BufferReply, data)
+    if (!ok || uid !== camera.uid) throw new Refused({ reason: reason ?? 'BufferUnavailable', message: message ?? 'it was refused' })
+  }
+}
+
+class Refused extends Error {
+  readonly refusal: { reason: string; message: string }
+  constructor(refusal: { reason: string; message: string }) {
+    super(refusal.message)
+    this.refusal = refusal
   }
 }

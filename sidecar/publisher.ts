@@ -1,12 +1,12 @@
 // Frames → NATS, newest wins: at most two frames are on their way, one waits, and a newer one takes its place.
-import { DiscardPolicy, RetentionPolicy, StorageType, nanos } from 'nats'
 import { messageOf } from '../common/errors.ts'
 import { everyMinute, type Logger } from '../common/log.ts'
-import type { Nats } from '../common/nats.ts'
+import { isConfined, type Nats } from '../common/nats.ts'
+import { ensureFrameStream } from '../common/shared-streams.ts'
 import { within } from '../common/stop.ts'
-import { ensureStream } from '../common/streams.ts'
+import { isStreamMissing } from '../common/streams.ts'
 import { frameMessages, type Frame } from '../proto/messages.ts'
-import { FRAME_STREAM, FRAME_SUBJECTS, frameSubject, type CameraRef } from '../proto/subjects.ts'
+import { frameSubject, type CameraRef } from '../proto/subjects.ts'
 import type { Metrics } from './metrics.ts'
 
 const IN_FLIGHT_MAX = 2
@@ -14,17 +14,6 @@ const ACK_TIMEOUT_MS = 2_000
 /** Headers count towards the server's max_payload too. */
 const HEADER_ROOM = 8_192
 const RETRY_MS = 5_000
-
-const STREAM = {
-  name: FRAME_STREAM,
-  subjects: [FRAME_SUBJECTS],
-  retention: RetentionPolicy.Limits,
-  storage: StorageType.Memory,
-  discard: DiscardPolicy.Old,
-  max_msgs_per_subject: 3,
-  max_age: nanos(3_000),
-  max_bytes: 128 * 2 ** 20,
-}
 
 export class FramePublisher {
   readonly #nats: Nats
@@ -80,7 +69,8 @@ export class FramePublisher {
       // The message itself may have reached gateways; without an acknowledgement nobody knows.
       this.#drop('publish_failed')
       this.#ready = false // memory streams go with their server
-      this.#tryAfter = 0
+      // Who may not make it waits for those who do.
+      this.#tryAfter = isConfined(this.#nats.nc) && isStreamMissing(error) ? performance.now() + RETRY_MS : 0
       this.#warn(messageOf(error))
     } finally {
       this.#inFlight--
@@ -98,7 +88,7 @@ export class FramePublisher {
 
   async #make(): Promise<void> {
     try {
-      await ensureStream(await this.#nats.nc.jetstreamManager({ checkAPI: false }), STREAM)
+      if (!isConfined(this.#nats.nc)) await ensureFrameStream(this.#nats.nc)
       this.#ready = true
     } catch (error) {
       this.#tryAfter = performance.now() + RETRY_MS

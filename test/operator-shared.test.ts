@@ -26,6 +26,7 @@ async function start(server: NatsServer) {
     metrics,
     log: pino({ level: 'silent' }),
     onChange: key => changes.push(key),
+    bufferOf: () => undefined,
     onBack: () => backs++,
   })
   const stop = new AbortController()

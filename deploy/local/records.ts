@@ -77,7 +77,7 @@ export class Records {
     for await (const key of await kv.keys()) if (!this.#records.has(key)) stale.push(key)
     for (const key of stale) {
       await removeCamera(nc, key)
-      await kv.purge(key)
+      await kv.delete(key)
     }
     return kv
   }
@@ -90,5 +90,5 @@ async function removeCamera(nc: NatsConnection, key: string): Promise<void> {
   await manager.streams.delete(packetStream(ref)).catch((error: unknown) => {
     if (!messageOf(error).includes('stream not found')) throw error
   })
-  for (const bucket of ['states', 'switches'] as const) await (await openBucket(nc, bucket)).purge(key)
+  for (const bucket of ['states', 'switches'] as const) await (await openBucket(nc, bucket)).delete(key)
 }

@@ -1,4 +1,5 @@
 // Storage: asks the cloud to store, or to stop storing, what Proxy forwards to it.
+import { randomUUID } from 'node:crypto'
 import { messageOf } from '../../common/errors.ts'
 import type { Nats } from '../../common/nats.ts'
 import type { StorageRequest__Output } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/StorageRequest.ts'
@@ -54,11 +55,13 @@ export async function setStorage(
 const pathElement = (key: string): string => key.replaceAll(/[^\w\-.~!$&'()*+,;=:@%]/g, encodeURIComponent)
 
 /** Part of a secret that only the camera's pod can read. */
-async function streamKey({ nc }: Nats, { ref, uid }: KnownCamera): Promise<string> {
+async function streamKey({ nc, inbox }: Nats, { ref, uid }: KnownCamera): Promise<string> {
   const refuse = (cause: string) => new Refusal('unavailable', `the stream key is not known: ${cause}`)
   let answer: StreamKey
   try {
-    const { data } = await nc.request(streamKeySubject(ref), undefined, { timeout: KEY_MS })
+    // At a place of its own: whoever is asked must not learn where other answers come.
+    const reply = `${inbox}.${randomUUID()}`
+    const { data } = await nc.request(streamKeySubject(ref), undefined, { timeout: KEY_MS, noMux: true, reply })
     answer = parseJson(StreamKey, data)
   } catch (error) {
     throw refuse(`no answer from the camera’s sidecar (${messageOf(error)})`)

@@ -14,9 +14,9 @@ type Data = Record<string, string>
 /** Names in the Secret `PREFIX-nats-signing`; the operator reads the last two, as files. */
 const OPERATOR_SEED = 'operator.seed'
 const SYSTEM = 'system.pub'
-const ACCOUNT = 'account.pub'
-const SIGNING_SEED = 'signing.seed'
-const CREDS = 'user.creds'
+export const ACCOUNT = 'account.pub'
+export const SIGNING_SEED = 'signing.seed'
+export const CREDS = 'user.creds'
 const ACCOUNTS = 'accounts.conf'
 
 export type Place = { namespace: string; prefix: string }
