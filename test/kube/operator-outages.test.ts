@@ -203,7 +203,7 @@ test(
     const nc = await connect({ servers: nats.url })
     const jsm = await nc.jetstreamManager()
     const kv = await nc.jetstream().views.kv(BUCKET.cameras, { bindOnly: true })
-    await until(async () => (await kv.get(`${cameras.namespace}.front`))?.operation === 'PURGE', { what: 'the removal of the record' })
+    await until(async () => (await kv.get(`${cameras.namespace}.front`))?.operation === 'DEL', { what: 'the removal of the record' })
     await t.throwsAsync(jsm.streams.info(packetStream(ref)), { message: /stream not found/ })
     await nc.close()
   },

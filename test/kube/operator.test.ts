@@ -6,6 +6,7 @@ import { BUCKET, packetStream, packetSubject } from '../../proto/subjects.ts'
 import { parseJson } from '../../proto/messages.ts'
 import { connect, type NatsConnection } from 'nats'
 import { camerasIn, type Cameras, type StoredDeployment } from '../fixtures/cluster-cameras.ts'
+import { startIdentity } from '../fixtures/identity.ts'
 import { missingControlPlane, startKube, type Kube } from '../fixtures/kube.ts'
 import { startNats, type NatsServer } from '../fixtures/nats.ts'
 import { allowOperator, operatorRules, permissions } from '../fixtures/operator-rbac.ts'
@@ -27,7 +28,9 @@ if (missing === undefined) {
     const nc = await connect({ servers: nats.url })
     stack.defer(() => nc.close())
     await allowOperator(kube, 'operator')
-    const operator = stack.use(await startOperator({ kubeconfig: await kube.kubeconfig('operator'), natsUrl: nats.url }))
+    const { signingDir } = stack.use(await startIdentity())
+    const env = { CHRYS_NATS_SIGNING_DIR: signingDir }
+    const operator = stack.use(await startOperator({ kubeconfig: await kube.kubeconfig('operator'), natsUrl: nats.url, env }))
     await leading(operator)
     t.context = { kube, nats, nc, operator, stack: stack.move() }
   })
@@ -70,7 +73,7 @@ test(titled('a Camera becomes a pod in a namespace that enforces Pod Security re
   await cameras.delete('front')
   await cameras.gone('front')
   await until(async () => (await cameras.deployments()).length + (await cameras.pods()).length === 0, { what: 'the Deployment to go' })
-  t.is((await kv.get(key))?.operation, 'PURGE')
+  t.is((await kv.get(key))?.operation, 'DEL')
   await t.throwsAsync(jsm.streams.info(packetStream(ref)), { message: /stream not found/ })
 })
 
@@ -293,7 +296,7 @@ if (missing === undefined) {
       'used and not granted',
     )
     t.true(
-      refused.every(({ resource }) => resource === 'events' || resource.startsWith('apps/')),
+      refused.every(({ resource }) => ['events', 'secrets'].includes(resource) || resource.startsWith('apps/')),
       JSON.stringify(refused),
     )
     // A write may meet an object that changed or went away in between; nothing else goes wrong here.

@@ -4,12 +4,12 @@ import { missingControlPlane, startKube, type Kube } from '../fixtures/kube.ts'
 import { camerasIn, type Cameras } from '../fixtures/cluster-cameras.ts'
 import { grpcClient, startGateway, type Client, type Gateway } from '../fixtures/gateway.ts'
 import { startKubelet, type Kubelet } from '../fixtures/kubelet.ts'
-import { startNats } from '../fixtures/nats.ts'
+import { startIdentity, type Identity } from '../fixtures/identity.ts'
 import { leading, startOperator } from '../fixtures/operator.ts'
 import { startCamera } from '../fixtures/rtsp-camera.ts'
 import { until } from '../fixtures/wait.ts'
 
-type Context = { kube: Kube; kubelet: Kubelet; gateway: Gateway; client: Client; stack: AsyncDisposableStack }
+type Context = { kube: Kube; identity: Identity; kubelet: Kubelet; gateway: Gateway; client: Client; stack: AsyncDisposableStack }
 
 const missing = missingControlPlane()
 const contextual = ava as TestFn<Context>
@@ -20,20 +20,22 @@ if (missing === undefined) {
   contextual.before(async t => {
     await using stack = new AsyncDisposableStack()
     const kube = stack.use(await startKube({ controllers: true, crd: true }))
-    const nats = stack.use(await startNats())
+    const identity = stack.use(await startIdentity())
+    const { nats } = identity
     const kubelet = stack.use(await startKubelet(kube.api))
-    const operator = stack.use(
-      await startOperator({ kubeconfig: await kube.kubeconfig('admin'), natsUrl: nats.url, env: CAMERAS_ON_LOOPBACK }),
-    )
-    const gateway = stack.use(await startGateway(nats.url))
+    const env = {
+      CHRYS_DENY_CIDRS: '255.255.255.255/32', // cameras are on loopback
+      CHRYS_NATS_CREDS_FILE: await identity.role('operator'),
+      CHRYS_NATS_SIGNING_DIR: identity.signingDir,
+    }
+    const operator = stack.use(await startOperator({ kubeconfig: await kube.kubeconfig('admin'), natsUrl: nats.url, env }))
+    const gateway = stack.use(await startGateway(nats.url, { CHRYS_NATS_CREDS_FILE: await identity.role('gateway') }))
     const client = stack.use(grpcClient(gateway.port))
     await leading(operator)
-    t.context = { kube, kubelet, gateway, client, stack: stack.move() }
+    t.context = { kube, identity, kubelet, gateway, client, stack: stack.move() }
   })
   contextual.after.always(async t => t.context.stack?.disposeAsync())
 }
-
-const CAMERAS_ON_LOOPBACK = { CHRYS_DENY_CIDRS: '255.255.255.255/32' }
 
 const begin = async ({ kube }: Context): Promise<Cameras> => camerasIn(kube, await kube.createNamespace())
 
@@ -161,4 +163,42 @@ test(titled('a sidecar that is killed comes back, and its restart is told'), asy
   t.is(listed?.exit_code, 137)
   await cameras.delete('front')
   await cameras.gone('front')
+})
+
+test(titled('a camera’s NATS user is made anew with a new signing key, and its pod goes on'), async t => {
+  const { client, identity, kube, kubelet } = t.context
+  const cameras = await begin(t.context)
+  await cameras.apply('front', { source: { url: 'testsrc:?size=320x180&rate=10' } })
+  const device = `${cameras.namespace}/front`
+  const { timestamp } = await frame(client, device)
+  const pid = kubelet.process(cameras.namespace, 'front')?.pid
+  const path = `/api/v1/namespaces/${cameras.namespace}/secrets/camera-front-nats`
+  const before = await kube.api.request<{ data: Record<string, string> }>('GET', path)
+  await identity.rotate()
+  await until(
+    async () => (await kube.api.request<{ data: object }>('GET', path)).data['user.creds' as never] !== before.data['user.creds'],
+    {
+      what: 'another user',
+    },
+  )
+  t.true((await frame(client, device)).timestamp > timestamp)
+  t.is(kubelet.process(cameras.namespace, 'front')?.pid, pid)
+  await cameras.delete('front')
+  await cameras.gone('front')
+  await until(
+    () =>
+      kube.api.request('GET', path).then(
+        () => false,
+        ({ code }: { code: number }) => code === 404,
+      ),
+    { what: 'the end of the Secret' },
+  )
+})
+
+test(titled('no process has done what its NATS user may not'), t => {
+  const ofOldUsers = /Authorization Violation|authentication/i // until their files were replaced
+  t.deepEqual(
+    t.context.identity.violations().filter(line => !ofOldUsers.test(line)),
+    [],
+  )
 })

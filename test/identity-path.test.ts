@@ -1,0 +1,141 @@
+// The whole data path with a user for each process, on a real nats-server that knows no others.
+import test from 'ava'
+import { Registry } from 'prom-client'
+import { writeFile } from 'node:fs/promises'
+import pino from 'pino'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { BufferOwner } from '../operator/buffers.ts'
+import { operatorMetrics } from '../operator/metrics.ts'
+import { SharedState } from '../operator/shared.ts'
+import type { VideoProbeResponse__Output } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoProbeResponse.ts'
+import { refText } from '../proto/subjects.ts'
+import { annotate, annotation } from './fixtures/annotations.ts'
+import { cameraRecord, type FakeCamera } from './fixtures/cameras.ts'
+import { startCloud } from './fixtures/cloud.ts'
+import { collect, grpcClient, startGateway, type Client } from './fixtures/gateway.ts'
+import { startIdentity, type Identity } from './fixtures/identity.ts'
+import { startRtmpServer } from './fixtures/rtmp.ts'
+import { startSidecar } from './fixtures/sidecar.ts'
+import { temporaryFolder } from './fixtures/tmp.ts'
+import { until } from './fixtures/wait.ts'
+
+const CAMERA: FakeCamera = { namespace: 'default', name: 'cam', uid: '11111111-1111-4111-8111-111111111111' }
+const LIMITS = { durationMs: 60_000, maxBytes: 16 * 2 ** 20, storage: 'Memory' } as const
+
+/** What the operator does in NATS, with its user. */
+async function startShared(identity: Identity, owners: Record<string, BufferOwner>): Promise<AsyncDisposable & { shared: SharedState }> {
+  const stop = new AbortController()
+  const shared = new SharedState({
+    nats: { url: identity.nats.url, credsFile: await identity.role('operator') },
+    metrics: operatorMetrics(new Registry()),
+    log: pino({ level: 'silent' }),
+    onChange: () => {},
+    bufferOf: ref => owners[refText(ref)],
+    onBack: () => {},
+  })
+  const running = shared.run(stop.signal)
+  await shared.listed
+  return {
+    shared,
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      await running
+    },
+  }
+}
+
+const frame = (client: Client, after = 0) =>
+  until(
+    async () => {
+      const answer = await client.latest({ device_id: 'cam' })
+      return answer.data.length > 0 && answer.timestamp > after && answer
+    },
+    { what: 'a frame', timeoutMs: 60_000 },
+  )
+
+const call = <T>(run: (done: (error: Error | null, value?: T) => void) => void): Promise<T> =>
+  new Promise((resolve, reject) => run((error, value) => (value === undefined ? reject(error ?? new Error('no answer')) : resolve(value))))
+
+test('all that clients may ask for works, and no process does what its user may not', async t => {
+  await using identity = await startIdentity()
+  await using operator = await startShared(identity, { 'default/cam': { uid: CAMERA.uid, limits: LIMITS } })
+  const { shared } = operator
+  await using cloud = await startCloud()
+  await using rtmp = await startRtmpServer()
+  await using folder = await temporaryFolder()
+  const urlFile = folder.file('url')
+  await writeFile(urlFile, rtmp.url)
+  await using gateway = await startGateway(identity.nats.url, { ...cloud.env, CHRYS_NATS_CREDS_FILE: await identity.role('gateway') })
+  await until(() => gateway.ready(), { what: 'the gateway to be ready' })
+  const proxy = { urlSecretRef: { name: 'cloud', key: 'url' }, enabled: false }
+  await using sidecar = await startSidecar(identity.nats, {
+    spec: { source: { url: 'testsrc:?size=320x180&rate=10' }, buffer: { duration: '60s', maxBytes: '16Mi', storage: 'Memory' }, proxy },
+    env: { CHRYS_NATS_CREDS_FILE: await identity.camera(CAMERA), CHRYS_PROXY_URL_FILE: urlFile },
+    authenticator: identity.admin(),
+  })
+  await shared.put(cameraRecord(CAMERA, { proxy: { hasTarget: true, enabled: false } }))
+  await sidecar.stateWith('packets, stored', state => state.connection === 'streaming' && state.buffer.ok, 60_000)
+  await using client = grpcClient(gateway.port)
+
+  const first = await frame(client)
+  t.deepEqual([first.width, first.height], [320, 180])
+  const { stub } = client
+  const probe = await until(
+    async () => {
+      const found = await call<VideoProbeResponse__Output>(done => stub.VideoProbe({ device_id: 'cam' }, done))
+      return found.buffer !== null && found.buffer.end_time - found.buffer.start_time > 2_000 && found
+    },
+    { what: 'two seconds in the buffer', everyMs: 250 },
+  )
+  t.is(probe.video_codec?.name, 'h264')
+  const from = probe.buffer?.start_time ?? 0
+  const past = await collect(stub.VideoBufferedImage({ device_id: 'cam', timestamp_from: from, timestamp_to: from + 1_000 }))
+  t.true(past.length >= 5, `${past.length} frames of the past`)
+
+  await annotate(client, annotation({ device_name: 'cam' }), 'one')
+  await annotate(client, annotation({ device_name: 'nobody/knows' }), 'two')
+  await until(() => cloud.accepted().length === 2, { what: 'two annotations in the cloud', timeoutMs: 60_000 })
+  t.deepEqual(cloud.accepted(), ['one', 'two'])
+
+  await call(done => stub.Proxy({ device_id: 'cam', passthrough: true }, done))
+  await until(() => rtmp.received.packets.length > 5, { what: 'the stream at the RTMP server', timeoutMs: 60_000 })
+  await call(done => stub.Storage({ device_id: 'cam', start: true }, done))
+  t.regex(cloud.requests.at(-1)?.path ?? '', /^\/api\/v1\/edge\/storage\//)
+  t.like((await client.list())[0], { name: 'cam', status: 'running' })
+
+  // What NATS kept in memory is lost with it.
+  await identity.nats.restart()
+  await frame(client, first.timestamp)
+  await sidecar.stateWith('packets stored again', state => state.at > Date.now() - 2_000 && state.buffer.ok, 60_000)
+  t.true((await sidecar.packets()).length > 0)
+
+  sidecar.child.kill('SIGTERM')
+  await until(() => sidecar.child.exitCode !== null, { what: 'the end of the sidecar' })
+  t.deepEqual(await shared.present(), [{ namespace: 'default', name: 'cam' }])
+  await shared.remove(CAMERA)
+  t.deepEqual(await shared.present(), [])
+  await delay(500) // what is refused is told later than done
+  t.deepEqual(identity.violations(), [])
+})
+
+test('credentials that are replaced take effect when NATS is reached again', async t => {
+  await using identity = await startIdentity()
+  await using operator = await startShared(identity, { 'default/cam': { uid: CAMERA.uid, limits: LIMITS } })
+  await using gateway = await startGateway(identity.nats.url, { CHRYS_NATS_CREDS_FILE: await identity.role('gateway') })
+  await using sidecar = await startSidecar(identity.nats, {
+    spec: { source: { url: 'testsrc:?size=160x120&rate=5' } },
+    env: { CHRYS_NATS_CREDS_FILE: await identity.camera(CAMERA) },
+    authenticator: identity.admin(),
+  })
+  await operator.shared.put(cameraRecord(CAMERA))
+  await until(() => gateway.ready(), { what: 'the gateway to be ready' })
+  await using client = grpcClient(gateway.port)
+  const { timestamp } = await frame(client)
+  const pid = sidecar.pid
+  await identity.rotate()
+  await frame(client, timestamp)
+  t.is(sidecar.pid, pid)
+  await sidecar.stateWith('packets stored again', state => state.at > Date.now() - 2_000 && state.buffer.ok, 60_000)
+  await delay(500)
+  t.deepEqual(identity.violations(), [])
+})
