@@ -23,6 +23,7 @@ import {
   frameSubject,
   packetStream,
   packetSubject,
+  PACKET_SUBJECTS,
   STREAM_KEY_SUBJECTS,
   streamKeySubject,
   type CameraRef,
@@ -122,7 +123,7 @@ const gatewayPermissions = (): Permissions => ({
       STREAM_KEY_SUBJECTS,
     ],
   },
-  sub: { allow: [inbox('gateway'), FRAME_SUBJECTS] },
+  sub: { allow: [inbox('gateway'), FRAME_SUBJECTS, PACKET_SUBJECTS] },
 })
 
 export const rolePermissions = (role: Role): Permissions => (role === 'operator' ? operatorPermissions() : gatewayPermissions())

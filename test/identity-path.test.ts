@@ -14,6 +14,7 @@ import { cameraRecord, type FakeCamera } from './fixtures/cameras.ts'
 import { startCloud } from './fixtures/cloud.ts'
 import { collect, grpcClient, startGateway, type Client } from './fixtures/gateway.ts'
 import { startIdentity, type Identity } from './fixtures/identity.ts'
+import { descendants } from './fixtures/processes.ts'
 import { startRtmpServer } from './fixtures/rtmp.ts'
 import { startSidecar } from './fixtures/sidecar.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
@@ -102,6 +103,16 @@ test('all that clients may ask for works, and no process does what its user may 
   await call(done => stub.Storage({ device_id: 'cam', start: true }, done))
   t.regex(cloud.requests.at(-1)?.path ?? '', /^\/api\/v1\/edge\/storage\//)
   t.like((await client.list())[0], { name: 'cam', status: 'running' })
+
+  // Decoded in the gateway, from the packets.
+  const inGateway = { keyFramesOnly: false, placement: 'Gateway' } as const
+  await shared.put(cameraRecord(CAMERA, { proxy: { hasTarget: true, enabled: false }, decoding: inGateway }))
+  const decodes = async () => {
+    await client.latest({ device_id: 'cam' })
+    return descendants(gateway.pid).some(({ command }) => command.includes('ffmpeg'))
+  }
+  await until(decodes, { what: 'a decoder in the gateway' })
+  await frame(client, first.timestamp)
 
   // What NATS kept in memory is lost with it.
   await identity.nats.restart()
