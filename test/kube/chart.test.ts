@@ -1,9 +1,12 @@
 // The chart on a real API server: what it renders is accepted, in a namespace that enforces Pod Security restricted, and releases are
 // installed, upgraded and uninstalled by helm with live Cameras. There are no nodes; Jobs are run by a stand-in, as their ServiceAccounts.
 import ava, { type TestFn } from 'ava'
-import { cp, readFile, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import { natsServerPath } from '../../deploy/local/locate-nats.ts'
 import { messageOf } from '../../common/errors.ts'
-import { APPLY_PATCH, isApiError } from '../../operator/client.ts'
+import { APPLY_PATCH, isApiError, MERGE_PATCH } from '../../operator/client.ts'
 import { FINALIZER } from '../../operator/kinds.ts'
 import { MATRIX } from '../fixtures/chart-values.ts'
 import { camerasIn } from '../fixtures/cluster-cameras.ts'
@@ -12,7 +15,7 @@ import { runJobs, serviceAccount, serviceAccountGroups, type Jobs } from '../fix
 import { missingControlPlane, startKube, type Kube } from '../fixtures/kube.ts'
 import { startNats } from '../fixtures/nats.ts'
 import { leading, startOperator } from '../fixtures/operator.ts'
-import { temporaryFolder } from '../fixtures/tmp.ts'
+import { temporaryFolder, type TemporaryFolder } from '../fixtures/tmp.ts'
 import { until } from '../fixtures/wait.ts'
 
 type Context = { kube: Kube; stack: AsyncDisposableStack }
@@ -145,6 +148,15 @@ async function earlierChart(folder: string): Promise<string> {
   return chart
 }
 
+/** nats-server as the StatefulSet starts it: what the ConfigMap says, with the accounts that the hook made. */
+async function natsTakes(folder: TemporaryFolder, kube: Kube, accounts: string): Promise<void> {
+  const config = await get<{ data: Record<string, string> }>(kube, `/api/v1/namespaces/${NAMESPACE}/configmaps/${RELEASE}-nats`)
+  for (const name of ['nats', 'nats-keys']) await mkdir(folder.file(name))
+  await writeFile(folder.file('nats/nats.conf'), config?.data['nats.conf'] ?? '')
+  await writeFile(folder.file('nats-keys/accounts.conf'), Buffer.from(accounts, 'base64'))
+  await promisify(execFile)(natsServerPath(process.env), ['-t', '-c', folder.file('nats/nats.conf')])
+}
+
 const hasField = (found: { spec: object } | undefined) => JSON.stringify(found?.spec).includes('"onNodeFailure":{')
 
 test(
@@ -159,6 +171,7 @@ test(
     t.false(hasField(await crd(kube)))
     const made = await keys(kube)
     t.true(made.every(data => data !== undefined))
+    await natsTakes(folder, kube, made[0]?.['accounts.conf'] ?? '')
 
     await using operator = await chartsOperator(kube, nats.url)
     const cameras = camerasIn(kube, 'shop')
@@ -174,8 +187,7 @@ test(
     t.is((await cameras.deployment('front'))?.metadata.uid, before.metadata.uid)
     await cameras.apply('front', { source: { url: 'testsrc:' }, onNodeFailure: 'Move' })
 
-    // As the Deployment's scale says, which nobody here obeys: the stand-in for the kubelet that ends the operator's process.
-    const ending = operatorEnds(kube, () => operator.kill('SIGTERM'))
+    const { ending } = await tie(kube, () => operator.kill('SIGTERM'))
     await release(kube, jobs, 'uninstall')
     await ending
     t.deepEqual(failed(jobs), [])
@@ -191,11 +203,25 @@ test(
   },
 )
 
-/** Acts when the operator's Deployment is scaled to nothing. */
-const operatorEnds = async (kube: Kube, act: () => Promise<void>) => {
-  const path = `/apis/apps/v1/namespaces/${NAMESPACE}/deployments/${OPERATOR}`
-  await until(async () => (await get<{ spec: { replicas: number } }>(kube, path))?.spec.replicas === 0, { what: 'the operator’s end' })
-  await act()
+type Pod = { metadata: { name: string; labels: Record<string, string>; deletionTimestamp?: string } }
+
+/** Ties the operator's pod to its process, as a kubelet would: told to end, it goes when the process has ended. */
+async function tie(kube: Kube, endProcess: () => Promise<void>): Promise<{ ending: Promise<void> }> {
+  const pods = `/api/v1/namespaces/${NAMESPACE}/pods`
+  const find = async () => {
+    const { items } = await kube.api.request<{ items: Pod[] }>('GET', pods)
+    return items.find(({ metadata }) => metadata.labels['app.kubernetes.io/component'] === 'operator')
+  }
+  const { metadata } = await until(find, { what: 'the operator’s pod' })
+  const finalizers = (names: string[]) =>
+    kube.api.request('PATCH', `${pods}/${metadata.name}`, { body: { metadata: { finalizers: names } }, contentType: MERGE_PATCH })
+  await finalizers(['test.example/process'])
+  const end = async () => {
+    await until(async () => (await find())?.metadata.deletionTimestamp !== undefined, { what: 'the operator to be told to end' })
+    await endProcess()
+    await finalizers([])
+  }
+  return { ending: end() }
 }
 
 test(titled('uninstalling deletes CRD, Cameras and keys when told to, in time, with no operator that runs and no NATS'), async t => {
@@ -207,7 +233,7 @@ test(titled('uninstalling deletes CRD, Cameras and keys when told to, in time, w
   const cameras = camerasIn(kube, 'shop')
   await until(() => cameras.apply('front'), { what: 'a Camera' })
   const path = '/apis/video.chrys.cloud/v1beta1/namespaces/shop/cameras/front'
-  await kube.api.request('PATCH', path, { body: { metadata: { finalizers: [FINALIZER] } }, contentType: 'application/merge-patch+json' })
+  await kube.api.request('PATCH', path, { body: { metadata: { finalizers: [FINALIZER] } }, contentType: MERGE_PATCH })
   await cameras.delete('front') // it waits for an operator that never comes
 
   const begun = performance.now()
