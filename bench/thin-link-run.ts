@@ -30,7 +30,7 @@ export async function measureLinked({ seconds, env }: LinkOptions): Promise<Link
   for (const { picture, placement } of LINKED) {
     await using stage = await startStage({ picture, env, decoding: { placement }, gatewaysNatsHost: FAR_SIDE })
     const camera = await stage.addCamera()
-    const { seen } = await stage.addClient(camera)
+    await stage.addClients(camera, 1)
     await delay(WARM_UP_MS)
     const before = await stage.counts(camera)
     const [fromMs, fromBytes] = [Date.now(), await linkBytes()]
@@ -39,7 +39,7 @@ export async function measureLinked({ seconds, env }: LinkOptions): Promise<Link
     const after = await stage.counts(camera)
     rows.push({
       ...{ picture: picture.name, placement, usage },
-      client: delivery(seen, fromMs, toMs, picture.fps),
+      client: delivery(stage.clients[0]?.seen ?? [], fromMs, toMs, picture.fps),
       account: account(before, after),
       linkMBs: (toBytes - fromBytes) / 1000 / (toMs - fromMs),
     })
