@@ -74,12 +74,13 @@ async function measureTheirs(picture: Picture, width: number, { seconds }: Optio
     const watching: Client[] = []
     const cast: Cast = { camera: [camera.pid], nats: [], sidecars: [], gateways: [], clients: [] }
     for (const count of COUNTS) {
-      while (watching.length < count) {
+      const add = async () => {
         const client = clients.use(await opencvClient(camera.url, { perSecond, width }))
-        await client.firstFrameMs()
         watching.push(client)
         cast.clients.push(client.pid)
+        await client.firstFrameMs()
       }
+      await Promise.all(Array.from({ length: count - watching.length }, add))
       rows.push({ perSecond, clients: count, spent: await spend(cast, watching, seconds) })
     }
   }
