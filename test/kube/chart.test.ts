@@ -14,7 +14,7 @@ import { CHART, helm, missingHelm, render, type Rendered } from '../fixtures/hel
 import { runJobs, serviceAccount, serviceAccountGroups, type Jobs } from '../fixtures/jobs.ts'
 import { missingControlPlane, startKube, type Kube } from '../fixtures/kube.ts'
 import { startNats } from '../fixtures/nats.ts'
-import { leading, startOperator } from '../fixtures/operator.ts'
+import { leading, startOperator, type OperatorProcess } from '../fixtures/operator.ts'
 import { temporaryFolder, type TemporaryFolder } from '../fixtures/tmp.ts'
 import { until } from '../fixtures/wait.ts'
 
@@ -125,10 +125,23 @@ async function release(kube: Kube, jobs: Jobs, command: string, values: object =
 
 const failed = ({ runs }: Jobs) => runs.filter(({ succeeded }) => !succeeded).map(({ output }) => output)
 
-/** The operator as the chart runs it: its ServiceAccount, its namespace; NATS is a test's own. */
-async function chartsOperator(kube: Kube, natsUrl: string) {
+/** The operator as the chart runs it: its ServiceAccount, its namespace, the Secrets that are mounted and the keys of them that are. */
+async function chartsOperator(kube: Kube, folder: TemporaryFolder, natsUrl: string) {
   const kubeconfig = await kube.kubeconfig(serviceAccount(NAMESPACE, OPERATOR))
-  const operator = await startOperator({ kubeconfig, natsUrl, env: { CHRYS_NAMESPACE: NAMESPACE } })
+  const [, signing, operatorsOwn] = await keys(kube)
+  await mkdir(folder.file('signing'))
+  for (const key of ['account.pub', 'signing.seed'])
+    await writeFile(folder.file(`signing/${key}`), Buffer.from(signing?.[key] ?? '', 'base64'))
+  await writeFile(folder.file('user.creds'), Buffer.from(operatorsOwn?.['user.creds'] ?? '', 'base64'))
+  const operator = await startOperator({
+    kubeconfig,
+    natsUrl,
+    env: {
+      CHRYS_NAMESPACE: NAMESPACE,
+      CHRYS_NATS_CREDS_FILE: folder.file('user.creds'),
+      CHRYS_NATS_SIGNING_DIR: folder.file('signing'),
+    },
+  })
   await leading(operator)
   return operator
 }
@@ -153,9 +166,13 @@ async function natsTakes(folder: TemporaryFolder, kube: Kube, accounts: string):
   const config = await get<{ data: Record<string, string> }>(kube, `/api/v1/namespaces/${NAMESPACE}/configmaps/${RELEASE}-nats`)
   for (const name of ['nats', 'nats-keys']) await mkdir(folder.file(name))
   await writeFile(folder.file('nats/nats.conf'), config?.data['nats.conf'] ?? '')
-  await writeFile(folder.file('nats-keys/accounts.conf'), Buffer.from(accounts, 'base64'))
+  await writeFile(folder.file('nats-keys/accounts.conf'), accounts)
   await promisify(execFile)(natsServerPath(process.env), ['-t', '-c', folder.file('nats/nats.conf')])
 }
+
+/** By what it writes there: a record of the Camera. */
+const connectedToNats = async (operator: OperatorProcess) =>
+  /^chrysalis_operator_records_written_total [1-9]/m.test(await operator.metrics())
 
 const hasField = (found: { spec: object } | undefined) => JSON.stringify(found?.spec).includes('"onNodeFailure":{')
 
@@ -164,20 +181,24 @@ test(
   async t => {
     const { kube } = t.context
     await using folder = await temporaryFolder()
-    await using nats = await startNats()
     await using jobs = runJobs(kube, NAMESPACE)
     const notes = await release(kube, jobs, 'install', {}, await earlierChart(folder.path))
     t.regex(notes, /kubectl get cameras -n cams/)
     t.false(hasField(await crd(kube)))
     const made = await keys(kube)
     t.true(made.every(data => data !== undefined))
-    await natsTakes(folder, kube, made[0]?.['accounts.conf'] ?? '')
+    const accounts = Buffer.from(made[0]?.['accounts.conf'] ?? '', 'base64').toString()
+    await natsTakes(folder, kube, accounts)
+    await using nats = await startNats({ extraConfig: accounts })
 
-    await using operator = await chartsOperator(kube, nats.url)
+    await using operator = await chartsOperator(kube, folder, nats.url)
     const cameras = camerasIn(kube, 'shop')
     const { metadata } = await cameras.apply('front')
     const before = await cameras.deploymentWith('front', 'at all', () => true)
     await cameras.ready('front', 'PodPending')
+    const users = '/api/v1/namespaces/shop/secrets/camera-front-nats'
+    await until(async () => (await get<Secret>(kube, users))?.data['user.creds'] !== undefined, { what: 'the camera’s NATS user' })
+    await until(() => connectedToNats(operator), { what: 'an operator that reaches NATS' })
 
     await release(kube, jobs, 'upgrade')
     t.true(hasField(await crd(kube)))
