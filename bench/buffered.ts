@@ -1,6 +1,6 @@
 // Reading the past: how fast, and how soon.
 import { setTimeout as delay } from 'node:timers/promises'
-import { GOP_SECONDS, PICTURES, startChain, type ChainEnv } from './chain.ts'
+import { GOP_SECONDS, PICTURES, startChain, type ChainOptions } from './chain.ts'
 import { bufferedClient } from './clients.ts'
 import { decodeSpeed } from './limits.ts'
 import { measureUsage, type Usage } from './usage.ts'
@@ -21,13 +21,13 @@ export type BufferedResult = {
   limit: { oneThread: number; threads: number }
 }
 
-export async function measureBuffered({ env }: { env: ChainEnv }): Promise<BufferedResult> {
+export async function measureBuffered({ env, placement }: ChainOptions): Promise<BufferedResult> {
   const picture = PICTURES['1080p30']
   const limit = {
     oneThread: await decodeSpeed(picture, { threads: 1, seconds: SECONDS / 2 }),
     threads: await decodeSpeed(picture, { threads: 0, seconds: SECONDS / 2 }),
   }
-  await using chain = await startChain(picture, { env })
+  await using chain = await startChain(picture, { env, placement })
   const startMs = Date.now() + GOP_SECONDS * 1000
   const endMs = startMs + SECONDS * 1000
   await delay(endMs - Date.now() + 1_000)

@@ -1,4 +1,5 @@
 // Everything between a camera and its clients, as real processes: RTSP camera, nats-server, sidecar, gateway.
+import type { Placement } from '../proto/camera.ts'
 import { cameraRecord, startCameras } from '../test/fixtures/cameras.ts'
 import { startGateway, type Gateway } from '../test/fixtures/gateway.ts'
 import { BENCHMARK_VIDEO, testVideo } from '../test/fixtures/media.ts'
@@ -38,14 +39,16 @@ export type Chain = AsyncDisposable & {
   counts(): Promise<Counts>
 }
 
+export type ChainOptions = { env: ChainEnv; placement: Placement; sidecarEnv?: ChainEnv }
+
 /** Returns once the camera's packets flow and the gateway knows the camera. */
-export async function startChain(picture: Picture, { env, sidecarEnv = env }: { env: ChainEnv; sidecarEnv?: ChainEnv }): Promise<Chain> {
+export async function startChain(picture: Picture, { env, placement, sidecarEnv = env }: ChainOptions): Promise<Chain> {
   await using stack = new AsyncDisposableStack()
   const nats = stack.use(await startNats())
   const camera = stack.use(await startCamera({ codec: 'h264', file: await videoOf(picture) }))
   const cameras = stack.use(await startCameras(nats.url))
   const sidecar = stack.use(await startSidecar(nats, { name: 'bench', spec: { source: { url: camera.url } }, env: sidecarEnv }))
-  await cameras.put(sidecar.camera, cameraRecord(sidecar.camera))
+  await cameras.put(sidecar.camera, cameraRecord(sidecar.camera, { decoding: { keyFramesOnly: false, placement } }))
   const gateway = stack.use(await startGateway(nats.url, env))
   await sidecar.stateWith('packets of the camera', ({ connection }) => connection === 'streaming')
   await until(() => gateway.ready(), { what: 'the gateway' })
@@ -66,7 +69,7 @@ export async function startChain(picture: Picture, { env, sidecarEnv = env }: { 
 export type Account = {
   /** Frames that did not get further, by where and why. */
   drops: Record<string, number>
-  /** Means, in ms: packet to picture in the sidecar; picture to NATS' acknowledgement; capture to client. */
+  /** Means, in ms: packet to picture, where that is done; picture to NATS' acknowledgement; capture to client. */
   stagesMs: { decode: number; publish: number; delivery: number }
 }
 
@@ -80,13 +83,14 @@ export function account(before: Counts, after: Counts): Account {
   }
   for (const [cause, count] of Object.entries(byLabel(sidecar, 'chrys_frames_dropped_total', 'cause'))) note(`sidecar ${cause}`, count)
   for (const [cause, count] of Object.entries(byLabel(sidecar, 'chrys_buffer_dropped_total', 'cause'))) note(`buffer ${cause}`, count)
+  for (const [cause, count] of Object.entries(byLabel(gateway, 'chrys_frames_dropped_total', 'cause'))) note(`gateway ${cause}`, count)
   note('gateway bad message', total(gateway, 'chrys_bad_messages_total'))
   note('gateway client behind', total(gateway, 'chrys_frames_missed_total'))
   note('gateway too much unsent', total(gateway, 'chrys_frames_withheld_total'))
   return {
     drops,
     stagesMs: {
-      decode: meanMs(sidecar, 'chrys_decode_seconds'),
+      decode: meanMs(total(gateway, 'chrys_decode_seconds_count') > 0 ? gateway : sidecar, 'chrys_decode_seconds'),
       publish: meanMs(sidecar, 'chrys_publish_seconds'),
       delivery: meanMs(gateway, 'chrys_delivery_seconds'),
     },

@@ -32,12 +32,12 @@ export async function measureFanOut({ seconds, env }: Options): Promise<Measured
   const picture = PICTURES['720p15']
   await using stage = await startStage({ picture, env })
   const camera = await stage.addCamera()
-  await stage.addClients(camera, FAST)
+  for (let i = 0; i < FAST; i++) await stage.addClient(camera)
   const phases = [await phase(stage, camera, 0, seconds)]
-  await stage.addClients(camera, SLOW, 1)
+  for (let i = 0; i < SLOW; i++) await stage.addClient(camera, 1)
   phases.push(await phase(stage, camera, SLOW, seconds))
   await stage.removeClients()
-  await stage.addClients(camera, FAST)
+  for (let i = 0; i < FAST; i++) await stage.addClient(camera)
   phases.push(await phase(stage, camera, 0, seconds))
   return { tables: [table(phases)], targets: targets(phases), figures: phases }
 }

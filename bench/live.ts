@@ -1,7 +1,7 @@
 // One camera, watched by nobody, by one client, by three: rate, latency, losses, cost.
 import { setTimeout as delay } from 'node:timers/promises'
 import { recordArrivals, type Arrivals } from './arrivals.ts'
-import { account, startChain, type Account, type Chain, type Picture, type ChainEnv } from './chain.ts'
+import { account, startChain, type Account, type Chain, type Picture, type ChainOptions } from './chain.ts'
 import { delivery, liveClient, type Client, type Delivery } from './clients.ts'
 import { decodeCpu } from './limits.ts'
 import { sum } from './statistics.ts'
@@ -29,10 +29,10 @@ export type LiveResult = {
   rows: LiveRow[]
 }
 
-export async function measureLive(picture: Picture, { seconds, env }: { seconds: number; env: ChainEnv }) {
+export async function measureLive(picture: Picture, { seconds, env, placement }: ChainOptions & { seconds: number }) {
   const limitCpu = await decodeCpu(picture, seconds)
   await using arrivals = await recordArrivals(env)
-  await using chain = await startChain(picture, { env, sidecarEnv: arrivals.env })
+  await using chain = await startChain(picture, { env, placement, sidecarEnv: arrivals.env })
   await using clients = new AsyncDisposableStack()
   const watching: Client[] = []
   const rows: LiveRow[] = []

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import type { Placement } from '../proto/camera.ts'
 import type { ChainEnv } from './chain.ts'
 
 export type Options = {
@@ -9,6 +10,8 @@ export type Options = {
   /** Instead of the scenarios: watch for growth for so long. */
   soakMinutes: number | undefined
   jsonFile: string | undefined
+  /** Where frames are decoded, in the scenarios that don't compare placements. */
+  placement: Placement
   env: ChainEnv
 }
 
@@ -18,6 +21,7 @@ export const usage = (names: readonly string[], further: readonly string[]) => `
   --seconds N       how long each measurement takes; 10 unless given
   --soak MINUTES    instead: one 1080p15 camera with a client, watched for growth
   --json FILE       writes everything that was measured to the file
+  --placement P     Auto, Sidecar or Gateway: where frames are decoded; Auto unless given
   --env NAME=VALUE  adds to the environment of sidecar and gateway; may be repeated. For profiles:
                     --env NODE_OPTIONS='--cpu-prof --cpu-prof-dir=FOLDER'`
 
@@ -30,6 +34,7 @@ export function readOptions(args: readonly string[], names: readonly string[]): 
       seconds: { type: 'string', default: '10' },
       soak: { type: 'string' },
       json: { type: 'string' },
+      placement: { type: 'string', default: 'Auto' },
       env: { type: 'string', multiple: true, default: [] },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -42,8 +47,15 @@ export function readOptions(args: readonly string[], names: readonly string[]): 
     seconds: amount('--seconds', values.seconds, 2),
     soakMinutes: values.soak === undefined ? undefined : amount('--soak', values.soak, 3),
     jsonFile: values.json,
+    placement: placementOf(values.placement),
     env: Object.fromEntries(values.env.map(readVariable)),
   }
+}
+
+function placementOf(text: string): Placement {
+  const placement = (['Auto', 'Sidecar', 'Gateway'] as const).find(each => each === text)
+  if (placement === undefined) throw new Error(`--placement must be Auto, Sidecar or Gateway, not ${text}`)
+  return placement
 }
 
 function readVariable(text: string): [string, string] {

@@ -1,6 +1,6 @@
 // Does anything grow? One camera, one client, for minutes.
 import { setTimeout as delay } from 'node:timers/promises'
-import { account, PICTURES, startChain, type Account, type ChainEnv } from './chain.ts'
+import { account, PICTURES, startChain, type Account, type ChainOptions } from './chain.ts'
 import { delivery, liveClient, type Delivery } from './clients.ts'
 import { median, slope } from './statistics.ts'
 import { stateNow, type Role, type RoleState } from './usage.ts'
@@ -21,9 +21,9 @@ export type Growth = {
 
 export type SoakResult = { minutes: number; client: Delivery; account: Account; growth: Growth[] }
 
-export async function measureSoak(minutes: number, { env }: { env: ChainEnv }): Promise<SoakResult> {
+export async function measureSoak(minutes: number, { env, placement }: ChainOptions): Promise<SoakResult> {
   const picture = PICTURES['1080p15']
-  await using chain = await startChain(picture, { env })
+  await using chain = await startChain(picture, { env, placement })
   await using client = await liveClient(chain.gateway.port, chain.device)
   await client.firstFrameMs()
   const before = await chain.counts()

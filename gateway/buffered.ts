@@ -1,6 +1,7 @@
 // Stored packets → the frames of a stretch of time. Everything is pulled: a client that reads slowly holds up the decoder in
 // its pipe, and the decoder the reading of packets.
 import { Decoder, type DecodedFrame } from '../common/media/decoder.ts'
+import { PictureMemory } from '../common/media/memory.ts'
 import { sealDecoded } from '../common/media/seal.ts'
 import { FRAME_ROOM } from '../proto/frame.ts'
 import type { BadMessage, StoredPacket } from '../proto/messages.ts'
@@ -18,7 +19,10 @@ const SKIP_MAX_MS = 600_000
 /** How long the newest packets may take from the camera to the stream. */
 const SETTLE_MS = 500
 
-/** Serialized VideoFrames with a timestamp in [fromMs, toMs], every one once and in order; ends when `signal` aborts. */
+/**
+ * Serialized VideoFrames with a timestamp in [fromMs, toMs], every one once and in order; ends when `signal` aborts. The memory of each is used again
+ * once the next one is asked for.
+ */
 export async function* bufferedFrames(
   stream: PacketStream,
   { fromMs, toMs, startSeq }: Stretch,
@@ -27,12 +31,14 @@ export async function* bufferedFrames(
 ): AsyncGenerator<Buffer> {
   const over = new AbortController()
   const either = AbortSignal.any([signal, over.signal])
+  const memory = new PictureMemory()
   const segments = new Segments(stream.read(startSeq, onBad, either), toMs)
   try {
     for (let codec = await segments.open(); codec !== undefined && !signal.aborted; codec = await segments.open()) {
-      for await (const frame of decode(segments, codec, { scale, fromMs }, either)) {
+      for await (const frame of decode(segments, codec, { scale, fromMs, memory }, either)) {
         const { timestamp } = frame.packet
         if (timestamp >= fromMs && timestamp <= toMs) yield sealDecoded(frame, codec, deviceId)
+        memory.give(frame.buffer) // who asks for the next one is through with it
       }
     }
   } finally {
@@ -45,14 +51,14 @@ export async function* bufferedFrames(
 async function* decode(
   segments: Segments,
   codec: Codec,
-  { scale, fromMs }: { scale: string | undefined; fromMs: number },
+  { scale, fromMs, memory }: { scale: string | undefined; fromMs: number; memory: PictureMemory },
   signal: AbortSignal,
 ): AsyncGenerator<DecodedFrame> {
   const frames: DecodedFrame[] = []
   let wake = Promise.withResolvers<void>()
   let over = false
   await using decoder = await Decoder.start({
-    ...{ codec, scale, skipBefore: segments.ptsBefore(fromMs), threads: 0, room: FRAME_ROOM },
+    ...{ codec, scale, skipBefore: segments.ptsBefore(fromMs), threads: 0, room: FRAME_ROOM, memory },
     onFrame: frame => {
       frames.push(frame)
       wake.resolve()

@@ -18,6 +18,7 @@ export type Feed = {
 }
 
 export type FeedEvents = {
+  /** Whoever takes the frame releases its lease. */
   onFrame: (frame: Frame) => void
   onBad: (bad: BadMessage) => void
 }

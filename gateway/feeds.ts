@@ -52,6 +52,7 @@ export class Feeds {
       this.#next = undefined
     }
     if (feed === this.#current) this.#onFrame(frame)
+    else frame.lease?.release()
   }
 
   #end(feed: Feed | undefined): void {

@@ -45,12 +45,12 @@ export class Ring {
     return this.#keyframes
   }
 
-  /** `nowMs` never falls from one call to the next, here and below. */
+  /** The ring releases the frame's lease when it lets go of it. `nowMs` never falls from one call to the next, here and below. */
   push(frame: Frame, nowMs: number): void {
     if (frame.key) this.#keyframes++
     const entry = { frame, index: this.#head++, keyframes: this.#keyframes, receivedMs: nowMs }
     if (frame.key) {
-      if (this.#keyframe !== undefined && !this.#holds(this.#keyframe)) this.#bytes -= size(this.#keyframe)
+      if (this.#keyframe !== undefined && !this.#holds(this.#keyframe)) this.#letGo(this.#keyframe)
       this.#keyframe = entry
     }
     this.#entries.push(entry)
@@ -67,9 +67,8 @@ export class Ring {
 
   /** Lets go of every frame; indices go on. */
   clear(): void {
-    this.#entries.length = 0
-    this.#keyframe = undefined
-    this.#bytes = 0
+    while (this.#entries.length > 0) this.#dropOldest()
+    this.#dropKeyframe()
   }
 
   newest(keyframesOnly: boolean): Entry | undefined {
@@ -91,12 +90,17 @@ export class Ring {
 
   #dropOldest(): void {
     const dropped = this.#entries.shift()
-    if (dropped !== undefined && dropped !== this.#keyframe) this.#bytes -= size(dropped)
+    if (dropped !== undefined && dropped !== this.#keyframe) this.#letGo(dropped)
   }
 
   #dropKeyframe(): void {
-    if (this.#keyframe !== undefined && !this.#holds(this.#keyframe)) this.#bytes -= size(this.#keyframe)
+    if (this.#keyframe !== undefined && !this.#holds(this.#keyframe)) this.#letGo(this.#keyframe)
     this.#keyframe = undefined
+  }
+
+  #letGo(entry: Entry): void {
+    this.#bytes -= size(entry)
+    entry.frame.lease?.release()
   }
 }
 

@@ -65,9 +65,12 @@ export class Subscription {
   }
 
   #receive(frame: Frame): void {
-    if (this.#isOver) return
+    if (this.#isOver) return frame.lease?.release()
     const nowMs = performance.now()
-    if (!this.#isNew(frame, nowMs)) return this.#metrics.framesRepeated.inc({ camera: this.camera })
+    if (!this.#isNew(frame, nowMs)) {
+      frame.lease?.release()
+      return this.#metrics.framesRepeated.inc({ camera: this.camera })
+    }
     this.ring.push(frame, nowMs)
     this.#wake()
   }

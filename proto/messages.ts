@@ -81,6 +81,16 @@ export type Frame = {
   width: number
   height: number
   message: Buffer
+  /** Where the memory of `message` is used again: who reads it later than now holds it until then. */
+  lease?: Lease
+}
+
+export type Lease = {
+  hold(): void
+  /** By each who holds it, once. */
+  release(): void
+  /** Instead of releasing it: somebody may go on reading, so that the memory is left to the garbage collector. */
+  forfeit(): void
 }
 
 export type Outgoing = { headers: MsgHdrs; payload: Uint8Array }
@@ -96,18 +106,18 @@ export function packetMessages(uid: string, packet: Packet, keySeq: number, code
 }
 
 export function frameMessages(uid: string, frame: Frame, payloadMax: number): Outgoing[] {
-  const { message, key, ...rest } = frame
-  const header = { ...rest, key: key ? 1 : 0, size: message.length }
+  const { message, epoch, seq, timestamp, key, width, height } = frame
+  const header = { epoch, seq, timestamp, key: key ? 1 : 0, width, height, size: message.length }
   return inParts({ [HEADER.camera]: uid, [HEADER.frame]: JSON.stringify(header) }, message, payloadMax)
 }
 
 function inParts(fields: Record<string, string>, payload: Uint8Array, payloadMax: number): Outgoing[] {
   const count = Math.max(1, Math.ceil(payload.length / payloadMax))
   return Array.from({ length: count }, (_, i) => {
-    const headers = newHeaders() // fresh: to append is to set, at half the cost
-    headers.append(HEADER.version, WIRE_VERSION)
-    for (const [name, value] of Object.entries(fields)) headers.append(name, value)
-    if (count > 1) headers.append(HEADER.part, `${i + 1}/${count}`)
+    const headers = newHeaders()
+    headers.set(HEADER.version, WIRE_VERSION)
+    for (const [name, value] of Object.entries(fields)) headers.set(name, value)
+    if (count > 1) headers.set(HEADER.part, `${i + 1}/${count}`)
     return { headers, payload: payload.subarray(i * payloadMax, (i + 1) * payloadMax) }
   })
 }

@@ -38,9 +38,13 @@ export class FramePublisher {
   }
 
   offer(frame: Frame): void {
-    if (!this.#nats.connected()) return this.#drop('nats_away')
+    if (!this.#nats.connected()) {
+      frame.lease?.release()
+      return this.#drop('nats_away')
+    }
     if (this.#inFlight < IN_FLIGHT_MAX) return void this.#send(frame)
     if (this.#waiting !== undefined) this.#drop('link_busy')
+    this.#waiting?.lease?.release()
     this.#waiting = frame
   }
 
@@ -65,9 +69,11 @@ export class FramePublisher {
       }
       end()
       this.#metrics.framesPublished.inc()
+      frame.lease?.release() // acknowledged, so it was sent
     } catch (error) {
       // The message itself may have reached gateways; without an acknowledgement nobody knows.
       this.#drop('publish_failed')
+      frame.lease?.forfeit()
       this.#ready = false // memory streams go with their server
       // Who may not make it waits for those who do.
       this.#tryAfter = isConfined(this.#nats.nc) && isStreamMissing(error) ? performance.now() + RETRY_MS : 0

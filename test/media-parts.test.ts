@@ -7,6 +7,7 @@ import { Failure } from '../common/errors.ts'
 import { demux, type DemuxedPacket, type DemuxInfo } from '../common/media/demux.ts'
 import { runFfmpeg } from '../common/media/ffmpeg.ts'
 import { ffmpegPath } from '../common/media/locate.ts'
+import { PictureMemory } from '../common/media/memory.ts'
 import { NutWriter } from '../common/media/nut.ts'
 import { continuesPicture, keyframeParameters } from '../common/media/parameters.ts'
 import { causeOf, moreTelling, scrub } from '../common/media/stderr.ts'
@@ -287,4 +288,28 @@ test('an ffmpeg that stands still is ended all the same', async t => {
   t.is(one, two)
   t.true(performance.now() - from < 9000)
   t.false(descendants().some(({ pid }) => pid === ffmpeg.pid))
+})
+
+test('memory is used again once all who hold what is in it have let go of it, and by nobody while one may still read', t => {
+  const memory = new PictureMemory()
+  const first = memory.take(100)
+  const lease = memory.lease(first)
+  lease.hold()
+  lease.release()
+  t.not(memory.take(100), first)
+  lease.release()
+  t.is(memory.take(100), first)
+  const forfeit = memory.lease(first)
+  forfeit.hold()
+  forfeit.forfeit()
+  forfeit.release()
+  t.not(memory.take(100), first)
+})
+
+test('memory of another size is not used, and not kept', t => {
+  const memory = new PictureMemory()
+  const small = memory.take(10)
+  memory.give(small)
+  t.is(memory.take(20).length, 20)
+  t.not(memory.take(10), small)
 })

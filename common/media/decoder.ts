@@ -4,6 +4,7 @@ import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
 import { PIXELS_MAX } from './codecs.ts'
 import { openPipe, runFfmpeg, type End, type Run } from './ffmpeg.ts'
+import { PictureMemory } from './memory.ts'
 import { NutWriter } from './nut.ts'
 
 /** A decoded picture. Its BGR24 bytes are `buffer.subarray(offset, offset + width * height * 3)`; the room around them is the caller's. */
@@ -29,6 +30,8 @@ export type DecoderOptions = {
   threads: 0 | 1
   /** Bytes left free in front of and behind each picture. */
   room: { head: number; tail: number }
+  /** Where pictures' buffers come from; whoever gets a picture gives its buffer back. New ones unless given. */
+  memory?: PictureMemory
   /** False: take no further frame until `resume`; ffmpeg then waits in its pipe. */
   onFrame: (frame: DecodedFrame) => boolean
   /** ffmpeg's own words, for logs and for finding the cause of a failure. */
@@ -77,7 +80,7 @@ export class Decoder implements AsyncDisposable {
   /** Starts ffmpeg. Rejects with Failure SpawnFailed. */
   static async start(options: DecoderOptions): Promise<Decoder> {
     const lines: Lines = { handler: () => {} }
-    const frames = new FrameReader(options.room)
+    const frames = new FrameReader(options.room, options.memory)
     const { writeFd } = await frames.open()
     try {
       const run = await runFfmpeg(decodeArgs(options), { stdin: true, outputFd: writeFd, onLine: line => lines.handler(line) })
@@ -223,6 +226,7 @@ function decodeArgs(options: DecoderOptions): string[] {
  */
 class FrameReader {
   readonly #room: { head: number; tail: number }
+  readonly #memory: PictureMemory
   readonly #described: Description[] = []
   onPicture: (description: Description, buffer: Buffer) => boolean = () => true
   /** Settles when the pipe has closed: no picture will follow. */
@@ -230,7 +234,7 @@ class FrameReader {
   #close: () => void = () => {}
   #reader: Awaited<ReturnType<typeof openPipe>>['reader'] | undefined
   /** Where the next bytes go: never full. */
-  #buffer = Buffer.alloc(0)
+  #buffer: Buffer = Buffer.alloc(0)
   #size = 0
   #filled = 0
   /** A complete picture whose description has not come yet. */
@@ -239,8 +243,9 @@ class FrameReader {
   #surplus = Buffer.alloc(0)
   #paused = false
 
-  constructor(room: { head: number; tail: number }) {
+  constructor(room: { head: number; tail: number }, memory = new PictureMemory()) {
     this.#room = room
+    this.#memory = memory
     const { promise, resolve } = Promise.withResolvers<void>()
     this.ended = promise
     this.#close = resolve
@@ -332,6 +337,6 @@ class FrameReader {
   #renew(size: number): void {
     this.#size = size
     this.#filled = 0
-    this.#buffer = Buffer.allocUnsafeSlow(this.#room.head + size + this.#room.tail)
+    this.#buffer = this.#memory.take(this.#room.head + size + this.#room.tail)
   }
 }

@@ -8,6 +8,7 @@ import type { Logger } from '../log.ts'
 import { PIXELS_MAX } from './codecs.ts'
 import { Decoder, type DecodedFrame } from './decoder.ts'
 import type { Gop } from './gop.ts'
+import { PictureMemory } from './memory.ts'
 import { sealDecoded } from './seal.ts'
 import { complaint, StreamDecoder } from './stream-decoder.ts'
 
@@ -20,6 +21,7 @@ export type LiveOptions = {
   /** Filled by whoever owns it, before `push`. */
   gop: Gop
   decoding: { scale: string | undefined; maxFps: number | undefined; keyFramesOnly: boolean }
+  /** Whoever takes the frame releases its lease. */
   publish: (frame: Frame) => void
   onHealth: (health: DecodingHealth) => void
   count: LiveCount
@@ -48,6 +50,7 @@ type Mode = 'none' | 'all' | 'filtered' | 'keyframes'
 export class Live implements AsyncDisposable {
   readonly #options: LiveOptions
   readonly #gop: Gop
+  readonly #memory = new PictureMemory()
   #codec: Codec | undefined
   #wants: Wants = 'none'
   #gopMs: number | undefined
@@ -128,7 +131,12 @@ export class Live implements AsyncDisposable {
     if (performance.now() < this.#restartAfter || this.#running.size >= DECODERS_MAX) return false
     const codec = this.#codec
     const { decoding, count } = this.#options
-    const stream = new StreamDecoder(codec, this.#gop, { decoding, count, onFrame: frame => this.#frame(frame, codec) })
+    const stream = new StreamDecoder(codec, this.#gop, {
+      decoding,
+      memory: this.#memory,
+      count,
+      onFrame: frame => this.#frame(frame, codec),
+    })
     this.#stream = stream
     this.#track(
       stream.run().then(problem => {
@@ -196,10 +204,11 @@ export class Live implements AsyncDisposable {
     let problem = 'no picture in a keyframe'
     try {
       await using decoder = await Decoder.start({
-        ...{ codec, scale: this.#options.decoding.scale, threads: 1, room: FRAME_ROOM },
+        ...{ codec, scale: this.#options.decoding.scale, threads: 1, room: FRAME_ROOM, memory: this.#memory },
         onFrame: frame => {
           made++
-          if (this.#wants !== 'none') this.#frame(frame, codec)
+          if (this.#wants === 'none') this.#memory.give(frame.buffer)
+          else this.#frame(frame, codec)
           return true
         },
         onLine: line => (problem = complaint(line) ?? problem),
@@ -225,12 +234,16 @@ export class Live implements AsyncDisposable {
       this.#problem = undefined
       this.#report()
     }
-    if (this.#mode !== 'all' && !frame.key) return
+    const { packet, width, height, key, buffer } = frame
+    if (this.#mode !== 'all' && !key) return this.#memory.give(buffer)
     // The last frames of an epoch, when the next one's decoder was quicker.
-    if (frame.packet.epoch < this.#newestEpoch) return count.dropped('late')
-    this.#newestEpoch = frame.packet.epoch
-    const { packet, width, height, key } = frame
+    if (packet.epoch < this.#newestEpoch) {
+      this.#memory.give(buffer)
+      return count.dropped('late')
+    }
+    this.#newestEpoch = packet.epoch
     const message = sealDecoded(frame, codec, deviceId)
-    publish({ epoch: packet.epoch, seq: ++this.#seq, timestamp: packet.timestamp, key, width, height, message })
+    const lease = this.#memory.lease(buffer)
+    publish({ epoch: packet.epoch, seq: ++this.#seq, timestamp: packet.timestamp, key, width, height, message, lease })
   }
 }

@@ -6,6 +6,7 @@ import { messageOf } from '../errors.ts'
 import { Decoder, type DecodedFrame } from './decoder.ts'
 import type { Gop } from './gop.ts'
 import type { LiveCount } from './live.ts'
+import type { PictureMemory } from './memory.ts'
 import { Pace } from './pace.ts'
 
 const UNDECODABLE_MS = 20_000
@@ -16,6 +17,7 @@ const BACKLOG_MAX = 8 * 2 ** 20
 
 export type StreamDecoderOptions = {
   decoding: { scale: string | undefined; maxFps: number | undefined }
+  memory: PictureMemory
   count: Pick<LiveCount, 'dropped' | 'tookMs'>
   onFrame: (frame: DecodedFrame) => void
 }
@@ -48,9 +50,10 @@ export class StreamDecoder {
   /** Resolves when it was told to end, or with why the decoder ended by itself. Never rejects. */
   async run(): Promise<string> {
     try {
-      const { scale, maxFps } = this.#options.decoding
+      const { decoding, memory } = this.#options
+      const { scale, maxFps } = decoding
       await using decoder = await Decoder.start({
-        ...{ codec: this.#codec, scale, maxFps, skipBefore: this.#fromPts, threads: 1, room: FRAME_ROOM },
+        ...{ codec: this.#codec, scale, maxFps, skipBefore: this.#fromPts, threads: 1, room: FRAME_ROOM, memory },
         onFrame: frame => this.#deliver(frame),
         onLine: line => (this.#complaint = complaint(line) ?? this.#complaint),
       })

@@ -42,7 +42,20 @@ export class LatestImages {
     }
   }
 
-  async *#send({ ref }: KnownCamera, deviceId: string, { frame, missed }: Reading): AsyncGenerator<Buffer> {
+  async *#send(camera: KnownCamera, deviceId: string, reading: Reading): AsyncGenerator<Buffer> {
+    const lease = reading.frame?.lease
+    let isSent = false
+    try {
+      yield* this.#answerWith(camera, deviceId, reading)
+      isSent = true
+    } finally {
+      // The transport of a call that was cut off doesn't say when it is through with what it has.
+      if (isSent) lease?.release()
+      else lease?.forfeit()
+    }
+  }
+
+  async *#answerWith({ ref }: KnownCamera, deviceId: string, { frame, missed }: Reading): AsyncGenerator<Buffer> {
     const { cameras, metrics, unsentBytesMax, emptyFrame } = this.#parts
     const camera = refText(ref)
     if (missed > 0) metrics.framesMissed.inc({ camera }, missed)
@@ -57,7 +70,7 @@ export class LatestImages {
     const { message } = frame
     this.#count(size)
     try {
-      // The sidecar says its camera's canonical id. Of a field that comes twice the last one counts, so that a client that
+      // The decoder says its camera's canonical id. Of a field that comes twice the last one counts, so that a client that
       // asked by another id gets that one.
       yield deviceId === cameras.deviceId(ref) ? message : Buffer.concat([message, emptyFrame(deviceId)])
     } finally {
@@ -74,13 +87,14 @@ export class LatestImages {
   }
 }
 
-/** The client's next frame, or none when it did not come in time. The cursor moves on. */
+/** The client's next frame, which is held for it, or none when it did not come in time. The cursor moves on. */
 async function nextReading(subscription: Subscription, cursor: Cursor, keyframesOnly: boolean, signal: AbortSignal): Promise<Reading> {
   for (const endMs = performance.now() + WAIT_MS; ;) {
     const nowMs = performance.now()
     // Read anew each time: two calls may share the cursor.
     const reading = read(subscription.ring, cursor.position, keyframesOnly, nowMs)
     cursor.position = reading.position
+    reading.frame?.lease?.hold()
     if (reading.frame !== undefined || nowMs >= endMs || signal.aborted) return reading
     await subscription.changed(endMs - nowMs, signal)
   }
