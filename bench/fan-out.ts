@@ -32,12 +32,12 @@ export async function measureFanOut({ seconds, env }: Options): Promise<Measured
   const picture = PICTURES['720p15']
   await using stage = await startStage({ picture, env })
   const camera = await stage.addCamera()
-  for (let i = 0; i < FAST; i++) await stage.addClient(camera)
+  await stage.addClients(camera, FAST)
   const phases = [await phase(stage, camera, 0, seconds)]
-  for (let i = 0; i < SLOW; i++) await stage.addClient(camera, 1)
+  await stage.addClients(camera, SLOW, 1)
   phases.push(await phase(stage, camera, SLOW, seconds))
   await stage.removeClients()
-  for (let i = 0; i < FAST; i++) await stage.addClient(camera)
+  await stage.addClients(camera, FAST)
   phases.push(await phase(stage, camera, 0, seconds))
   return { tables: [table(phases)], targets: targets(phases), figures: phases }
 }

@@ -23,7 +23,7 @@ export async function measureClientGrowth({ seconds, env }: Options): Promise<Me
   const camera = await stage.addCamera()
   const rows: Row[] = []
   for (const clients of COUNTS) {
-    while (stage.clients.length < clients) await stage.addClient(camera)
+    await stage.addClients(camera, clients - stage.clients.length)
     await delay(WARM_UP_MS)
     const fromMs = Date.now()
     const usage = await measureUsage(stage.cast, seconds)

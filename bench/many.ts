@@ -34,21 +34,22 @@ async function measureEight({ seconds, env }: Options): Promise<Measured> {
   await using stage = await startStage({ picture: PICTURE, env })
   for (let i = 0; i < CAMERAS; i++) await stage.addCamera()
   const watched = stage.cameras.slice(0, WATCHED)
-  for (const camera of watched) await stage.addClient(camera)
+  for (const camera of watched) await stage.addClients(camera, 1)
   await delay(WARM_UP_MS)
-  const countAll = () => Promise.all(stage.cameras.map(camera => stage.counts(camera)))
+  const countAll = async () => ({ atMs: performance.now(), counts: await Promise.all(stage.cameras.map(camera => stage.counts(camera))) })
   const before = await countAll()
   const fromMs = Date.now()
   const usage = await measureUsage(stage.cast, seconds)
   const toMs = Date.now()
   const after = await countAll()
+  const countedSeconds = (after.atMs - before.atMs) / 1000
   const rows: CameraRow[] = []
   for (const [i, { device, sidecar }] of stage.cameras.entries()) {
-    const [from, to, client] = [before[i], after[i], stage.clients[i]]
+    const [from, to, client] = [before.counts[i], after.counts[i], stage.clients[i]]
     if (from === undefined || to === undefined) throw new Error(`${device} was not counted`)
     rows.push({
       device,
-      packetsPerSecond: total(between(from.sidecar, to.sidecar), 'chrys_packets_total') / ((toMs - fromMs) / 1000),
+      packetsPerSecond: total(between(from.sidecar, to.sidecar), 'chrys_packets_total') / countedSeconds,
       client: client === undefined ? undefined : delivery(client.seen, fromMs, toMs, PICTURE.fps),
       account: account(from, to),
       reconnects: (await sidecar.state())?.reconnects ?? NaN,

@@ -31,11 +31,11 @@ export async function measureMaxFps({ seconds, env }: Options): Promise<Measured
     for (const speed of SPEEDS) {
       const sentFps = speed * PICTURE.fps
       await using stage = await startStage({ picture: PICTURE, env, decoding: { placement }, file: await playedFaster(speed) })
-      const client = await stage.addClient(await stage.addCamera())
+      await stage.addClients(await stage.addCamera(), 1)
       await delay(WARM_UP_MS)
       const fromMs = Date.now()
       const usage = await measureUsage(stage.cast, seconds)
-      const fps = rate(client.seen, fromMs, Date.now())
+      const fps = rate(stage.clients[0]?.seen ?? [], fromMs, Date.now())
       rows.push({ placement, sentFps, fps, usage })
       if (fps < ENOUGH * sentFps) break
     }

@@ -8,7 +8,7 @@ import type { Measured } from './scenario.ts'
 import { startStage } from './stage.ts'
 import { figure } from './table.ts'
 import type { Target } from './targets.ts'
-import { measureUsage, type Cast } from './usage.ts'
+import { measureUsage, type Cast, type Usage } from './usage.ts'
 
 const WARM_UP_MS = 3_000
 const COUNTS = [1, 3, 6]
@@ -25,6 +25,7 @@ type Spent = {
   /** Of each client. */
   fps: number[]
   noise: number
+  roles: Usage['roles']
 }
 
 type Comparison = { picture: string; width: number; perSecond: number; clients: number; ours: Spent; opencv: Spent }
@@ -57,7 +58,7 @@ async function measureOurs(picture: Picture, width: number, { seconds, env }: Op
   const rows: Row[] = []
   for (const perSecond of RATES) {
     for (const count of COUNTS) {
-      while (stage.clients.length < count) await stage.addClient(camera, perSecond)
+      await stage.addClients(camera, count - stage.clients.length, perSecond)
       rows.push({ perSecond, clients: count, spent: await spend(stage.cast, stage.clients, seconds) })
     }
     await stage.removeClients()
@@ -73,12 +74,13 @@ async function measureTheirs(picture: Picture, width: number, { seconds }: Optio
     const watching: Client[] = []
     const cast: Cast = { camera: [camera.pid], nats: [], sidecars: [], gateways: [], clients: [] }
     for (const count of COUNTS) {
-      while (watching.length < count) {
+      const add = async () => {
         const client = clients.use(await opencvClient(camera.url, { perSecond, width }))
-        await client.firstFrameMs()
         watching.push(client)
         cast.clients.push(client.pid)
+        await client.firstFrameMs()
       }
+      await Promise.all(Array.from({ length: count - watching.length }, add))
       rows.push({ perSecond, clients: count, spent: await spend(cast, watching, seconds) })
     }
   }
@@ -92,7 +94,7 @@ async function spend(cast: Cast, clients: readonly Client[], seconds: number): P
   const toMs = Date.now()
   const clientsCpu = roles.client?.cpu ?? NaN
   const fps = clients.map(({ seen }) => rate(seen, fromMs, toMs))
-  return { cpu: ours.cpu + clientsCpu, clientsCpu, rss: ours.rss + (roles.client?.rss ?? NaN), fps, noise }
+  return { cpu: ours.cpu + clientsCpu, clientsCpu, rss: ours.rss + (roles.client?.rss ?? NaN), fps, noise, roles }
 }
 
 const takes = (perSecond: number) => (perSecond === 0 ? 'every frame' : `${perSecond} a second`)

@@ -34,8 +34,8 @@ export type Stage = AsyncDisposable & {
   readonly cast: Cast
   /** Returns once its packets flow. */
   addCamera(): Promise<StageCamera>
-  /** Returns once it has its first frame. `perSecond` 0: every frame. */
-  addClient(camera: StageCamera, perSecond?: number): Promise<Client>
+  /** Returns once they have their first frames. `perSecond` 0: every frame. */
+  addClients(camera: StageCamera, count: number, perSecond?: number): Promise<void>
   removeClients(): Promise<void>
   counts(camera: StageCamera): Promise<Counts>
 }
@@ -80,12 +80,14 @@ export async function startStage(options: StageOptions): Promise<Stage> {
       cameras.push(camera)
       return camera
     },
-    async addClient({ device }, perSecond = 0) {
-      const client = await liveClient(gateway.port, device, { perSecond })
-      clients.push(client)
-      cast.clients.push(client.pid)
-      await client.firstFrameMs()
-      return client
+    async addClients({ device }, count, perSecond = 0) {
+      const add = async () => {
+        const client = await liveClient(gateway.port, device, { perSecond })
+        clients.push(client)
+        cast.clients.push(client.pid)
+        await client.firstFrameMs()
+      }
+      await Promise.all(Array.from({ length: count }, add))
     },
     async counts({ sidecar }) {
       const [ofSidecar, ofGateway] = await Promise.all([sidecar.metrics(), gateway.metrics()])

@@ -2,9 +2,10 @@
 import { execFile } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { account, PICTURES, type Account, type ChainEnv, type Picture } from './chain.ts'
+import { account, PICTURES, type Account, type ChainEnv, type Counts, type Picture } from './chain.ts'
 import { delivery, type Delivery } from './clients.ts'
-import { startStage } from './stage.ts'
+import { between, total } from './counters.ts'
+import { startStage, type Stage } from './stage.ts'
 import { measureUsage, type Usage } from './usage.ts'
 
 const run = promisify(execFile)
@@ -21,8 +22,19 @@ export const LINKED: readonly { picture: Picture; placement: (typeof PLACEMENTS)
 ].flatMap(picture => PLACEMENTS.map(placement => ({ picture, placement })))
 
 export type LinkOptions = { seconds: number; env: ChainEnv }
-/** `linkMBs`: 10⁶ bytes a second that crossed the link, both ways. */
-export type LinkRow = { picture: string; placement: string; client: Delivery; usage: Usage; account: Account; linkMBs: number }
+export type LinkRow = {
+  picture: string
+  placement: string
+  client: Delivery
+  usage: Usage
+  account: Account
+  /** 10⁶ bytes a second that crossed the link, both ways. */
+  linkMBs: number
+  /** Frames that NATS took from the sidecar and the gateway did not get. */
+  lost: number
+  /** Times that NATS hung up on the gateway, as it does when too much waits for it. */
+  hangUps: number
+}
 
 export async function measureLinked({ seconds, env }: LinkOptions): Promise<LinkRow[]> {
   await makeLink()
@@ -30,22 +42,35 @@ export async function measureLinked({ seconds, env }: LinkOptions): Promise<Link
   for (const { picture, placement } of LINKED) {
     await using stage = await startStage({ picture, env, decoding: { placement }, gatewaysNatsHost: FAR_SIDE })
     const camera = await stage.addCamera()
-    const { seen } = await stage.addClient(camera)
+    await stage.addClients(camera, 1)
     await delay(WARM_UP_MS)
     const before = await stage.counts(camera)
+    const hungUp = hangUps(stage)
     const [fromMs, fromBytes] = [Date.now(), await linkBytes()]
     const usage = await measureUsage(stage.cast, seconds)
     const [toMs, toBytes] = [Date.now(), await linkBytes()]
     const after = await stage.counts(camera)
     rows.push({
       ...{ picture: picture.name, placement, usage },
-      client: delivery(seen, fromMs, toMs, picture.fps),
+      client: delivery(stage.clients[0]?.seen ?? [], fromMs, toMs, picture.fps),
       account: account(before, after),
+      lost: lost(before, after),
+      hangUps: hangUps(stage) - hungUp,
       linkMBs: (toBytes - fromBytes) / 1000 / (toMs - fromMs),
     })
   }
   return rows
 }
+
+/** What is on its way at the end is not lost, nor was it at the beginning: off by a frame or two. */
+const lost = (before: Counts, after: Counts): number =>
+  Math.max(
+    0,
+    total(between(before.sidecar, after.sidecar), 'chrys_frames_published_total') -
+      total(between(before.gateway, after.gateway), 'chrys_frames_received_total'),
+  )
+
+const hangUps = ({ gateway }: Stage): number => gateway.log().split('"NATS is away"').length - 1
 
 /** Everything to and from the far side, each way a link of its own; all else passes as before. */
 async function makeLink(): Promise<void> {

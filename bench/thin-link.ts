@@ -15,10 +15,10 @@ const ROW_MS = 90_000
 
 export async function measureThinLink({ seconds, env }: Options): Promise<Measured> {
   const rows = await runInside({ seconds, env })
-  const head = ['', 'decoded in', 'fps', 'p50 ms', 'p99 ms', 'missing', 'link MB/s', 'CPU %', 'drops', 'noise %']
-  const cells = rows.map(({ picture, placement, client, linkMBs, usage, account }) => [
+  const head = ['', 'decoded in', 'fps', 'p50 ms', 'p99 ms', 'missing', 'link MB/s', 'CPU %', 'drops', 'lost', 'hung up', 'noise %']
+  const cells = rows.map(({ picture, placement, client, linkMBs, usage, account, lost, hangUps }) => [
     ...[picture, placement, figure(client.fps, 1), figure(client.latencyMs.p50), figure(client.latencyMs.p99), figure(client.missing)],
-    ...[figure(linkMBs, 1), figure(usage.ours.cpu, 1), dropText(account.drops), figure(usage.noise)],
+    ...[figure(linkMBs, 1), figure(usage.ours.cpu, 1), dropText(account.drops), figure(lost), figure(hangUps), figure(usage.noise)],
   ])
   const title = `Between NATS and the gateway a link of ${LINK_MBIT} Mbit/s (what a gigabit Ethernet leaves to TCP), one client`
   return { tables: [{ title, rows: [head, ...cells] }], targets: [], figures: rows }

@@ -15,7 +15,7 @@ export type NatsUser = {
 export function userIn(creds: string): NatsUser | undefined {
   const payload = /ey[\w-]+\.(ey[\w-]+)\.[\w-]+/.exec(creds)?.[1]
   if (payload === undefined) return undefined
-  const parsed = v.safeParse(Claims, JSON.parse(Buffer.from(payload, 'base64url').toString()))
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Claims), Buffer.from(payload, 'base64url').toString())
   if (!parsed.success) return undefined
   const { pub, sub } = parsed.output.nats
   const mayMake = pub.allow.length === 0 || pub.allow.some(subject => /^(>|\$JS\.>|\$JS\.API\.(>|STREAM\.(>|CREATE)))/.test(subject))

@@ -92,7 +92,10 @@ export const REASONS = {
     meaning: 'NATS has no room for this camera’s buffer.',
     todo: 'Lower spec.buffer.maxBytes, or raise NATS’ limit.',
   },
-  BufferUnavailable: { meaning: 'NATS is away, so nothing is buffered.', todo: 'Check that NATS runs.' },
+  BufferUnavailable: {
+    meaning: 'NATS is away, or the operator, which makes the camera’s stream: nothing is buffered.',
+    todo: 'Check that NATS and the operator run.',
+  },
   ProxyConnecting: { meaning: 'The RTMP server is being connected to.', todo: '' },
   ProxyTargetMissing: {
     meaning: 'The Secret that spec.proxy.urlSecretRef names is not there, or lacks the key.',

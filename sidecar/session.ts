@@ -24,6 +24,8 @@ const AHEAD_MAX_MS = 30_000
 /** ffmpeg comes to an end by itself after its input did; what then remains is its own fault. */
 const GRACE_MS = 1_000
 const WATCH_MS = 250
+/** Once it streams there is only its end to be noticed. */
+const WATCH_STREAMING_MS = 1_000
 
 export type SessionEvents = {
   onPacket: (packet: Packet, codec: Codec, newEpoch: boolean) => void
@@ -189,7 +191,7 @@ export class Session {
   async #watch(progress: Progress | undefined, signal: AbortSignal): Promise<void> {
     let failedMs: number | undefined
     while (!signal.aborted && this.#verdict === undefined) {
-      await sleep(WATCH_MS, signal)
+      await sleep(this.#firstPictureMs === undefined ? WATCH_MS : WATCH_STREAMING_MS, signal)
       const facts = this.#facts(progress)
       if (progress?.failure !== undefined) {
         failedMs ??= facts.nowMs

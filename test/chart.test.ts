@@ -108,7 +108,7 @@ function understood(read: () => unknown): void {
     read()
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    const problems = error.problems.filter(problem => !/^CHRYS_TLS_\w+: holds no|^CHRYS_NATS_SIGNING_DIR/.test(problem))
+    const problems = error.problems.filter(problem => !/^CHRYS_TLS_\w+: holds no/.test(problem))
     if (problems.length > 0) throw new ConfigError(problems)
   }
 }

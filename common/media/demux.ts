@@ -146,8 +146,9 @@ class PacketParser {
   }
 
   #describe(line: string): void {
-    const fields = line.split(',').map(field => field.trim())
-    const [, dts, pts, , sizeText, , ...flags] = fields
+    // Numbers are padded, which Number() does not mind.
+    const [, dts, pts, , sizeText, , ...rest] = line.split(',')
+    const flags = rest.map(field => field.trim())
     const flag = flags.find(field => field.startsWith('F='))
     const bits = flag === undefined ? 1 : Number.parseInt(flag.slice(2), 16)
     const size = Number(sizeText)
