@@ -28,9 +28,9 @@ type Phase = {
 }
 
 /** Without the slow ones, with them, and without them again: what else the machine does changes as time goes by. */
-export async function measureFanOut({ seconds, env }: Options): Promise<Measured> {
+export async function measureFanOut({ seconds, env, placement }: Options): Promise<Measured> {
   const picture = PICTURES['720p15']
-  await using stage = await startStage({ picture, env })
+  await using stage = await startStage({ picture, env, decoding: { placement } })
   const camera = await stage.addCamera()
   await stage.addClients(camera, FAST)
   const phases = [await phase(stage, camera, 0, seconds)]

@@ -5,7 +5,7 @@ import { liveClient } from './clients.ts'
 import { total } from './counters.ts'
 
 /** How much of the GOP has passed when the client asks. */
-const PARTS = [0.1, 0.4, 0.7, 0.95]
+const PARTS = [0.1, 0.5, 0.95]
 
 export type FirstFrame = { part: number; ms: number }
 

@@ -1,5 +1,6 @@
 // One camera, watched by nobody, by one client, by three: rate, latency, losses, cost.
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Placement } from '../proto/camera.ts'
 import { recordArrivals, type Arrivals } from './arrivals.ts'
 import { account, startChain, type Account, type Chain, type Picture, type ChainOptions } from './chain.ts'
 import { delivery, liveClient, type Client, type Delivery } from './clients.ts'
@@ -8,11 +9,17 @@ import { sum } from './statistics.ts'
 import { measureUsage, type Usage } from './usage.ts'
 
 /** Until programs have compiled what they run often, and buffers have their size. */
-const WARM_UP_MS = 4_000
-const CLIENTS = [0, 1, 3]
+const WARM_UP_MS = 3_000
+/** How many clients watch, where the figures of a picture need it. An unwatched camera costs the same wherever it would be decoded. */
+const CLIENTS: Record<string, readonly number[]> = { '720p15': [1] }
+const USUAL_CLIENTS = [0, 1, 3]
+
+/** `Auto` is either, which the size decides: both are measured. */
+const placementsOf = (placement: Placement): readonly Placement[] => (placement === 'Auto' ? ['Sidecar', 'Gateway'] : [placement])
 
 export type LiveRow = {
   picture: string
+  placement: Placement
   clients: readonly Delivery[]
   usage: Usage
   account: Account
@@ -29,14 +36,25 @@ export type LiveResult = {
   rows: LiveRow[]
 }
 
-export async function measureLive(picture: Picture, { seconds, env, placement }: ChainOptions & { seconds: number }) {
-  const limitCpu = await decodeCpu(picture, seconds)
+type Live = ChainOptions & { seconds: number }
+
+export async function measureLive(picture: Picture, options: Live): Promise<LiveResult> {
+  const limitCpu = await decodeCpu(picture, options.seconds)
+  const rows: LiveRow[] = []
+  for (const [i, placement] of placementsOf(options.placement).entries()) {
+    const counts = (CLIENTS[picture.name] ?? USUAL_CLIENTS).filter(count => count > 0 || i === 0)
+    rows.push(...(await measurePlaced(picture, { ...options, placement }, counts, limitCpu)))
+  }
+  return { picture: picture.name, limitCpu, rows }
+}
+
+async function measurePlaced(picture: Picture, { seconds, env, placement }: Live, counts: readonly number[], limitCpu: number) {
   await using arrivals = await recordArrivals(env)
   await using chain = await startChain(picture, { env, placement, sidecarEnv: arrivals.env })
   await using clients = new AsyncDisposableStack()
   const watching: Client[] = []
   const rows: LiveRow[] = []
-  for (const count of CLIENTS) {
+  for (const count of counts) {
     let firstFrameMs: number | undefined
     while (watching.length < count) {
       const client = clients.use(await liveClient(chain.gateway.port, chain.device))
@@ -46,9 +64,10 @@ export async function measureLive(picture: Picture, { seconds, env, placement }:
     }
     await Promise.all(watching.map(client => client.firstFrameMs()))
     await delay(WARM_UP_MS)
-    rows.push({ ...(await measureWatched(picture, chain, arrivals, watching, seconds, limitCpu)), firstFrameMs })
+    const { usage, ...measured } = await measureWatched(picture, chain, arrivals, watching, seconds)
+    rows.push({ picture: picture.name, placement, ...measured, usage, timesLimit: usage.ours.cpu / limitCpu, firstFrameMs })
   }
-  return { picture: picture.name, limitCpu, rows } satisfies LiveResult
+  return rows
 }
 
 async function measureWatched(
@@ -57,8 +76,7 @@ async function measureWatched(
   arrivals: Arrivals,
   watching: readonly Client[],
   seconds: number,
-  limitCpu: number,
-): Promise<Omit<LiveRow, 'firstFrameMs'>> {
+): Promise<Pick<LiveRow, 'clients' | 'usage' | 'account'>> {
   const before = await chain.counts()
   const fromMs = Date.now()
   const usage = await measureUsage(chain.cast, seconds)
@@ -67,5 +85,5 @@ async function measureWatched(
   const arrived = await arrivals.read()
   const clients = watching.map(({ seen }) => delivery(seen, fromMs, toMs, picture.fps, arrived))
   if (sum(clients.map(({ fps }) => fps)) === 0 && watching.length > 0) throw new Error('clients got no frames')
-  return { picture: picture.name, clients, usage, account: account(before, after), timesLimit: usage.ours.cpu / limitCpu }
+  return { clients, usage, account: account(before, after) }
 }

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { messageOf } from '../common/errors.ts'
 import { measureBuffered } from './buffered.ts'
-import { PICTURES, videoOf } from './chain.ts'
+import { PICTURES, videoOf, type Picture } from './chain.ts'
 import { measureFanOut } from './fan-out.ts'
 import { measureFirstFrames } from './first-frame.ts'
 import { measureLive } from './live.ts'
@@ -17,16 +17,22 @@ import { measureSoak } from './soak.ts'
 import { measureThinLink } from './thin-link.ts'
 import { judge, type Results } from './targets.ts'
 
+const live = (picture: Picture) => async (options: Options, results: Results) => void results.live.push(await measureLive(picture, options))
+
 /** In this order. Each adds what it measured. */
 const SCENARIOS: Record<string, (options: Options, results: Results) => Promise<void>> = {
-  '720p30': async (options, results) => void results.live.push(await measureLive(PICTURES['720p30'], options)),
-  '1080p15': async (options, results) => void results.live.push(await measureLive(PICTURES['1080p15'], options)),
-  '1080p30': async (options, results) => void results.live.push(await measureLive(PICTURES['1080p30'], options)),
+  '720p15': live(PICTURES['720p15']),
+  '720p30': live(PICTURES['720p30']),
+  '1080p15': live(PICTURES['1080p15']),
+  '1080p30': live(PICTURES['1080p30']),
   'first-frame': async (options, results) => void (results.firstFrames = await measureFirstFrames(options)),
   buffered: async (options, results) => void (results.buffered = await measureBuffered(options)),
 }
 
-/** What takes longer, or matters to fewer people: only when it is named. */
+/** What runs where none is named: few enough that people run them. */
+const USUAL = ['720p15', '1080p30', 'first-frame', 'buffered']
+
+/** Each with tables of its own, and only when it is named. */
 const FURTHER: Record<string, Scenario> = {
   opencv: measureOpencv,
   many: measureMany,
@@ -37,23 +43,22 @@ const FURTHER: Record<string, Scenario> = {
 
 async function bench(options: Options): Promise<void> {
   const results: Results = { live: [], firstFrames: undefined, buffered: undefined, soak: undefined, further: {} }
-  for (const picture of Object.values(PICTURES)) {
-    say(`the video of ${picture.name}`)
-    await videoOf(picture) // made now if it has never been, which takes a minute of CPU
-  }
+  say('the videos')
+  for (const picture of Object.values(PICTURES)) await videoOf(picture) // made now if they have never been, which takes minutes
   say('the machine')
   const machine = await readMachine()
   if (options.soakMinutes !== undefined) {
     say(`${options.soakMinutes} minutes of 1080p15`)
     results.soak = await measureSoak(options.soakMinutes, options)
   } else {
+    const named = options.scenarios.length > 0 ? options.scenarios : USUAL
     for (const [name, measure] of Object.entries(SCENARIOS)) {
-      if (options.scenarios.length > 0 && !options.scenarios.includes(name)) continue
+      if (!named.includes(name)) continue
       say(name)
       await measure(options, results)
     }
     for (const [name, measure] of Object.entries(FURTHER)) {
-      if (!options.scenarios.includes(name)) continue
+      if (!named.includes(name)) continue
       say(name)
       results.further[name] = await measure(options)
     }
@@ -67,14 +72,14 @@ async function bench(options: Options): Promise<void> {
 const say = (what: string) => console.error(`measuring: ${what}`)
 
 function optionsOrExit(): Options {
-  const [names, further] = [Object.keys(SCENARIOS), Object.keys(FURTHER)]
+  const names = [...Object.keys(SCENARIOS), ...Object.keys(FURTHER)]
   try {
-    const options = readOptions(process.argv.slice(2), [...names, ...further])
+    const options = readOptions(process.argv.slice(2), names)
     if (options !== 'help') return options
-    console.log(usage(names, further))
+    console.log(usage(names, USUAL))
     process.exit(0)
   } catch (error) {
-    console.error(`${messageOf(error)}\n\n${usage(names, further)}`)
+    console.error(`${messageOf(error)}\n\n${usage(names, USUAL)}`)
     process.exit(2)
   }
 }

@@ -18,8 +18,8 @@ const FULL = 0.95
 
 type Row = { clients: number; usage: Usage; slowestFps: number; p50Ms: number; p99Ms: number; isFull: boolean }
 
-export async function measureClientGrowth({ seconds, env }: Options): Promise<Measured> {
-  await using stage = await startStage({ picture: PICTURE, env })
+export async function measureClientGrowth({ seconds, env, placement }: Options): Promise<Measured> {
+  await using stage = await startStage({ picture: PICTURE, env, decoding: { placement } })
   const camera = await stage.addCamera()
   const rows: Row[] = []
   for (const clients of COUNTS) {

@@ -30,8 +30,8 @@ export async function measureMany(options: Options): Promise<Measured> {
 
 type CameraRow = { device: string; packetsPerSecond: number; client: Delivery | undefined; account: Account; reconnects: number }
 
-async function measureEight({ seconds, env }: Options): Promise<Measured> {
-  await using stage = await startStage({ picture: PICTURE, env })
+async function measureEight({ seconds, env, placement }: Options): Promise<Measured> {
+  await using stage = await startStage({ picture: PICTURE, env, decoding: { placement } })
   for (let i = 0; i < CAMERAS; i++) await stage.addCamera()
   const watched = stage.cameras.slice(0, WATCHED)
   for (const camera of watched) await stage.addClients(camera, 1)
@@ -83,8 +83,8 @@ function eightTargets(rows: readonly CameraRow[]): Target[] {
 type GrowthRow = { cameras: number; usage: Usage; footprints: Partial<Record<Role, Footprint>> }
 
 /** Nobody watches. */
-async function measureGrowth({ seconds, env }: Options): Promise<Measured> {
-  await using stage = await startStage({ picture: PICTURE, env })
+async function measureGrowth({ seconds, env, placement }: Options): Promise<Measured> {
+  await using stage = await startStage({ picture: PICTURE, env, decoding: { placement } })
   const rows: GrowthRow[] = []
   for (const cameras of UNWATCHED_COUNTS) {
     await addUntil(stage, cameras)

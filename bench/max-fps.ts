@@ -8,7 +8,7 @@ import { PICTURES, videoOf } from './chain.ts'
 import { rate } from './clients.ts'
 import type { Options } from './options.ts'
 import type { Measured } from './scenario.ts'
-import { startStage, type Decoding } from './stage.ts'
+import { startStage } from './stage.ts'
 import { figure } from './table.ts'
 import { measureUsage, type Usage } from './usage.ts'
 
@@ -23,7 +23,7 @@ const WARM_UP_MS = 4_000
 const ENOUGH = 0.75
 const WANTED_FPS = { Sidecar: 40, Gateway: 80 }
 
-type Row = { placement: NonNullable<Decoding['placement']>; sentFps: number; fps: number; usage: Usage }
+type Row = { placement: (typeof PLACEMENTS)[number]; sentFps: number; fps: number; usage: Usage }
 
 export async function measureMaxFps({ seconds, env }: Options): Promise<Measured> {
   const rows: Row[] = []

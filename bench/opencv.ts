@@ -52,8 +52,9 @@ function spentOf(rows: readonly Row[], index: number): Spent {
   return row.spent
 }
 
-async function measureOurs(picture: Picture, width: number, { seconds, env }: Options): Promise<Row[]> {
-  await using stage = await startStage({ picture, env, decoding: width === 0 ? {} : { scale: `${width}:-2` } })
+async function measureOurs(picture: Picture, width: number, { seconds, env, placement }: Options): Promise<Row[]> {
+  const scale = width === 0 ? {} : { scale: `${width}:-2` }
+  await using stage = await startStage({ picture, env, decoding: { placement, ...scale } })
   const camera = await stage.addCamera()
   const rows: Row[] = []
   for (const perSecond of RATES) {

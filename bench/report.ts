@@ -39,7 +39,8 @@ function ofMachine({ cpu, cores, memoryGiB, kernel, node, ffmpeg, natsServer, lo
   ].join('\n')
 }
 
-const watchers = ({ clients }: LiveRow) => (clients.length === 0 ? 'unwatched' : `${clients.length} client${clients.length > 1 ? 's' : ''}`)
+const watchers = ({ clients, placement }: LiveRow) =>
+  clients.length === 0 ? 'unwatched' : `${placement}, ${clients.length} client${clients.length > 1 ? 's' : ''}`
 const eachOf = (row: LiveRow, figure: (client: LiveRow['clients'][number]) => number, digits = 0) =>
   row.clients.map(client => figure(client).toFixed(digits)).join(' / ') || '–'
 
@@ -50,8 +51,8 @@ function liveTable(live: readonly LiveResult[]): string {
     'fps',
     'p50 ms',
     'p99 ms',
-    'from arrival p50',
-    'p99 ms',
+    'from arrival: p50',
+    'p99',
     'missing',
     'first frame ms',
     'CPU %',

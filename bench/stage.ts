@@ -1,4 +1,5 @@
 // Any number of cameras around one nats-server and one gateway, as real processes.
+import type { Placement } from '../proto/camera.ts'
 import { cameraRecord, startCameras } from '../test/fixtures/cameras.ts'
 import { startGateway, type Gateway } from '../test/fixtures/gateway.ts'
 import { startNats } from '../test/fixtures/nats.ts'
@@ -13,7 +14,7 @@ import type { Cast } from './usage.ts'
 /** What may be reserved for the packets of many cameras; what they hold is a fraction of it. */
 const NATS_MEMORY_MAX = 4 * 2 ** 30
 
-export type Decoding = { scale?: string; maxFps?: number; placement?: 'Auto' | 'Sidecar' | 'Gateway' }
+export type Decoding = { scale?: string; maxFps?: number; placement?: Placement }
 
 export type StageOptions = {
   picture: Picture
