@@ -1,25 +1,30 @@
 // Cameras that change under way: another size, another codec, another time, a reboot.
 import anyTest, { type ExecutionContext } from 'ava'
 import type { Frame } from '../proto/messages.ts'
+import { decodeHere } from './fixtures/decoding.ts'
 import { testVideo } from './fixtures/media.ts'
 import { startNats } from './fixtures/nats.ts'
 import { videoFrame } from './fixtures/reference.ts'
 import { startCamera, type CameraOptions, type RtspCamera } from './fixtures/rtsp-camera.ts'
-import { startSidecar, type Sidecar, type Watching } from './fixtures/sidecar.ts'
+import { startSidecar, type Sidecar } from './fixtures/sidecar.ts'
 import { isRunning } from './fixtures/processes.ts'
 import { until } from './fixtures/wait.ts'
 
 const test = anyTest.serial
 
-type Setting = AsyncDisposable & { camera: RtspCamera; sidecar: Sidecar; watching: Watching }
+/** Where frames are decoded. */
+const WHERE = ['Sidecar', 'Gateway'] as const
+type Where = (typeof WHERE)[number]
 
-async function setUp(options: CameraOptions): Promise<Setting> {
+type Setting = AsyncDisposable & { camera: RtspCamera; sidecar: Sidecar; watching: AsyncDisposable & { readonly frames: readonly Frame[] } }
+
+async function setUp(options: CameraOptions, where: Where = 'Sidecar'): Promise<Setting> {
   await using stack = new AsyncDisposableStack()
   const nats = stack.use(await startNats())
   const camera = stack.use(await startCamera(options))
   const sidecar = stack.use(await startSidecar(nats, { spec: { source: { url: camera.url } } }))
   await sidecar.stateWith('streaming', ({ connection }) => connection === 'streaming')
-  const watching = stack.use(await sidecar.watch('all'))
+  const watching = stack.use(where === 'Sidecar' ? await sidecar.watch('all') : await decodeHere(nats.url, sidecar.camera, 'all'))
   await until(() => watching.frames.length > 10, { what: 'frames' })
   const owned = stack.move()
   return { camera, sidecar, watching, [Symbol.asyncDispose]: () => owned.disposeAsync() }
@@ -57,65 +62,76 @@ function areSound(t: ExecutionContext, { sidecar, watching }: Setting, pid: numb
 
 const epochs = ({ watching }: Setting) => new Set(watching.frames.map(({ epoch }) => epoch)).size
 
-test('a live camera changes its size and changes it back: new epochs, the right size in every frame, no reconnect', async t => {
-  await using setting = await setUp({ width: 320, height: 240, gop: 10 })
-  const { camera, sidecar } = setting
-  const { pid } = sidecar
-  await camera.changeSize(160, 128)
-  await framesWith(setting, 'small frames', ({ width, height }) => width === 160 && height === 128)
-  await sidecar.stateWith('a small codec', ({ codec }) => codec?.width === 160 && codec.height === 128)
-  await camera.changeSize(320, 240)
-  await framesWith(setting, 'large frames', ({ width, height }) => width === 320 && height === 240)
-  areSound(t, setting, pid)
-  t.is(epochs(setting), 3)
-  const state = await sidecar.stateWith('a large codec', ({ codec }) => codec?.width === 320)
-  t.is(state.reconnects, 0)
-  const packets = await sidecar.packets()
-  for (const { key, codec, epoch, keyframe, index } of packets) {
-    if (!key) continue
-    t.is(index, 0)
-    const first = packets.find(packet => packet.epoch === epoch)
-    t.deepEqual([codec?.width, codec?.height], [first?.codec?.width, first?.codec?.height])
-    t.true(keyframe >= 1)
-  }
-})
+for (const where of WHERE) {
+  test(`a live camera changes its size and changes it back: new epochs, the right size in every frame, no reconnect: ${where}`, async t => {
+    await using setting = await setUp({ width: 320, height: 240, gop: 10 }, where)
+    const { camera, sidecar } = setting
+    const { pid } = sidecar
+    await camera.changeSize(160, 128)
+    await framesWith(setting, 'small frames', ({ width, height }) => width === 160 && height === 128)
+    await sidecar.stateWith('a small codec', ({ codec }) => codec?.width === 160 && codec.height === 128)
+    await camera.changeSize(320, 240)
+    await framesWith(setting, 'large frames', ({ width, height }) => width === 320 && height === 240)
+    areSound(t, setting, pid)
+    t.is(epochs(setting), 3)
+    const state = await sidecar.stateWith('a large codec', ({ codec }) => codec?.width === 320)
+    t.is(state.reconnects, 0)
+    const packets = await sidecar.packets()
+    for (const { key, codec, epoch, keyframe, index } of packets) {
+      if (!key) continue
+      t.is(index, 0)
+      const first = packets.find(packet => packet.epoch === epoch)
+      t.deepEqual([codec?.width, codec?.height], [first?.codec?.width, first?.codec?.height])
+      t.true(keyframe >= 1)
+    }
+  })
+}
 
-test('a camera goes on with a picture of another size and B-frames', async t => {
-  await using setting = await setUp({ file: await testVideo({ width: 320, height: 192, seconds: 1 }) })
-  const { pid } = setting.sidecar
-  await setting.camera.changeFile(await testVideo({ width: 640, height: 360, seconds: 1, gop: 15, bFrames: 2 }))
-  await framesWith(setting, 'large frames', ({ width }) => width === 640)
-  areSound(t, setting, pid)
-})
+for (const where of WHERE) {
+  test(`a camera goes on with a picture of another size and B-frames: ${where}`, async t => {
+    await using setting = await setUp({ file: await testVideo({ width: 320, height: 192, seconds: 1 }) }, where)
+    const { pid } = setting.sidecar
+    await setting.camera.changeFile(await testVideo({ width: 640, height: 360, seconds: 1, gop: 15, bFrames: 2 }))
+    await framesWith(setting, 'large frames', ({ width }) => width === 640)
+    areSound(t, setting, pid)
+  })
+}
 
-test('a camera reboots, and comes back with another codec: frames are back within five seconds', async t => {
-  await using setting = await setUp({ file: await testVideo({ width: 320, height: 192, seconds: 2 }) })
-  const { camera, sidecar } = setting
-  const { pid } = sidecar
-  await camera.kill()
-  const gone = await sidecar.stateWith('waiting', ({ connection }) => connection === 'waiting')
-  t.regex(gone.reason ?? '', /^(StreamEnded|ConnectionLost|ConnectionRefused)$/)
-  t.true((gone.message ?? '').length > 0)
-  for (const codec of ['h264', 'h265', 'mjpeg'] as const) {
-    await camera.restart({ codec, file: await testVideo({ codec, width: 320, height: 192, seconds: 2 }) })
-    t.true(
-      (await framesWith(
-        setting,
-        `frames of ${codec}`,
-        frame => videoFrame(frame).codec_name === { h264: 'h264', h265: 'hevc', mjpeg: 'mjpeg' }[codec],
-      )) < 6000,
-    )
-  }
-  areSound(t, setting, pid)
-  const state = await sidecar.stateWith('streaming', ({ connection, codec }) => connection === 'streaming' && codec?.name === 'mjpeg')
-  t.is(state.reason, undefined)
-  t.is(state.failingStreak, 0)
-  t.true(state.reconnects >= 3)
-})
+for (const where of WHERE) {
+  test(`a camera reboots, and comes back with another codec: frames are back within five seconds: ${where}`, async t => {
+    await using setting = await setUp({ file: await testVideo({ width: 320, height: 192, seconds: 2 }) }, where)
+    const { camera, sidecar } = setting
+    const { pid } = sidecar
+    await camera.kill()
+    const gone = await sidecar.stateWith('waiting', ({ connection }) => connection === 'waiting')
+    t.regex(gone.reason ?? '', /^(StreamEnded|ConnectionLost|ConnectionRefused)$/)
+    t.true((gone.message ?? '').length > 0)
+    for (const codec of ['h264', 'h265', 'mjpeg'] as const) {
+      await camera.restart({ codec, file: await testVideo({ codec, width: 320, height: 192, seconds: 2 }) })
+      t.true(
+        (await framesWith(
+          setting,
+          `frames of ${codec}`,
+          frame => videoFrame(frame).codec_name === { h264: 'h264', h265: 'hevc', mjpeg: 'mjpeg' }[codec],
+        )) < 6000,
+      )
+    }
+    areSound(t, setting, pid)
+    const state = await sidecar.stateWith('streaming', ({ connection, codec }) => connection === 'streaming' && codec?.name === 'mjpeg')
+    t.is(state.reason, undefined)
+    t.is(state.failingStreak, 0)
+    t.true(state.reconnects >= 3)
+  })
+}
 
-for (const seconds of [-100, 100, -3]) {
-  test(`a camera's timestamps jump by ${seconds} s: frames go on within seconds, in order, at the time of day`, async t => {
-    await using setting = await setUp({ file: await testVideo({ width: 320, height: 192, seconds: 1 }) })
+for (const [seconds, where] of [
+  [-100, 'Sidecar'],
+  [100, 'Sidecar'],
+  [-3, 'Sidecar'],
+  [-3, 'Gateway'],
+] as const) {
+  test(`a camera's timestamps jump by ${seconds} s: frames go on within seconds, in order, at the time of day: ${where}`, async t => {
+    await using setting = await setUp({ file: await testVideo({ width: 320, height: 192, seconds: 1 }) }, where)
     const { camera, sidecar } = setting
     const { pid } = sidecar
     const last = setting.watching.frames.at(-1)

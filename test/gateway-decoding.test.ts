@@ -10,6 +10,7 @@ import { encodedCamera, GOP, type EncodedCamera } from './fixtures/encoded-camer
 import { failure, grpcClient, startGateway, type Gateway } from './fixtures/gateway.ts'
 import { startNats, type NatsServer } from './fixtures/nats.ts'
 import { descendants } from './fixtures/processes.ts'
+import { digest } from './fixtures/reference.ts'
 import { until, within } from './fixtures/wait.ts'
 
 type World = { nats: NatsServer; cameras: Cameras; gateway: Gateway; stack: AsyncDisposableStack }
@@ -437,4 +438,25 @@ test('frames go on after the packet stream was purged, deleted and made anew', a
   await camera.encoded.makeStream()
   const frames = await take(t, ask, 'frames with a new stream', got => got.length > 10)
   t.true(frames.length > 10)
+})
+
+test('what a client has not read yet is not overwritten, however many pictures come meanwhile', async t => {
+  const camera = await addCamera(t, decodedIn('Gateway', { scale: '1280:-2' })) // more than sockets and windows take in
+  await using slow = grpcClient(t.context.gateway.port)
+  await using fast = grpcClient(t.context.gateway.port)
+  using stuck = slow.stream()
+  using other = fast.stream()
+  const request = { device_id: camera.name }
+  const ask = () => other.ask(request)
+  await Promise.all([stuck.ask(request), ask()])
+  const show = (seq: number) => camera.show('Gateway', seq)
+  const [first = []] = await play(show, [0, 9], [ask])
+  stuck.call.pause()
+  for (let i = 0; i < 20; i++) stuck.send(request)
+  const [rest = []] = await play(show, [10, 69], [ask])
+  const pictures = new Map([...first, ...rest].map(frame => [seqOf(frame), digest(frame.data)]))
+  t.is(pictures.size, 70)
+  const late = (await stuck.end()).filter(({ data }) => data.length > 0)
+  t.true(late.length > 0 && seqOf(late[0] ?? ({} as VideoFrame__Output)) < 30, late.map(seqOf).join(' '))
+  for (const frame of late) t.is(digest(frame.data), pictures.get(seqOf(frame)) ?? '', `frame ${seqOf(frame)}`)
 })
