@@ -8,7 +8,7 @@ import { createRegistry } from '../common/metrics.ts'
 import { connectNats, type Nats } from '../common/nats.ts'
 import { keepSharedStreams } from '../common/shared-streams.ts'
 import { serveProbes } from '../common/probes.ts'
-import { aborted, runProcess, within } from '../common/stop.ts'
+import { aborted, runProcess, unlessStopped, within } from '../common/stop.ts'
 import { createAnnotationMetrics } from './annotation-metrics.ts'
 import { AnnotationQueue } from './annotations.ts'
 import { Calls } from './calls.ts'
@@ -93,15 +93,6 @@ await runProcess(process.env, async signal => {
   if (signal.aborted) await within(QUEUE_END_MS, 'the annotation queue', Promise.all(queueing))
   else throw new Error('the connection to NATS ended for good', { cause: await lost })
 })
-
-async function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  try {
-    return await promise
-  } catch (error) {
-    if (signal.aborted) return undefined
-    throw error
-  }
-}
 
 function every(ms: number, act: () => void): Disposable {
   const timer = setInterval(act, ms)

@@ -68,6 +68,14 @@ test('a Camera without a namespace is in default, and has a uid and generation 1
   t.regex(only?.metadata.uid ?? '', /^[0-9a-f-]{36}$/)
 })
 
+test('a Camera is the same one in each run, and its namesake in another namespace is not', async t => {
+  const uids = async () =>
+    (await read(good, { ...good, metadata: { name: 'front', namespace: 'garden' } })).cameras.map(({ metadata }) => metadata.uid)
+  const [front, other] = await uids()
+  t.not(front, other)
+  t.deepEqual(await uids(), [front, other])
+})
+
 test('several documents, comments and empty ones among them, are read from a file', async t => {
   const manifests = await read('# cameras', good, '', secret, camera({ source: { url: 'testsrc:' } }, 'back'), '...')
   t.deepEqual(

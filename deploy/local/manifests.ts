@@ -1,5 +1,5 @@
 // Camera manifests, as `kubectl apply` would take them: what a user gives to local mode.
-import { randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { parse as parseYaml } from 'yaml'
@@ -139,18 +139,25 @@ function label(value: unknown): string {
 /** What the API server would make of a valid manifest. */
 function cameraOf(value: Record<string, unknown>): Camera {
   const { metadata, spec } = value as Pick<Camera, 'metadata' | 'spec'>
-  const { labels, annotations } = metadata
+  const { labels, annotations, name } = metadata
+  const { namespace } = identityOf(value)
   return {
     apiVersion: API_VERSION,
     kind: KIND,
     metadata: {
-      namespace: metadata.namespace ?? 'default',
-      name: metadata.name,
-      uid: randomUUID(),
+      namespace,
+      name,
+      uid: uidOf(`${namespace}/${name}`),
       generation: 1,
       ...(labels === undefined ? {} : { labels }),
       ...(annotations === undefined ? {} : { annotations }),
     },
     spec,
   }
+}
+
+/** The same in each run: what the buffer in a data folder holds is this camera's. */
+function uidOf(identity: string): string {
+  const hex = createHash('sha256').update(identity).digest('hex')
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-')
 }

@@ -8,6 +8,7 @@ import type { LogLevel } from '../../common/env.ts'
 import { messageOf } from '../../common/errors.ts'
 import { connectNats } from '../../common/nats.ts'
 import type { PodState } from '../../common/record.ts'
+import { unlessStopped } from '../../common/stop.ts'
 import type { Camera } from '../../proto/camera.ts'
 import { BadMessage, parseJson } from '../../proto/messages.ts'
 import { CameraState } from '../../proto/state.ts'
@@ -188,14 +189,5 @@ class Logs implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stack.dispose()
-  }
-}
-
-async function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  try {
-    return await promise
-  } catch (error) {
-    if (signal.aborted) return undefined
-    throw error
   }
 }
