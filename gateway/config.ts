@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os'
+import { availableParallelism, totalmem } from 'node:os'
 import { EnvReader, readCommonConfig, type CommonConfig, type Env } from '../common/env.ts'
 import { messageOf } from '../common/errors.ts'
 import { parseBytes } from '../proto/camera.ts'
@@ -27,6 +27,14 @@ export type Config = CommonConfig & {
 
 /** A 1080p camera takes a quarter of one. */
 const DECODERS_PER_CORE = 4
+/** Its ffmpeg and its frames. */
+const DECODER_BYTES = 256 * 2 ** 20
+
+/** As many as this machine, or what the container may have of it, can bear. */
+function decodersMax(): number {
+  const memory = Math.min(process.constrainedMemory() || Infinity, totalmem())
+  return Math.max(1, Math.min(DECODERS_PER_CORE * availableParallelism(), Math.floor(memory / DECODER_BYTES)))
+}
 
 /** Throws ConfigError naming every problem. */
 export function readConfig(variables: Env): Config {
@@ -51,7 +59,7 @@ export function readConfig(variables: Env): Config {
     tls: readTlsConfig(env),
     ringBytesMax: bytes('CHRYS_RING_MAX_BYTES', '128Mi'),
     rawRateMax: env.integer('CHRYS_RAW_FRAMES_MAX_MB', { min: 0, max: 1_000_000, fallback: 48 }) * 1e6,
-    decodersMax: env.integer('CHRYS_DECODERS_MAX', { min: 0, max: 1_000, fallback: DECODERS_PER_CORE * availableParallelism() }),
+    decodersMax: env.integer('CHRYS_DECODERS_MAX', { min: 0, max: 1_000, fallback: decodersMax() }),
     unsentBytesMax: bytes('CHRYS_UNSENT_MAX_BYTES', '512Mi'),
     bufferedReadsMax: env.integer('CHRYS_BUFFERED_READS_MAX', { min: 1, max: 1_000, fallback: 8 }),
     cloud: readCloudConfig(env, bytes),

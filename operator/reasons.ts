@@ -80,7 +80,7 @@ export const REASONS = {
   // Decoding in a gateway.
   DecodersBusy: {
     meaning: 'The gateway decodes as many cameras as it may.',
-    todo: 'Raise the gateway’s CHRYS_DECODERS_MAX, or set spec.decoding.placement to Auto.',
+    todo: 'Raise the gateway’s CHRYS_DECODERS_MAX (gateway.decodersMax in the chart), or set spec.decoding.placement to Auto.',
   },
   NoPackets: {
     meaning: 'The camera’s packets do not reach the gateway that is to decode them.',

@@ -32,7 +32,7 @@ const { service } = (loadPackageDefinition(IMAGE_PACKAGE) as unknown as ProtoGrp
 
 const encodeFrame = (frame: VideoFrame): Buffer => service.VideoLatestImage.responseSerialize(frame)
 
-/** Frames come serialized from the sidecar and leave as they came. */
+/** Frames are serialized where they are decoded, and leave as they are. */
 function serialized<Request, Response>(method: MethodDefinition<Request, Response>): MethodDefinition<Request, Buffer> {
   return { ...method, responseSerialize: message => message, responseDeserialize: bytes => bytes }
 }
