@@ -13,6 +13,8 @@ import type { Source } from './packets.ts'
 
 /** Of a camera's packets since its last keyframe. */
 const GOP_BYTES_MAX = 32 * 2 ** 20
+/** What the schema of demands allows. */
+const MESSAGE_MAX = 1_024
 /** Packets that make no picture for so long are not worth waiting for. */
 const UNDECODABLE_MS = 10_000
 /** Packets that the sidecar publishes do not come: it tells of some so much newer than the last one here, and that for so long. */
@@ -114,7 +116,8 @@ export class Decoding implements Feed {
 
   /** As the camera's status tells it. */
   report(nowMs: number): DecodingReport {
-    if (!this.#isWithoutPackets(nowMs)) return this.#health
+    const { active, ok, reason, message } = this.#health
+    if (!this.#isWithoutPackets(nowMs)) return { active, ok, reason, message: message?.slice(0, MESSAGE_MAX) }
     return {
       active: false,
       ok: false,

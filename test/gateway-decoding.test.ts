@@ -170,6 +170,22 @@ test('who asks in the middle of a group of pictures gets the newest frame, of pa
   t.deepEqual(frames.map(seqOf), [17])
 })
 
+test('packets that came in parts are put together, whether they were stored or come now', async t => {
+  const { cameras, gateway } = t.context
+  const camera = await addCamera(t, decodedIn('Gateway'))
+  const encoded = await encodedCamera(cameras.nc, camera, 300)
+  await encoded.makeStream()
+  for (const seq of range(0, 10)) await encoded.store(seq) // the last is a keyframe
+  await using client = grpcClient(gateway.port)
+  using stream = client.stream()
+  const ask = () => stream.ask({ device_id: camera.name })
+  t.deepEqual((await take(t, ask, 'the newest frame', got => got.length > 0)).map(seqOf), [10])
+  for (const seq of range(11, 24)) await encoded.store(seq)
+  const frames = await take(t, ask, 'frame 24', got => got.some(frame => seqOf(frame) === 24))
+  t.true(frames.every(frame => seqOf(frame) > 10 && !frame.is_corrupt))
+  t.is(await gateway.metric('chrys_frames_dropped_total', `${labelOf(camera)},cause="packets_lost"`), 0)
+})
+
 test('packets that were missed are read from the stream, and of those that nobody has nothing is guessed', async t => {
   const { gateway } = t.context
   const camera = await addCamera(t, decodedIn('Gateway'))
