@@ -11,10 +11,10 @@ const CNI_PACKAGE = 'containernetworking-plugins'
 const CNI_FOLDERS = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni']
 
 /** Where the network plugins of containers are; undefined where they are not. */
-const cniFolder = () => CNI_FOLDERS.find(folder => existsSync(`${folder}/bridge`))
+export const cniFolder = () => CNI_FOLDERS.find(folder => existsSync(`${folder}/bridge`))
 
 export const missingImagePackages = () => missing(IMAGE_PACKAGES)
-const missingNodePackages = () => [...missing(NODE_PACKAGES), ...(cniFolder() === undefined ? [CNI_PACKAGE] : [])]
+export const missingNodePackages = () => [...missing(NODE_PACKAGES), ...(cniFolder() === undefined ? [CNI_PACKAGE] : [])]
 
 /** @param {Record<string, string>} packages */
 const missing = packages =>
