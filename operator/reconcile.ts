@@ -1,6 +1,7 @@
 // One camera, from what is known to what is done. `reconcile` is the whole of it; what is to be done is decided in pure functions
 // (deployment.ts, pods.ts, rejection.ts, status.ts), and done by the writer and the shared state.
 import { messageOf } from '../common/errors.ts'
+import { retryDelayMs } from '../common/backoff.ts'
 import type { Logger } from '../common/log.ts'
 import { refOfKey } from '../proto/subjects.ts'
 import { Refused, type Writer } from './apply.ts'
@@ -25,7 +26,6 @@ const SILENCE_MS = 31_000
 /** The pod of a deleted Camera is waited for so long, since its sidecar would make anew what is removed. */
 const POD_GONE_MS = 60_000
 const RETRY_MS = 5_000
-const REFUSED_RETRY_MS = 300_000
 const NAMESAKE_MS = 2_000
 const USER_RENEWED_MS = 3_600_000
 
@@ -39,6 +39,8 @@ type Memory = {
   /** The NATS user that was applied last, and when. */
   user: { fingerprint: string; at: number } | undefined
   problem: { reason: KnownReason; message: string } | undefined
+  /** Refusals in a row. What was refused may be right later: a quota was raised, or an admission plugin now knows of Cameras. */
+  refusals: number
   statusAt: number
 }
 
@@ -100,7 +102,7 @@ export class Reconciler {
     const known = this.#memory.get(key)
     if (known?.uid === uid) return known
     const nothing = { applied: undefined, rejections: undefined, user: undefined, problem: undefined }
-    const memory = { uid, isCleaned: false, ...nothing, statusAt: -Infinity }
+    const memory = { uid, isCleaned: false, ...nothing, refusals: 0, statusAt: -Infinity }
     this.#memory.set(key, memory)
     return memory
   }
@@ -116,10 +118,11 @@ export class Reconciler {
       if (live !== undefined && isAsApplied(live, camera, hash, memory.applied)) return
       memory.applied = { hash, generation: await writer.applyDeployment(desired, camera.metadata.uid) }
       memory.problem = undefined
+      memory.refusals = 0
     } catch (error) {
       if (!(error instanceof Refused)) throw error
       memory.problem = { reason: error.reason, message: error.message }
-      again(key, REFUSED_RETRY_MS)
+      again(key, retryDelayMs(memory.refusals++))
     }
   }
 

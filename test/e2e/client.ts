@@ -39,9 +39,9 @@ function ask(): void {
     setTimeout(ask, AGAIN_MS)
   }
   call.on('data', (frame: VideoFrame__Output) => {
-    const [width, height] = [Number(frame.width), Number(frame.height)]
+    const { width, height, timestamp } = frame
     if (frame.data.length !== width * height * 3) count('a frame of another size')
-    else if (frame.data.length > 0) frames.push({ at: Date.now(), timestamp: Number(frame.timestamp), width, height })
+    else if (frame.data.length > 0) frames.push({ at: Date.now(), timestamp, width, height })
     if (frames.length > KEPT) frames.shift()
     request()
   })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
 import { readFileSync } from 'node:fs'
+import { onPath } from '../../common/which.mjs'
 import { natsServerPath } from '../../deploy/local/locate-nats.ts'
 import { buildImage } from '../fixtures/image.ts'
 import { hasImage, imageOf, podmanOk } from '../fixtures/podman.ts'
@@ -36,7 +37,9 @@ export async function archiveImages(folder: string): Promise<string> {
   if (!hasImage(PAUSE_IMAGE)) {
     const program = join(folder, 'pause')
     const source = fileURLToPath(new URL('pause.go', import.meta.url))
-    execFileSync('go', ['build', '-trimpath', '-ldflags=-s -w', '-o', program, source], { env: { ...process.env, CGO_ENABLED: '0' } })
+    const go = onPath('go', process.env)
+    if (go === undefined) throw new Error('the pause image needs Go: install it (go.dev)')
+    execFileSync(go, ['build', '-trimpath', '-ldflags=-s -w', '-o', program, source], { env: { ...process.env, CGO_ENABLED: '0' } })
     imageOf(PAUSE_IMAGE, { '/pause': program }, ['/pause'])
   }
   const archive = join(folder, 'images.tar')

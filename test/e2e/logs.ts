@@ -7,14 +7,20 @@ import { getText, list, type Pod } from './cluster.ts'
 import { CLIENTS, NAMESPACE } from './objects.ts'
 
 /** `programs`: a folder with the logs of the node's own programs. */
-export async function report(error: unknown, kubeconfig: string | undefined, programs?: string): Promise<void> {
-  console.error(`\nfailed: ${error instanceof Error ? error.message : String(error)}`)
-  const folder = await mkdtemp(join(tmpdir(), 'chrysalis-logs-'))
+export async function report(failure: unknown, kubeconfig: string | undefined, programs?: string): Promise<void> {
+  console.error(`\nfailed: ${failure instanceof Error ? failure.message : String(failure)}`)
+  const folder = await keepLogs(kubeconfig)
   if (programs !== undefined) await cp(programs, join(folder, 'node'), { recursive: true }).catch(() => {}) // there is no node
+  console.error(`the logs are in ${folder}`)
+}
+
+/** Copies what all pods have said so far; returns the folder. */
+export async function keepLogs(kubeconfig: string | undefined): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'chrysalis-logs-'))
   if (kubeconfig !== undefined) {
     await save(kubeconfig, folder).catch((problem: unknown) => console.error(`the pods’ logs could not be read: ${String(problem)}`))
   }
-  console.error(`the logs are in ${folder}`)
+  return folder
 }
 
 async function save(kubeconfig: string, folder: string): Promise<void> {

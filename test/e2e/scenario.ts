@@ -8,6 +8,7 @@ import { until } from '../fixtures/wait.ts'
 import { apply, get, getText, list, type Cluster, type Pod } from './cluster.ts'
 import { imageNames } from './images.ts'
 import { StepFailed, step } from './journal.ts'
+import { keepLogs } from './logs.ts'
 import * as objects from './objects.ts'
 import { clientReport, interruption, recoveryOf, steadyFrames, table, type Recovery } from './recovery.ts'
 
@@ -22,7 +23,7 @@ type Camera = {
 export async function runScenario(cluster: Cluster): Promise<void> {
   const { api } = cluster
   const helm = (...args: string[]) => runHelm(cluster, args)
-  const release = [RELEASE, CHART, '--namespace', NAMESPACE, ...values(cluster), '--wait', '--timeout', '4m']
+  const release = [RELEASE, CHART, '--namespace', NAMESPACE, ...values(cluster), '--wait', '--timeout', '3m']
 
   await step('namespaces under the restricted Pod Security profile', async () => {
     for (const namespace of objects.namespaces) await apply(api, `/api/v1/namespaces/${namespace.metadata.name}`, namespace)
@@ -116,7 +117,8 @@ async function killEach(cluster: Cluster): Promise<Recovery[]> {
       await step(`${cluster.killing} of ${component(pod)}’s container ${name}`, async () => {
         const recovery = await recoveryOf(cluster, pod, name, component(pod))
         recoveries.push(recovery)
-        return recovery.backMs === 0 ? 'frames were never away' : `frames back after ${(recovery.backMs / 1000).toFixed(1)} s`
+        const late = recovery.backMs > BACK_WITHIN_MS ? `, which is too late: see ${await keepLogs(cluster.kubeconfig)}` : ''
+        return recovery.backMs === 0 ? 'frames were never away' : `frames back after ${(recovery.backMs / 1000).toFixed(1)} s${late}`
       })
     }
   }
@@ -148,7 +150,7 @@ async function uninstall(cluster: Cluster, helm: (...args: string[]) => Promise<
     what: 'the other Camera’s pod',
     timeoutMs: 60_000,
   })
-  await helm('uninstall', RELEASE, '--namespace', NAMESPACE, '--wait', '--timeout', '4m')
+  await helm('uninstall', RELEASE, '--namespace', NAMESPACE, '--wait', '--timeout', '3m')
 }
 
 const LEFT = [
