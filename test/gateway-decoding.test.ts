@@ -1,102 +1,20 @@
-// Frames that the gateway decodes from packets, and frames that it gets from the sidecar: clients can't tell them apart, nor when they change.
+// Frames that the gateway decodes from packets, and frames that it gets from the sidecar: clients can't tell them apart.
 import { readFileSync } from 'node:fs'
-import anyTest, { type ExecutionContext, type TestFn } from 'ava'
+import anyTest, { type TestFn } from 'ava'
 import type { VideoFrame__Output } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoFrame.ts'
 import { packetMessages } from '../proto/messages.ts'
-import type { CameraRecord } from '../proto/state.ts'
 import { packetStream, packetSubject, refText } from '../proto/subjects.ts'
-import { startCameras, type Cameras, type FakeCamera } from './fixtures/cameras.ts'
-import { encodedCamera, GOP, type EncodedCamera } from './fixtures/encoded-camera.ts'
+import { encodedCamera, GOP } from './fixtures/encoded-camera.ts'
 import { failure, grpcClient, startGateway, type Gateway } from './fixtures/gateway.ts'
-import { startNats, type NatsServer } from './fixtures/nats.ts'
 import { descendants } from './fixtures/processes.ts'
 import { digest } from './fixtures/reference.ts'
-import { until, within } from './fixtures/wait.ts'
+import { addCamera, decodedIn, labelOf, play, range, sendBoth, seqOf, startWorld, take, WHERE, type World } from './fixtures/shown.ts'
+import { until } from './fixtures/wait.ts'
 
-type World = { nats: NatsServer; cameras: Cameras; gateway: Gateway; stack: AsyncDisposableStack }
 const test = anyTest as TestFn<World>
-type T = ExecutionContext<World>
 
-test.before(async t => {
-  const stack = new AsyncDisposableStack()
-  const nats = stack.use(await startNats())
-  const cameras = stack.use(await startCameras(nats.url))
-  const gateway = stack.use(await startGateway(nats.url, { CHRYS_DECODERS_MAX: '100' }))
-  await until(() => gateway.ready(), { what: 'the gateway to be ready' })
-  t.context = { nats, cameras, gateway, stack }
-})
+test.before(async t => void (t.context = await startWorld()))
 test.after.always(t => t.context.stack.disposeAsync())
-
-const WHERE = ['Sidecar', 'Gateway'] as const
-type Where = (typeof WHERE)[number]
-type Shown = FakeCamera & { encoded: EncodedCamera; show(where: Where, seq: number): void }
-
-const decodedIn = (placement: CameraRecord['decoding']['placement'], more: Partial<CameraRecord['decoding']> = {}) => ({
-  decoding: { keyFramesOnly: false, placement, ...more },
-})
-
-let made = 0
-/** A camera of the test's own, which the gateways know. */
-async function addCamera(t: T, change: Partial<CameraRecord>, gateway = t.context.gateway): Promise<Shown> {
-  const { cameras } = t.context
-  const number = ++made
-  const camera = { namespace: 'default', name: `cam-${number}`, uid: `uid-${number}` }
-  await cameras.put(camera, change)
-  await using client = grpcClient(gateway.port)
-  await until(async () => (await client.list()).some(({ name }) => name === camera.name), { what: 'the gateway to know the camera' })
-  const encoded = await encodedCamera(cameras.nc, camera)
-  const show = (where: Where, seq: number) =>
-    where === 'Sidecar' ? cameras.send(camera, { seq, key: seq % GOP === 0 }) : encoded.send(seq)
-  return { ...camera, encoded, show }
-}
-
-/** In metrics. */
-const labelOf = (camera: FakeCamera) => `camera="${refText(camera)}"`
-const seqOf = ({ pts }: VideoFrame__Output) => pts / 3000
-const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i)
-type Ask = () => Promise<VideoFrame__Output>
-
-/** Shows frames from … to, no faster than all who ask keep up, and returns what each got. */
-async function play(show: (seq: number) => void, [from, to]: [number, number], asks: readonly Ask[], steps: readonly number[] = []) {
-  const got = asks.map(() => [] as VideoFrame__Output[])
-  const last = (i: number) => Math.max(from - 1, ...(got[i] ?? []).map(seqOf))
-  const send = async () => {
-    for (const seq of range(from, to)) {
-      await until(() => asks.every((_, i) => seq - last(i) <= 5 + (steps[i] ?? 1)), {
-        what: `all clients to come near frame ${seq}`,
-        everyMs: 2,
-      })
-      show(seq)
-    }
-  }
-  const collect = async (ask: Ask, i: number) => {
-    while (last(i) < to - (to % (steps[i] ?? 1))) {
-      const frame = await ask()
-      if (frame.data.length > 0) got[i]?.push(frame)
-    }
-  }
-  await within(Promise.all([send(), ...asks.map(collect)]), { what: `frames ${from} to ${to}`, timeoutMs: 60_000 })
-  return got
-}
-
-/** What comes while `until` does not hold, none twice and in order. */
-async function take(t: T, ask: Ask, what: string, holds: (frames: readonly VideoFrame__Output[]) => boolean | Promise<boolean>) {
-  const frames: VideoFrame__Output[] = []
-  await until(
-    async () => {
-      const frame = await ask()
-      if (frame.data.length > 0) frames.push(frame)
-      return await holds(frames)
-    },
-    { what, everyMs: 0, timeoutMs: 60_000 },
-  )
-  const seqs = frames.map(seqOf)
-  t.deepEqual(
-    seqs,
-    [...new Set(seqs)].sort((a, b) => a - b),
-  )
-  return frames
-}
 
 for (const where of WHERE) {
   test(`${where}: two clients each get every frame once and in order, one by a stream and one by calls`, async t => {
@@ -212,156 +130,6 @@ test('packets that were missed are read from the stream, and of those that nobod
     after.map(seqOf).join(' '),
   )
   t.true((await gateway.metric('chrys_frames_dropped_total', `${labelOf(camera)},cause="packets_lost"`)) >= 3)
-})
-
-/** Sends frames as the sidecar does, and the packets they are of, until disposed of. */
-function sendBoth(camera: Shown): Disposable & { readonly seq: number } {
-  let seq = 0
-  const timer = setInterval(() => {
-    camera.show('Sidecar', seq)
-    camera.show('Gateway', seq++)
-  }, 33)
-  return {
-    get seq() {
-      return seq
-    },
-    [Symbol.dispose]: () => clearInterval(timer),
-  }
-}
-
-const HD = {
-  name: 'h264',
-  longName: '',
-  width: 1920,
-  height: 1080,
-  pixFmt: 'yuv420p',
-  extradata: '',
-  timeBase: [1, 90_000] as [number, number],
-  reorder: 0,
-}
-const SETTLED = { epoch: Date.now() - 60_000, fps: 30 }
-
-test('a camera that is watched goes to the gateway and back, as its size, its spec and its buffer change: no frame twice, none backwards', async t => {
-  const { cameras, gateway } = t.context
-  const camera = await addCamera(t, decodedIn('Auto'))
-  const report = (change: object) => cameras.report(camera, { ...SETTLED, ...change })
-  await report({ codec: { ...HD, width: 640, height: 360 } })
-  await using client = grpcClient(gateway.port)
-  using stream = client.stream()
-  const ask = () => stream.ask({ device_id: camera.name })
-  await ask()
-  using sending = sendBoth(camera)
-  const last = () => cameras.demands.findLast(({ camera: ref }) => ref === refText(camera))
-  const isIn = (where: Where) =>
-    (last()?.wants === 'none') === (where === 'Gateway') && (where === 'Sidecar' || last()?.decoding?.active === true)
-  let before = -1
-  const goesTo = async (where: Where, why: string) => {
-    const frames = await take(t, ask, `frames of the ${where}: ${why}`, got => got.length > 5 && isIn(where))
-    const more = await take(t, ask, `more frames of the ${where}: ${why}`, got => got.length > 10)
-    for (const frame of [...frames, ...more]) {
-      t.true(seqOf(frame) > before, `${why}: ${seqOf(frame)} after ${before}`)
-      before = seqOf(frame)
-    }
-    t.true(sending.seq - before < 30, `${why}: frame ${before} of ${sending.seq}`)
-    t.is(await gateway.metric('chrys_decoder_running', labelOf(camera)), where === 'Gateway' ? 1 : 0)
-  }
-  await goesTo('Sidecar', 'it is small')
-  await report({ codec: HD })
-  await goesTo('Gateway', 'it has become large')
-  await report({ codec: HD, buffer: { ok: false, reason: 'BufferQuotaExceeded', message: '' } })
-  await goesTo('Sidecar', 'its packets are not published')
-  await report({ codec: HD })
-  await goesTo('Gateway', 'they are again')
-  await cameras.put(camera, decodedIn('Auto', { scale: '640:-2' }))
-  await goesTo('Sidecar', 'it is scaled down')
-  await cameras.put(camera, decodedIn('Gateway', { scale: '80:-2' }))
-  await goesTo('Gateway', 'the spec wants it')
-  const [scaled] = await take(t, ask, 'a frame', got => got.length > 0)
-  t.deepEqual([scaled?.width, scaled?.height], [80, 48])
-  await cameras.put(camera, decodedIn('Sidecar'))
-  await goesTo('Sidecar', 'the spec wants it so')
-  t.is(await gateway.metric('chrys_decoding_moves_total', labelOf(camera)), 6)
-})
-
-test('the limit is the gateway’s own: with another one it decodes what it did not before', async t => {
-  const { nats, cameras } = t.context
-  const camera = await addCamera(t, decodedIn('Auto'))
-  await cameras.report(camera, { ...SETTLED, codec: { ...HD, width: 640, height: 360 } })
-  using _sending = sendBoth(camera)
-  for (const [limit, decoded] of [
-    ['21', 0],
-    ['20', 1],
-  ] as const) {
-    await using gateway = await startGateway(nats.url, { CHRYS_RAW_FRAMES_MAX_MB: limit })
-    await until(() => gateway.ready(), { what: 'the gateway' })
-    await using client = grpcClient(gateway.port)
-    // As long as it has not heard the camera's size it leaves the camera where it is.
-    await until(async () => (await client.latest({ device_id: camera.name })).data.length > 0, { what: 'a frame' })
-    const isSettled = async () => {
-      await client.latest({ device_id: camera.name })
-      return (await gateway.metric('chrys_decoder_running', labelOf(camera))) === decoded
-    }
-    await until(isSettled, { what: `${decoded} decoders with a limit of ${limit} MB` })
-    t.is((await gateway.metric('chrys_frames_decoded_total', labelOf(camera))) > 0, decoded === 1)
-  }
-})
-
-test('a camera whose packets don’t come is left to its own pod after a while', async t => {
-  const { cameras, gateway } = t.context
-  const camera = await addCamera(t, decodedIn('Auto'))
-  const codec = HD
-  await cameras.report(camera, { ...SETTLED, codec, lastPacketAt: Date.now() })
-  await using client = grpcClient(gateway.port)
-  const last = () => cameras.demands.findLast(({ camera: ref }) => ref === refText(camera))
-  const asked = async () => {
-    await cameras.report(camera, { ...SETTLED, codec, lastPacketAt: Date.now() })
-    await client.latest({ device_id: camera.name })
-  }
-  await until(async () => (await asked(), last()?.wants === 'none'), { what: 'the gateway to decode', everyMs: 200 })
-  await until(async () => (await asked(), last()?.wants === 'all'), { what: 'the gateway to give up', everyMs: 200 })
-  camera.show('Sidecar', 1)
-  t.deepEqual(
-    (
-      await take(
-        t,
-        () => client.latest({ device_id: camera.name }),
-        'the frame',
-        got => got.length > 0,
-      )
-    ).map(seqOf),
-    [1],
-  )
-})
-
-test('decoders are bounded: the next camera is left to its own pod, or says so where that is forbidden', async t => {
-  const { nats, cameras } = t.context
-  await using gateway = await startGateway(nats.url, { CHRYS_DECODERS_MAX: '1', CHRYS_RAW_FRAMES_MAX_MB: '0' })
-  await until(() => gateway.ready(), { what: 'the gateway' })
-  const [first, auto, forced] = [
-    await addCamera(t, decodedIn('Gateway'), gateway),
-    await addCamera(t, decodedIn('Auto'), gateway),
-    await addCamera(t, decodedIn('Gateway'), gateway),
-  ]
-  for (const camera of [first, auto, forced]) await cameras.report(camera, { ...SETTLED, codec: HD })
-  await using client = grpcClient(gateway.port)
-  const demandOf = (camera: FakeCamera) => cameras.demands.findLast(({ camera: ref }) => ref === refText(camera))
-  const askAll = () => Promise.all([auto, forced].map(({ name }) => client.latest({ device_id: name })))
-  await client.latest({ device_id: first.name })
-  await askAll()
-  await until(() => demandOf(forced)?.decoding?.ok === false, { what: 'word of the camera that is refused' })
-  t.like(demandOf(forced), {
-    wants: 'none',
-    decoding: { active: false, ok: false, reason: 'DecodersBusy', message: 'all 1 decoders of the gateway are in use' },
-  })
-  t.is(demandOf(auto)?.wants, 'all')
-  await until(async () => (await gateway.metric('chrys_decoders_refused')) === 1, { what: 'the metric' })
-  // Nobody watches the first one any more: its decoder is free for whoever comes first.
-  const freed = async () => {
-    await askAll()
-    return demandOf(auto)?.decoding?.ok === true || demandOf(forced)?.decoding?.ok === true
-  }
-  await until(freed, { what: 'the decoder to go to another camera', everyMs: 500 })
-  t.pass()
 })
 
 const isRunning = (gateway: Gateway) => descendants(gateway.pid).filter(({ command }) => command.includes('ffmpeg')).length

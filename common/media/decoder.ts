@@ -3,8 +3,9 @@
 import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
 import { PIXELS_MAX } from './codecs.ts'
-import { openPipe, runFfmpeg, type End, type Run } from './ffmpeg.ts'
-import { PictureMemory } from './memory.ts'
+import { runFfmpeg, type End, type Run } from './ffmpeg.ts'
+import { FrameReader, type Description } from './frame-reader.ts'
+import type { PictureMemory } from './memory.ts'
 import { NutWriter } from './nut.ts'
 
 /** A decoded picture. Its BGR24 bytes are `buffer.subarray(offset, offset + width * height * 3)`; the room around them is the caller's. */
@@ -44,8 +45,6 @@ const AWAITED_MAX = 1024
 const PTS_MARGIN_S = 30
 /** The same before `skipBefore`: longer than any GOP that can be held. */
 const SKIP_MARGIN_S = 3_600
-
-type Description = { pts: number; width: number; height: number; key: boolean; type: string }
 
 export class Decoder implements AsyncDisposable {
   readonly #run: Run
@@ -218,125 +217,4 @@ function decodeArgs(options: DecoderOptions): string[] {
     // The rawvideo encoder is frame-threaded: with more than one thread it holds back one or two frames.
     ...['-threads', '1', '-f', 'rawvideo', 'pipe:3'],
   ]
-}
-
-/**
- * Cuts ffmpeg's raw output into pictures, each read straight into the buffer it stays in. How large the next picture is becomes
- * known with its description; until then it is taken to be as large as the last one.
- */
-class FrameReader {
-  readonly #room: { head: number; tail: number }
-  readonly #memory: PictureMemory
-  readonly #described: Description[] = []
-  onPicture: (description: Description, buffer: Buffer) => boolean = () => true
-  /** Settles when the pipe has closed: no picture will follow. */
-  readonly ended: Promise<void>
-  #close: () => void = () => {}
-  #reader: Awaited<ReturnType<typeof openPipe>>['reader'] | undefined
-  /** Where the next bytes go: never full. */
-  #buffer: Buffer = Buffer.alloc(0)
-  #size = 0
-  #filled = 0
-  /** A complete picture whose description has not come yet. */
-  #full: Buffer | undefined
-  /** Bytes of later pictures, read while the size was guessed wrong: empty but for a change of size. */
-  #surplus = Buffer.alloc(0)
-  #paused = false
-
-  constructor(room: { head: number; tail: number }, memory = new PictureMemory()) {
-    this.#room = room
-    this.#memory = memory
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.ended = promise
-    this.#close = resolve
-  }
-
-  async open(): Promise<{ writeFd: number }> {
-    this.#renew(64 * 1024)
-    const { reader, writeFd } = await openPipe(
-      () => this.#buffer.subarray(this.#room.head + this.#filled, this.#room.head + this.#size),
-      (count, into) => this.#arrived(count, into),
-    )
-    this.#reader = reader
-    reader.once('close', () => this.#close()).on('error', () => {})
-    return { writeFd }
-  }
-
-  describe(description: Description): void {
-    this.#described.push(description)
-    this.#settle()
-    this.#readOn()
-  }
-
-  resume(): void {
-    if (!this.#paused) return
-    this.#paused = false
-    this.#settle()
-    this.#readOn()
-  }
-
-  close(): void {
-    this.#reader?.destroy()
-    this.#close()
-  }
-
-  get #mayRead(): boolean {
-    return !this.#paused && this.#full === undefined
-  }
-
-  #readOn(): void {
-    if (this.#mayRead) this.#reader?.resume()
-  }
-
-  #arrived(count: number, into: Uint8Array): boolean {
-    // The socket was given its memory before the size was known to have changed.
-    if (into.buffer !== this.#buffer.buffer) this.#surplus = Buffer.concat([this.#surplus, into.subarray(0, count)])
-    else this.#filled += count
-    this.#settle()
-    return this.#mayRead
-  }
-
-  /** Delivers every picture that is both described and complete. */
-  #settle(): void {
-    this.#absorb()
-    for (let next = this.#described[0]; next !== undefined && !this.#paused; next = this.#described[0]) {
-      const size = next.width * next.height * 3
-      if (size !== this.#size) this.#resize(size)
-      if (this.#full === undefined) return
-      const buffer = this.#full
-      this.#full = undefined
-      this.#described.shift()
-      this.#paused = !this.onPicture(next, buffer)
-      this.#absorb()
-    }
-  }
-
-  /** Moves bytes from the surplus to where they belong, and sets a completed picture aside. */
-  #absorb(): void {
-    if (this.#full !== undefined) return
-    if (this.#surplus.length > 0) {
-      const moved = this.#surplus.copy(this.#buffer, this.#room.head + this.#filled, 0, this.#size - this.#filled)
-      this.#surplus = this.#surplus.subarray(moved)
-      this.#filled += moved
-    }
-    if (this.#filled < this.#size) return
-    this.#full = this.#buffer
-    this.#renew(this.#size)
-  }
-
-  /** The guess was wrong (the first picture, or the stream changed its size): what has been read is cut anew. */
-  #resize(size: number): void {
-    const { head } = this.#room
-    const full = this.#full?.subarray(head, head + this.#size) ?? Buffer.alloc(0)
-    this.#surplus = Buffer.concat([full, this.#buffer.subarray(head, head + this.#filled), this.#surplus])
-    this.#full = undefined
-    this.#renew(size)
-    this.#absorb()
-  }
-
-  #renew(size: number): void {
-    this.#size = size
-    this.#filled = 0
-    this.#buffer = this.#memory.take(this.#room.head + size + this.#room.tail)
-  }
 }
