@@ -77,6 +77,7 @@ await runProcess(process.env, async signal => {
     metrics.cursors.set(cursors.size)
     metrics.natsConnected.set(isConnected() ? 1 : 0)
   })
+  using _counted = nats.onReconnect(() => metrics.natsReconnects.inc())
   void cameras.follow(nats, log, signal)
   void keepSharedStreams(nats, log, signal)
   void removeVoidSwitches(nats, cameras, log, signal)

@@ -133,6 +133,11 @@ export function createMetrics(registry: Registry) {
     cameras: new Gauge({ name: 'chrys_cameras', help: 'Cameras that exist', registers }),
     cursors: new Gauge({ name: 'chrys_cursors', help: 'Places kept for clients that make a call for each frame', registers }),
     natsConnected: new Gauge({ name: 'chrys_nats_connected', help: '1 while NATS is connected', registers }),
+    natsReconnects: new Counter({
+      name: 'chrys_nats_reconnects_total',
+      help: 'Connections to NATS made anew; over a link too slow for raw frames NATS hangs up again and again',
+      registers,
+    }),
     callsRunning: new Gauge({ name: 'chrys_calls_running', help: 'gRPC calls in flight', labelNames: ['method'] as const, registers }),
     calls: new Counter({
       name: 'chrys_calls_total',

@@ -196,6 +196,7 @@ test('NATS killed and back: clients see empty answers, then frames, and no error
   )
   cameras.send(CAMERA, { seq: 2 })
   t.is((await frame(client)).packet, 2)
+  t.is(await gateway.metric('chrys_nats_reconnects_total'), 1)
   // The memory bucket was lost; states are heard of again, and so are new cameras.
   await cameras.report(CAMERA, { pid: 99 })
   await until(async () => (await client.list())[0]?.pid === 99, { what: 'a state after the outage' })
