@@ -30,7 +30,7 @@ async function onOwnNode(): Promise<number> {
     const archive = await step('the images are built', () => archiveImages(folder).then(path => ({ path })))
     if (stop.signal.aborted) return 130
     const inside = fileURLToPath(new URL('inside.ts', import.meta.url))
-    return await runEnclosed([process.execPath, inside], { ...process.env, E2E_IMAGES: archive.path }, stop.signal)
+    return await runEnclosed([process.execPath, ...process.execArgv, inside], { ...process.env, E2E_IMAGES: archive.path }, stop.signal)
   } catch (error) {
     await report(error, undefined)
     return 1

@@ -61,12 +61,12 @@ export const leftCamera = {
   spec: { source: { url: 'testsrc:' } },
 }
 
-export const clientProgram = {
+export const clientProgram = () => ({
   apiVersion: 'v1',
   kind: 'ConfigMap',
   metadata: { name: 'client', namespace: CLIENTS },
   data: { 'client.mjs': stripTypeScriptTypes(readFileSync(new URL('client.ts', import.meta.url), 'utf8')) },
-}
+})
 
 /** A client as users run them, in a namespace of its own; of the product's image since that has gRPC. */
 export const clientPod = (image: string) => ({

@@ -78,7 +78,7 @@ async function addCamera(cluster: Cluster, url: string): Promise<string> {
 }
 
 async function addClient(cluster: Cluster): Promise<string> {
-  await apply(cluster.api, `/api/v1/namespaces/${CLIENTS}/configmaps/client`, objects.clientProgram)
+  await apply(cluster.api, `/api/v1/namespaces/${CLIENTS}/configmaps/client`, objects.clientProgram())
   const { ours } = imageNames(cluster.registry)
   await until(() => get(cluster.api, `/api/v1/namespaces/${CLIENTS}/serviceaccounts/default`), { what: 'the client’s ServiceAccount' })
   await apply(cluster.api, `/api/v1/namespaces/${CLIENTS}/pods/client`, objects.clientPod(ours))
@@ -131,7 +131,9 @@ async function upgrade(cluster: Cluster, helm: (...args: string[]) => Promise<vo
   const times = await steadyFrames(cluster, Date.now(), 'frames after the upgrade')
   const camera = await get<Camera>(cluster.api, `${CAMERAS}/${CAMERA}`)
   if (camera?.metadata.uid !== uid) throw new Error('the Camera is not the one of before')
-  return `the Camera stays, at most ${(interruption(times, begun).gapMs / 1000).toFixed(1)} s without a frame`
+  const { gapMs } = interruption(times, begun)
+  const late = gapMs > BACK_WITHIN_MS ? `; why so long: see ${await keepLogs(cluster.kubeconfig)}` : ''
+  return `the Camera stays, at most ${(gapMs / 1000).toFixed(1)} s without a frame${late}`
 }
 
 async function deleteCamera(cluster: Cluster): Promise<void> {
