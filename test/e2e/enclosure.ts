@@ -14,14 +14,20 @@ const OWNER = 'owner'
 /** Runs the command as a child of the first process of new namespaces; resolves with its exit code when all of them are gone. */
 export async function runEnclosed(command: readonly string[], env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<number> {
   await removeAbandoned()
-  const folder = await mkdtemp(join(tmpdir(), PREFIX))
-  await writeFile(join(folder, OWNER), String(process.pid))
+  const folder = await ownedFolder()
   try {
     const cgroup = await createCgroup(folder)
     return await runIn(command, { ...env, E2E_FOLDER: folder, E2E_CGROUP: cgroup }, stop)
   } finally {
     await remove(folder)
   }
+}
+
+/** A temporary folder that a later run removes where this process can't. */
+export async function ownedFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), PREFIX))
+  await writeFile(join(folder, OWNER), String(process.pid))
+  return folder
 }
 
 async function runIn(command: readonly string[], env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<number> {

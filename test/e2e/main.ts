@@ -1,13 +1,12 @@
 // `npm run e2e`: the product on a cluster, from the installation of the chart to its removal. With KUBECONFIG on that cluster, else on one of a
 // single node, made for the run and gone with it. See docs/e2e.md.
-import { mkdtemp, rm } from 'node:fs/promises'
-import { networkInterfaces, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
+import { networkInterfaces } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { KubeApi } from '../../operator/client.ts'
 import { missingPodman } from '../fixtures/podman.ts'
 import type { Cluster } from './cluster.ts'
-import { runEnclosed } from './enclosure.ts'
+import { ownedFolder, runEnclosed } from './enclosure.ts'
 import { archiveImages } from './images.ts'
 import { step } from './journal.ts'
 import { report } from './logs.ts'
@@ -25,7 +24,7 @@ async function onOwnNode(): Promise<number> {
     console.error(`no cluster can be made here: ${missing}. Set KUBECONFIG to use one that is there.`)
     return 1
   }
-  const folder = await mkdtemp(join(tmpdir(), 'chrysalis-images-'))
+  const folder = await ownedFolder()
   try {
     const archive = await step('the images are built', () => archiveImages(folder).then(path => ({ path })))
     if (stop.signal.aborted) return 130
