@@ -10,7 +10,8 @@ import { figure } from './table.ts'
 import type { Target } from './targets.ts'
 import { measureUsage, type Cast, type Usage } from './usage.ts'
 
-const WARM_UP_MS = 3_000
+/** The gateway needs a few seconds to learn how fast clients take frames. */
+const WARM_UP_MS = 6_000
 const COUNTS = [1, 3, 6]
 /** Frames that each client takes in a second; 0: every one. */
 const RATES = [0, 5]

@@ -43,7 +43,7 @@ export class Decoding implements Feed {
   readonly #camera: string
   readonly #events: DecodingEvents
   #wants: Wants = 'none'
-  #told: Wants = 'none'
+  #fps: number | undefined
   #health: DecodingHealth = { active: false, ok: true }
   #failingSinceMs: number | undefined
   /** Capture time of the newest packet that came, or else that was told of at the begin. */
@@ -71,6 +71,7 @@ export class Decoding implements Feed {
           if (isCorrupt) metrics.framesCorrupt.inc({ camera })
         },
         dropped: cause => metrics.framesDropped.inc({ camera, cause }),
+        unwanted: () => metrics.framesUnwanted.inc({ camera }),
         tookMs: ms => metrics.decodeSeconds.observe({ camera }, ms / 1000),
       },
     })
@@ -102,8 +103,9 @@ export class Decoding implements Feed {
     return this.#packets.isClosed
   }
 
-  want(wants: Wants): void {
+  want(wants: Wants, fps?: number): void {
     this.#wants = wants
+    this.#fps = fps
     this.#settle()
   }
 
@@ -145,10 +147,7 @@ export class Decoding implements Feed {
 
   /** Decoding begins with the newest picture, not with those that were read to come to it. */
   #settle(): void {
-    const wants = this.#packets.isCatchingUp ? 'none' : this.#wants
-    if (wants === this.#told) return
-    this.#told = wants
-    this.#live.setWants(wants)
+    this.#live.setWants(this.#packets.isCatchingUp ? 'none' : this.#wants, this.#fps)
   }
 
   #setHealth(health: DecodingHealth): void {

@@ -19,6 +19,11 @@ export class Wish {
     else this.#allAskedMs = nowMs
   }
 
+  /** Nobody asks for keyframes, which are no even choice of frames. */
+  isForAllOnly(nowMs: number): boolean {
+    return this.wants(nowMs) === 'all' && nowMs - this.#keyframesAskedMs > WANTED_MS
+  }
+
   wants(nowMs: number): Wants {
     if (nowMs - this.#allAskedMs <= WANTED_MS) return 'all'
     return nowMs - this.#keyframesAskedMs <= WANTED_MS ? 'keyframes' : 'none'

@@ -10,7 +10,8 @@ export type Feed = {
   readonly key: string
   /** NATS ended it, as when permissions change. */
   readonly isClosed: boolean
-  want(wants: Wants): void
+  /** `fps`: so many frames a second are enough, where all are wanted. */
+  want(wants: Wants, fps?: number): void
   /** Once a second. `nowMs` as performance.now(); `lastPacketAt`: capture time of the newest packet that the sidecar says it published. */
   tick(nowMs: number, lastPacketAt: number | undefined): void
   /** Resolves when nothing of it is left. */

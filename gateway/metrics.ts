@@ -28,6 +28,12 @@ export function createMetrics(registry: Registry) {
       labelNames: camera,
       registers,
     }),
+    framesUnwanted: new Counter({
+      name: 'chrys_frames_unwanted_total',
+      help: 'Pictures decoded here and not made frames, as all clients take fewer',
+      labelNames: camera,
+      registers,
+    }),
     framesServed: new Counter({ name: 'chrys_frames_served_total', help: 'Frames sent to clients', labelNames: camera, registers }),
     bytesServed: new Counter({ name: 'chrys_frame_bytes_served_total', help: 'Bytes of the frames sent', labelNames: camera, registers }),
     emptyServed: new Counter({

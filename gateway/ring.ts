@@ -19,6 +19,7 @@ export class Ring {
   readonly #entries: Entry[] = []
   // The newest keyframe outlives its place among the newest frames, for those who want only keyframes and ask rarely.
   #keyframe: Entry | undefined
+  #framesMax = RING_FRAMES_MAX
   #bytes = 0
   #head = 0
   #keyframes = 0
@@ -33,6 +34,11 @@ export class Ring {
 
   get bytes(): number {
     return this.#bytes
+  }
+
+  /** Where frames are fewer, by this share, the ring goes back no longer than it would with all. */
+  set share(share: number) {
+    this.#framesMax = Math.max(2, Math.ceil(RING_FRAMES_MAX * share))
   }
 
   /** The index of the frame to come. */
@@ -55,7 +61,7 @@ export class Ring {
     }
     this.#entries.push(entry)
     this.#bytes += size(entry)
-    while (this.#entries.length > 1 && (this.#entries.length > RING_FRAMES_MAX || this.#bytes > this.#bytesMax)) this.#dropOldest()
+    while (this.#entries.length > 1 && (this.#entries.length > this.#framesMax || this.#bytes > this.#bytesMax)) this.#dropOldest()
     if (this.#bytes > this.#bytesMax && !frame.key) this.#dropKeyframe()
   }
 

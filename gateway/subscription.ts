@@ -5,6 +5,7 @@ import type { KnownCamera } from './cameras.ts'
 import { Wish } from './demand.ts'
 import { Feeds } from './feeds.ts'
 import { ORDER_FORGOTTEN_MS } from './frame-feed.ts'
+import { Leisure } from './leisure.ts'
 import type { Metrics } from './metrics.ts'
 import { KnownRate } from './placement.ts'
 import { Ring } from './ring.ts'
@@ -16,6 +17,7 @@ export class Subscription {
   readonly camera: string
   readonly ring: Ring
   readonly wish = new Wish()
+  readonly leisure = new Leisure()
   readonly rate = new KnownRate()
   readonly feeds = new Feeds(frame => this.#receive(frame))
   /** As it was known at the last request. */
@@ -25,16 +27,24 @@ export class Subscription {
   /** Until then it is not tried to decode here again, by performance.now(). */
   failedHereUntilMs = -Infinity
   readonly #metrics: Metrics
+  readonly #onHaste: () => void
   readonly #waiting = new Set<() => void>()
   #last: { epoch: number; timestamp: number; receivedMs: number } | undefined
   #isOver = false
 
-  constructor(known: KnownCamera, ringBytesMax: number, metrics: Metrics) {
+  /** `onHaste`: every frame is wanted again, at once. */
+  constructor(known: KnownCamera, ringBytesMax: number, metrics: Metrics, onHaste: () => void) {
     this.known = known
     this.ref = known.ref
     this.camera = refText(known.ref)
     this.ring = new Ring(ringBytesMax)
     this.#metrics = metrics
+    this.#onHaste = onHaste
+  }
+
+  /** A request of `client`, which found a frame that it had not had, or has to wait. */
+  asked(client: object, found: boolean): void {
+    if (this.leisure.asked(client, found, performance.now())) this.#onHaste()
   }
 
   /** The next frame's arrival, or the end of the wait: `ms`, `signal`, the end of the subscription. */

@@ -79,7 +79,8 @@ export class Subscriptions {
     let subscription = this.#open.get(camera.uid)
     const isFirst = subscription === undefined
     if (subscription === undefined) {
-      subscription = new Subscription(camera, this.#limits.ringBytesMax, this.#metrics)
+      const opened = new Subscription(camera, this.#limits.ringBytesMax, this.#metrics, () => this.#hasten(opened))
+      subscription = opened
       this.#open.set(camera.uid, subscription)
     }
     subscription.known = camera
@@ -113,6 +114,7 @@ export class Subscriptions {
       wanting[wants]++
       for (const feed of subscription.feeds.all) feed.tick(nowMs, subscription.known.report?.state.lastPacketAt)
       subscription.said = ''
+      this.#look(subscription, nowMs)
       if (this.#settle(nats, subscription, nowMs) === 'refused') refused++
       subscription.ring.expire(nowMs)
       const { camera } = subscription
@@ -134,7 +136,8 @@ export class Subscriptions {
     const key = { Sidecar: 'Sidecar', Gateway: decodingKey(source), refused: undefined }[decision]
     feeds.use(key, onFrame => this.#feed(nats, subscription, source, decision, onFrame))
     const wants = subscription.wish.wants(nowMs)
-    for (const feed of feeds.all) feed.want(wants)
+    subscription.ring.share = subscription.leisure.share
+    for (const feed of feeds.all) feed.want(wants, subscription.leisure.fps)
     if (before !== undefined && before !== decision && decision !== 'refused') {
       this.#metrics.moves.inc({ camera, to: decision })
       this.#log.info({ camera, to: decision }, 'the camera’s frames are to be decoded elsewhere')
@@ -142,6 +145,19 @@ export class Subscriptions {
     if (decision === 'refused') this.#logRefused(camera)
     this.#say(nats, subscription, decision)
     return decision
+  }
+
+  /** A client is to get more frames at once. */
+  #hasten(subscription: Subscription): void {
+    const isOpen = this.#open.get(subscription.known.uid) === subscription
+    if (this.#nats !== undefined && isOpen) this.#settle(this.#nats, subscription, performance.now())
+  }
+
+  /** How many frames are enough. Keyframes are no even choice of frames, so that who wants those wants them of all. */
+  #look({ leisure, wish, known, rate }: Subscription, nowMs: number): void {
+    const { maxFps = Infinity, keyFramesOnly } = known.record.decoding
+    const isThinnable = wish.isForAllOnly(nowMs) && !keyFramesOnly && rate.fps !== undefined
+    leisure.settle(isThinnable ? Math.min(rate.fps, maxFps) : undefined, nowMs)
   }
 
   #decide(subscription: Subscription, nowMs: number): Decision {
@@ -184,7 +200,9 @@ export class Subscriptions {
     const wants: Wants = feeds.all.some(({ where }) => where === 'Sidecar') ? subscription.wish.wants(nowMs) : 'none'
     const here = feeds.wanted instanceof Decoding ? feeds.wanted.report(nowMs) : undefined
     const decoding = decision === 'refused' ? refusal(this.#limits.decodersMax) : here
-    const demand: Demand = { v: 1, gateway: this.#gateway, wants, ...(decoding === undefined ? {} : { decoding }) }
+    const fps = wants === 'all' ? subscription.leisure.fps : undefined
+    const optional = { ...(fps === undefined ? {} : { fps }), ...(decoding === undefined ? {} : { decoding }) }
+    const demand: Demand = { v: 1, gateway: this.#gateway, wants, ...optional }
     const text = JSON.stringify(demand)
     if (text === subscription.said) return
     subscription.said = text

@@ -10,16 +10,16 @@ import { demandSubject, type CameraRef } from '../proto/subjects.ts'
 const TTL_MS = 5_000
 const GATEWAYS_MAX = 64
 
-type Wish = Pick<Demand, 'wants' | 'decoding'> & { untilMs: number }
+type Wish = Pick<Demand, 'wants' | 'fps' | 'decoding'> & { untilMs: number }
 
 /** Pure: who wants what, and until when. */
 export class Wishes {
   readonly #byGateway = new Map<string, Wish>()
 
-  note({ gateway, wants, decoding }: Demand, nowMs: number): void {
+  note({ gateway, wants, fps, decoding }: Demand, nowMs: number): void {
     if (wants === 'none' && decoding === undefined) this.#byGateway.delete(gateway)
     else if (this.#byGateway.has(gateway) || this.#byGateway.size < GATEWAYS_MAX)
-      this.#byGateway.set(gateway, { wants, decoding, untilMs: nowMs + TTL_MS })
+      this.#byGateway.set(gateway, { wants, fps, decoding, untilMs: nowMs + TTL_MS })
   }
 
   union(nowMs: number): Wants {
@@ -29,6 +29,12 @@ export class Wishes {
       else if (wish.wants === 'all' || wants === 'none') wants = wish.wants
     }
     return wants
+  }
+
+  /** As many frames a second as the gateway that wants most; undefined: every frame. To be called after `union`. */
+  fps(): number | undefined {
+    const most = Math.max(...[...this.#byGateway.values()].map(({ wants, fps }) => (wants === 'none' ? 0 : (fps ?? Infinity))))
+    return most > 0 && most < Infinity ? most : undefined
   }
 
   /** How gateways fare that decode by themselves: the one in trouble, where there is one. To be called after `union`. */
@@ -48,20 +54,23 @@ export function decodingOf(here: DecodingHealth, elsewhere: DecodingHealth | und
 export function followDemand(
   nc: NatsConnection,
   ref: CameraRef,
-  onWants: (wants: Wants) => void,
+  onWants: (wants: Wants, fps: number | undefined) => void,
   onElsewhere: (decoding: DecodingHealth | undefined) => void,
   onBad: (bad: BadMessage) => void,
 ): Disposable {
   const wishes = new Wishes()
   let last: Wants = 'none'
+  let lastFps: number | undefined
   let told: DecodingHealth | undefined
   const settle = () => {
     const wants = wishes.union(performance.now())
+    const fps = wishes.fps()
     const elsewhere = wishes.elsewhere()
     if (JSON.stringify(elsewhere) !== JSON.stringify(told)) onElsewhere((told = elsewhere))
-    if (wants === last) return
+    if (wants === last && fps === lastFps) return
     last = wants
-    onWants(wants)
+    lastFps = fps
+    onWants(wants, fps)
   }
   const subscription = nc.subscribe(demandSubject(ref), {
     callback: (error, message) => {

@@ -66,15 +66,16 @@ await runProcess(process.env, async signal => {
         if (isCorrupt) metrics.framesCorrupt.inc()
       },
       dropped: cause => metrics.framesDropped.inc({ cause }),
+      unwanted: () => metrics.framesUnwanted.inc(),
       tookMs: ms => metrics.decodeSeconds.observe(ms / 1000),
     },
   })
   using _demand = followDemand(
     nats.nc,
     camera,
-    wants => {
+    (wants, fps) => {
       for (const label of ['all', 'keyframes']) metrics.demand.set({ wants: label }, wants === label ? 1 : 0)
-      live.setWants(wants)
+      live.setWants(wants, fps)
     },
     elsewhere => {
       decoded.elsewhere = elsewhere

@@ -40,6 +40,11 @@ export function createMetrics(registry: Registry) {
       labelNames: ['cause'],
       registers,
     }),
+    framesUnwanted: new Counter({
+      name: 'chrys_frames_unwanted_total',
+      help: 'Pictures decoded and not made frames, as all clients take fewer',
+      registers,
+    }),
     decodeSeconds: new Histogram({
       name: 'chrys_decode_seconds',
       help: 'From a packet’s arrival at the decoder to its frame',

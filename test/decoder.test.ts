@@ -64,7 +64,9 @@ function codecOf({ codec, width, height, pixFmt, extradata, timeBase }: DemuxInf
 
 const picture = ({ buffer, offset, width, height }: DecodedFrame) => digest(buffer.subarray(offset, offset + width * height * 3))
 
-async function decoded(codec: Codec, packets: readonly Packet[], options: { threads?: 0 | 1; scale?: string; maxFps?: number } = {}) {
+type Options = { threads?: 0 | 1; scale?: string; maxFps?: number; skipBefore?: number; isWanted?: (packet: Packet) => boolean }
+
+async function decoded(codec: Codec, packets: readonly Packet[], { isWanted = () => true, ...options }: Options = {}) {
   const frames: (Omit<DecodedFrame, 'buffer' | 'offset'> & { picture: string })[] = []
   await using decoder = await Decoder.start({
     ...{ codec, threads: 1, room: ROOM, ...options },
@@ -74,7 +76,7 @@ async function decoded(codec: Codec, packets: readonly Packet[], options: { thre
       return true
     },
   })
-  for (const packet of packets) if (!decoder.feed(packet)) await decoder.writable
+  for (const packet of packets) if (!decoder.feed(packet, isWanted(packet))) await decoder.writable
   decoder.end()
   await decoder.ended
   return frames
@@ -123,6 +125,40 @@ for (const path of ffmpegs) {
           expected,
         )
         t.true(frames.every(({ corrupt }) => !corrupt))
+      }
+    })
+
+    test(`${path}: of ${codec} with ${bFrames} B-frames come exactly the pictures that are wanted, whatever others need`, async t => {
+      await using(t)
+      const { packets, info } = await demuxed(['-i', await testVideo({ codec, bFrames, width: 320, height: 192, seconds: 2 })])
+      // Times as after a year, and a time base as fine as any.
+      const year = 365 * 86_400 * 90_000
+      const all = packetsOf(packets).map(packet => ({ ...packet, pts: packet.pts + year, dts: packet.dts + year }))
+      const fine = packetsOf(packets).map(packet => ({ ...packet, pts: packet.pts * 10_000 }))
+      const plain = codecOf(info, bFrames > 0 ? 2 : 0)
+      const times = new Set(all.map(({ pts }) => pts))
+      t.is(times.size, all.length)
+      for (const [given, timeBase] of [
+        [all, plain.timeBase],
+        [fine, [1, 1_000_000_000]],
+      ] as const) {
+        const whole = await decoded({ ...plain, timeBase: [...timeBase] }, given)
+        t.is(whole.length, given.length)
+        const skipBefore = whole[7]?.packet.pts ?? 0
+        const choices = [
+          (i: number) => i % 3 === 0,
+          (i: number) => i % 7 === 5 || (i > 20 && i < 30), // as the choice changes
+          (i: number) => i > 40,
+          () => false,
+        ]
+        for (const isChosen of choices) {
+          const places = new Map(given.map((packet, i) => [packet.pts, i]))
+          const isWanted = ({ pts }: Packet) => isChosen(places.get(pts) ?? 0)
+          t.deepEqual(
+            await decoded({ ...plain, timeBase: [...timeBase] }, given, { isWanted, skipBefore }),
+            whole.filter(({ packet }) => isWanted(packet) && packet.pts >= skipBefore),
+          )
+        }
       }
     })
   }
@@ -189,6 +225,8 @@ for (const path of ffmpegs) {
     const frames = await decoded(codecOf(info, 0), packetsOf(packets), { maxFps: 10, scale: '80:-2' })
     t.is(frames.length, 20)
     t.true(frames.every(({ width, height }) => width === 80 && height === 48))
+    const isWanted = ({ index }: Packet) => index % 2 === 0
+    t.is((await decoded(codecOf(info, 0), packetsOf(packets), { maxFps: 5, isWanted })).length, 10)
   })
 }
 

@@ -31,7 +31,7 @@ type Watching = AsyncDisposable & { readonly frames: readonly Frame[]; metrics()
 type Setting = AsyncDisposable & {
   camera: RtspCamera
   sidecar: Sidecar
-  watch(where: Where, wants: 'all' | 'keyframes'): Promise<Watching>
+  watch(where: Where, wants: 'all' | 'keyframes', fps?: number): Promise<Watching>
 }
 
 async function setUp(video: VideoOptions, { decoding = {}, file }: { decoding?: object; file?: string } = {}): Promise<Setting> {
@@ -41,16 +41,16 @@ async function setUp(video: VideoOptions, { decoding = {}, file }: { decoding?: 
   const sidecar = stack.use(await startSidecar(nats, { spec: { source: { url: camera.url }, decoding } }))
   await sidecar.stateWith('streaming', ({ connection }) => connection === 'streaming')
   const owned = stack.move()
-  const watch = async (where: Where, wants: 'all' | 'keyframes') =>
+  const watch = async (where: Where, wants: 'all' | 'keyframes', fps?: number) =>
     where === 'Gateway'
-      ? await decodeHere(nats.url, sidecar.camera, wants, decoding)
-      : Object.assign(await sidecar.watch(wants), { metrics: () => sidecar.metrics() })
+      ? await decodeHere(nats.url, sidecar.camera, wants, decoding, fps)
+      : Object.assign(await sidecar.watch(wants, fps), { metrics: () => sidecar.metrics() })
   return { camera, sidecar, watch, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 /** Frames of the next moment, and how many were dropped until then. */
-async function watched(setting: Setting, where: Where, wants: 'all' | 'keyframes', count: number) {
-  await using watching = await setting.watch(where, wants)
+async function watched(setting: Setting, where: Where, wants: 'all' | 'keyframes', count: number, fps?: number) {
+  await using watching = await setting.watch(where, wants, fps)
   await until(() => watching.frames.length >= count, { what: `${count} frames; ${setting.sidecar.log().slice(-500)}` })
   const frames = [...watching.frames]
   return { frames, dropped: sumOf(await watching.metrics(), 'chrys_frames_dropped_total') }
@@ -276,6 +276,29 @@ test('frames are scaled, and thinned out evenly, as the spec says', async t => {
     t.deepEqual([...new Set(steps)], [18_000])
   }
 })
+
+for (const [codec, bFrames] of [
+  ['h264', 0],
+  ['h264', 2],
+  ['mjpeg', 0],
+] as const) {
+  test(`where ten frames a second of ${codec} with ${bFrames} B-frames are enough so many come, exact, and the others are counted`, async t => {
+    await using folder = await temporaryFolder()
+    await using setting = await setUp({ codec, bFrames })
+    for (const where of WHERE) {
+      await using watching = await setting.watch(where, 'all', 10)
+      await until(() => watching.frames.length >= 30, { what: '30 frames' })
+      const frames = [...watching.frames]
+      const packets = await setting.sidecar.packets()
+      isExact(t, frames, packets, await decodedPlain(folder, packets))
+      const [from = 0, to = 0] = [frames[0]?.timestamp, frames.at(-1)?.timestamp]
+      const came = packets.filter(({ timestamp }) => timestamp >= from && timestamp <= to).length
+      const dropped = sumOf(await watching.metrics(), 'chrys_frames_dropped_total')
+      t.true(Math.abs(frames.length - came / 3) <= 3 + dropped, `${frames.length} of ${came}, ${dropped} dropped`)
+      t.true(sumOf(await watching.metrics(), 'chrys_frames_unwanted_total') >= came - frames.length - 3 - dropped)
+    }
+  })
+}
 
 test('a camera with keyFramesOnly gives keyframes to everyone', async t => {
   await using setting = await setUp({ gop: 15 }, { decoding: { keyFramesOnly: true } })

@@ -49,6 +49,22 @@ test('frames that a decoder always holds back are not waited for', t => {
   t.false(pace.isDrained)
 })
 
+test('pictures that are not wanted don’t come out and are not waited for', t => {
+  const pace = new Pace()
+  const all = packets(100)
+  const wanted = ({ pts }: { pts: number }) => pts < 30 || pts % 3 === 0
+  for (const packet of all) {
+    const now = packet.pts * FRAME_MS
+    pace.fed(packet, now, wanted(packet))
+    const out = all[packet.pts - 2] // two are held back
+    if (out !== undefined && wanted(out)) t.is(pace.delivered(out, now + 10), 2 * FRAME_MS + 10)
+    t.false(pace.isBehind)
+    if (out !== undefined) t.true(pace.isDrained)
+  }
+  for (const packet of packets(110).slice(100)) pace.fed(packet, 100 * FRAME_MS)
+  t.false(pace.isDrained)
+})
+
 test('after a pause a decoder is judged by what comes then', t => {
   const pace = new Pace()
   const [first, late, next] = [{ pts: 0 }, { pts: 1 }, { pts: 2 }]

@@ -39,6 +39,12 @@ export type DecoderOptions = {
   onLine?: (line: string) => void
 }
 
+/**
+ * ffmpeg is told which pictures are wanted by their times, which are all that stays with a picture on its way through the decoder: ticks are
+ * doubled, and those of unwanted pictures are odd.
+ */
+const TICK = 2
+const UNWANTED = 1
 /** Packets whose frames have not come out: beyond this the decoder is not keeping up or not decoding. */
 const AWAITED_MAX = 1024
 /** NUT's times must be ≥ 0; B-frames of the first GOP may lie before the first packet. */
@@ -64,7 +70,8 @@ export class Decoder implements AsyncDisposable {
     this.#options = options
     this.#run = run
     this.#frames = frames
-    this.#nut = new NutWriter(options.codec)
+    const [num, den] = options.codec.timeBase
+    this.#nut = new NutWriter({ ...options.codec, timeBase: [num, den * TICK] })
     this.#margin = marginOf(options)
     lines.handler = line => this.#line(line)
     frames.onPicture = (description, buffer) => this.#deliver(description, buffer)
@@ -99,14 +106,17 @@ export class Decoder implements AsyncDisposable {
     return this.#run.stdin?.writableLength ?? 0
   }
 
-  /** Feeds one packet, in decoding order, keyframe first. False: stdin is full; await `writable` before the next. */
-  feed(packet: Packet): boolean {
+  /**
+   * Feeds one packet, in decoding order, keyframe first. A picture that is not wanted is decoded, as others need it, but neither converted
+   * nor delivered. False: stdin is full; await `writable` before the next.
+   */
+  feed(packet: Packet, isWanted = true): boolean {
     const { stdin } = this.#run
     if (stdin === undefined || stdin.destroyed) return true // `ended` tells
     this.#ptsOffset ??= this.#margin - Math.max(packet.pts, this.#options.skipBefore ?? packet.pts)
-    const pts = packet.pts + this.#ptsOffset
+    const pts = (packet.pts + this.#ptsOffset) * TICK + (isWanted ? 0 : UNWANTED)
     if (pts < 0) return true
-    if (!this.#awaited.has(pts)) this.#awaited.set(pts, packet)
+    if (isWanted && !this.#awaited.has(pts)) this.#awaited.set(pts, packet)
     if (this.#awaited.size > AWAITED_MAX) this.#awaited.delete(this.#awaited.keys().next().value as number)
     stdin.cork()
     stdin.write(this.#nut.frameHeader(pts, packet.key, packet.data.length))
@@ -199,11 +209,12 @@ function marginOf({ codec, skipBefore }: DecoderOptions): number {
 function decodeArgs(options: DecoderOptions): string[] {
   const { scale, maxFps, skipBefore, threads } = options
   const filters = [
+    `select=not(mod(pts\\,${TICK}))`,
     // The first frame of each period passes: maxFps on average whatever the source's rate. The quarter keeps a camera's
     // jitter away from the periods' borders when its rate is a multiple.
     ...(maxFps === undefined ? [] : [`select=isnan(prev_selected_t)+gt(floor(t*${maxFps}+0.25)\\,floor(prev_selected_t*${maxFps}+0.25))`]),
     // After the thinning out, whose first step is shorter: it is over before.
-    ...(skipBefore === undefined ? [] : [`select=gte(pts\\,${marginOf(options)})`]),
+    ...(skipBefore === undefined ? [] : [`select=gte(pts\\,${marginOf(options) * TICK})`]),
     ...(scale === undefined ? [] : [`scale=${scale}`]),
     'format=bgr24',
     'showinfo=checksum=0',

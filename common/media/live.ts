@@ -11,6 +11,7 @@ import type { Gop } from './gop.ts'
 import { PictureMemory } from './memory.ts'
 import { sealDecoded } from './seal.ts'
 import { complaint, StreamDecoder } from './stream-decoder.ts'
+import { Thinning } from './thinning.ts'
 
 export type Wants = Demand['wants']
 
@@ -33,6 +34,8 @@ export type LiveCount = {
   decoded: (isCorrupt: boolean) => void
   /** A frame, or a packet before it became one. */
   dropped: (cause: 'decoder_failed' | 'decoder_behind' | 'late') => void
+  /** A picture that was decoded and no more, as nobody would have taken it. */
+  unwanted: () => void
   /** From a packet's arrival at the decoder to its frame. */
   tookMs: (ms: number) => void
 }
@@ -53,6 +56,7 @@ export class Live implements AsyncDisposable {
   readonly #memory = new PictureMemory()
   #codec: Codec | undefined
   #wants: Wants = 'none'
+  readonly #thinning = new Thinning()
   #gopMs: number | undefined
   #keyTimestamp: number | undefined
   #stream: StreamDecoder | undefined
@@ -71,7 +75,10 @@ export class Live implements AsyncDisposable {
     this.#gop = options.gop
   }
 
-  setWants(wants: Wants): void {
+  /** `fps`: so many frames a second are enough, where all are wanted; from the next packet on. */
+  setWants(wants: Wants, fps?: number): void {
+    this.#thinning.fps = wants === 'all' ? fps : undefined
+    if (wants === this.#wants) return
     this.#wants = wants
     if (wants === 'none') this.#problem = undefined
     this.#settle()
@@ -135,6 +142,7 @@ export class Live implements AsyncDisposable {
       decoding,
       memory: this.#memory,
       count,
+      isWanted: ({ timestamp }) => this.#mode !== 'all' || this.#thinning.takes(timestamp),
       onFrame: frame => this.#frame(frame, codec),
     })
     this.#stream = stream

@@ -9,15 +9,16 @@ const AWAITED_MAX = 1_024
 type Place = Pick<Packet, 'pts'>
 
 export class Pace {
-  readonly #fedAt = new Map<Place, number>()
+  /** Undefined for those whose frame is not wanted, which does not come out. */
+  readonly #fedAt = new Map<Place, number | undefined>()
   /** A decoder that begins with a long GOP is behind by as long as that takes, which is no reason to give it up. */
   #bestMs = Infinity
   #lastMs = 0
   /** Frames that the decoder always holds back, as for B-frames. */
   #heldBack = Infinity
 
-  fed(packet: Place, nowMs: number): void {
-    if (this.#fedAt.size < AWAITED_MAX) this.#fedAt.set(packet, nowMs)
+  fed(packet: Place, nowMs: number, isWanted = true): void {
+    if (this.#fedAt.size < AWAITED_MAX) this.#fedAt.set(packet, isWanted ? nowMs : undefined)
   }
 
   /** Frames come in presentation order. Returns how long this one took, in ms; undefined when that is not known. */
@@ -38,7 +39,7 @@ export class Pace {
 
   /** What went in has come out, but for what is always held back. */
   get isDrained(): boolean {
-    return this.#fedAt.size <= this.#heldBack
+    return [...this.#fedAt.values()].filter(atMs => atMs !== undefined).length <= this.#heldBack
   }
 
   /** What comes now is to be judged anew. */

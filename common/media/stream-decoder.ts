@@ -18,7 +18,9 @@ const BACKLOG_MAX = 8 * 2 ** 20
 export type StreamDecoderOptions = {
   decoding: { scale: string | undefined; maxFps: number | undefined }
   memory: PictureMemory
-  count: Pick<LiveCount, 'dropped' | 'tookMs'>
+  count: Pick<LiveCount, 'dropped' | 'unwanted' | 'tookMs'>
+  /** Whether the packet's picture is wanted. */
+  isWanted: (packet: Packet) => boolean
   onFrame: (frame: DecodedFrame) => void
 }
 
@@ -93,8 +95,10 @@ export class StreamDecoder {
   }
 
   #write(decoder: Decoder, packet: Packet): void {
-    decoder.feed(packet)
-    this.#pace.fed(packet, performance.now())
+    const isWanted = packet.pts < this.#fromPts || this.#options.isWanted(packet)
+    if (!isWanted) this.#options.count.unwanted()
+    decoder.feed(packet, isWanted)
+    this.#pace.fed(packet, performance.now(), isWanted)
   }
 
   #deliver(frame: DecodedFrame): boolean {

@@ -89,12 +89,13 @@ export class LatestImages {
 
 /** The client's next frame, which is held for it, or none when it did not come in time. The cursor moves on. */
 async function nextReading(subscription: Subscription, cursor: Cursor, keyframesOnly: boolean, signal: AbortSignal): Promise<Reading> {
-  for (const endMs = performance.now() + WAIT_MS; ;) {
+  for (let looks = 0, endMs = performance.now() + WAIT_MS; ; looks++) {
     const nowMs = performance.now()
     // Read anew each time: two calls may share the cursor.
     const reading = read(subscription.ring, cursor.position, keyframesOnly, nowMs)
     cursor.position = reading.position
     reading.frame?.lease?.hold()
+    if (looks === 0) subscription.asked(cursor, reading.frame !== undefined)
     if (reading.frame !== undefined || nowMs >= endMs || signal.aborted) return reading
     await subscription.changed(endMs - nowMs, signal)
   }
@@ -120,7 +121,9 @@ class CallCursors {
 
   async next({ uid }: KnownCamera, subscription: Subscription, keyframesOnly: boolean): Promise<Reading> {
     const { signal } = this.#caller
-    if (this.#first !== undefined) return await nextReading(subscription, this.#ownCursor(this.#first, uid), keyframesOnly, signal)
+    if (this.#first !== undefined) {
+      return await nextReading(subscription, this.#ownCursor(this.#first, uid, subscription), keyframesOnly, signal)
+    }
     const cursor = this.#clients.of(clientOf(this.#caller, keyframesOnly), uid, performance.now())
     const before = cursor.position
     const reading = await nextReading(subscription, cursor, keyframesOnly, signal)
@@ -128,10 +131,11 @@ class CallCursors {
     return reading
   }
 
-  #ownCursor({ uid: firstUid, cursor: shared, before, after }: First, uid: string): Cursor {
+  #ownCursor({ uid: firstUid, cursor: shared, before, after }: First, uid: string, { leisure }: Subscription): Cursor {
     if (this.#own === undefined) {
       this.#own = new Map([[firstUid, { position: after }]])
       if (shared.position === after) shared.position = before
+      leisure.forget(shared)
     }
     const known = this.#own.get(uid)
     if (known !== undefined) return known
