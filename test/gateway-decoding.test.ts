@@ -146,8 +146,8 @@ test('nobody asked for ten seconds: the decoder is gone; and it goes with the ga
   t.is(isRunning(gateway), 1)
   t.is(await gateway.metric('chrys_decoder_running', labelOf(camera)), 1)
   await until(() => isRunning(gateway) === 0, { what: 'the end of the decoder' })
-  const last = cameras.demands.findLast(({ camera: ref }) => ref === refText(camera))
-  t.is(last?.decoding, undefined)
+  const last = () => cameras.demands.findLast(({ camera: ref }) => ref === refText(camera))
+  await until(() => last()?.wants === 'none' && last()?.decoding === undefined, { what: 'nothing to be told of decoding' })
   await take(t, ask, 'frames again', got => got.length > 3)
   const [{ pid } = { pid: 0 }] = descendants(gateway.pid).filter(({ command }) => command.includes('ffmpeg'))
   t.is(await gateway.stop(), 0)
@@ -194,12 +194,12 @@ test('packets of a broken or hostile peer are dropped and counted, and harm neit
   const epoch = Date.now()
   let seq = 0
   const timer = setInterval(() => encoded.send(seq++, { epoch, timestamp: Date.now() }), 33)
-  await take(
-    t,
-    () => ofBad.ask({ device_id: bad.name }),
-    'frames of the camera itself',
-    got => got.filter(({ timestamp }) => timestamp > epoch).length > 10,
-  )
+  // Of the packets whose size wasn't true there may be a picture left.
+  const askBad = async () => {
+    const frame = await ofBad.ask({ device_id: bad.name })
+    return frame.timestamp > epoch ? frame : { ...frame, data: Buffer.alloc(0) }
+  }
+  await take(t, askBad, 'frames of the camera itself', got => got.length > 10)
   clearInterval(timer)
   t.true(isRunning(gateway) <= 3)
   t.is((await failure(client.latest({ device_id: 'nowhere' }))).details, 'camera "nowhere" not found')
