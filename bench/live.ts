@@ -10,9 +10,13 @@ import { measureUsage, type Usage } from './usage.ts'
 
 /** Until programs have compiled what they run often, and buffers have their size. */
 const WARM_UP_MS = 3_000
-/** How many clients watch, where the figures of a picture need it. An unwatched camera costs the same wherever it would be decoded. */
+/** A camera that nobody watches runs for weeks, and does so little that V8 takes its time. */
+const IDLE_WARM_UP_MS = 25_000
+/** How many clients watch, where the figures of a picture need it. */
 const CLIENTS: Record<string, readonly number[]> = { '720p15': [1] }
-const USUAL_CLIENTS = [0, 1, 3]
+const USUAL_CLIENTS = [1, 3]
+/** Also measured without any. */
+const UNWATCHED = new Set(['1080p30'])
 
 /** `Auto` is either, which the size decides: both are measured. */
 const placementsOf = (placement: Placement): readonly Placement[] => (placement === 'Auto' ? ['Sidecar', 'Gateway'] : [placement])
@@ -40,21 +44,31 @@ type Live = ChainOptions & { seconds: number }
 
 export async function measureLive(picture: Picture, options: Live): Promise<LiveResult> {
   const limitCpu = await decodeCpu(picture, options.seconds)
-  const rows: LiveRow[] = []
-  for (const [i, placement] of placementsOf(options.placement).entries()) {
-    const counts = (CLIENTS[picture.name] ?? USUAL_CLIENTS).filter(count => count > 0 || i === 0)
-    rows.push(...(await measurePlaced(picture, { ...options, placement }, counts, limitCpu)))
-  }
+  const rows = UNWATCHED.has(picture.name) ? [await measureUnwatched(picture, options, limitCpu)] : []
+  for (const placement of placementsOf(options.placement)) rows.push(...(await measurePlaced(picture, { ...options, placement }, limitCpu)))
   return { picture: picture.name, limitCpu, rows }
 }
 
-async function measurePlaced(picture: Picture, { seconds, env, placement }: Live, counts: readonly number[], limitCpu: number) {
+/** Which costs the same wherever it would be decoded. */
+async function measureUnwatched(picture: Picture, { seconds, env, placement }: Live, limitCpu: number): Promise<LiveRow> {
+  await using chain = await startChain(picture, { env, placement })
+  await delay(IDLE_WARM_UP_MS)
+  const before = await chain.counts()
+  const usage = await measureUsage(chain.cast, seconds)
+  const timesLimit = usage.ours.cpu / limitCpu
+  return {
+    ...{ picture: picture.name, placement, clients: [], usage, account: account(before, await chain.counts()), timesLimit },
+    firstFrameMs: undefined,
+  }
+}
+
+async function measurePlaced(picture: Picture, { seconds, env, placement }: Live, limitCpu: number): Promise<LiveRow[]> {
   await using arrivals = await recordArrivals(env)
   await using chain = await startChain(picture, { env, placement, sidecarEnv: arrivals.env })
   await using clients = new AsyncDisposableStack()
   const watching: Client[] = []
   const rows: LiveRow[] = []
-  for (const count of counts) {
+  for (const count of CLIENTS[picture.name] ?? USUAL_CLIENTS) {
     let firstFrameMs: number | undefined
     while (watching.length < count) {
       const client = clients.use(await liveClient(chain.gateway.port, chain.device))
@@ -84,6 +98,6 @@ async function measureWatched(
   const after = await chain.counts()
   const arrived = await arrivals.read()
   const clients = watching.map(({ seen }) => delivery(seen, fromMs, toMs, picture.fps, arrived))
-  if (sum(clients.map(({ fps }) => fps)) === 0 && watching.length > 0) throw new Error('clients got no frames')
+  if (sum(clients.map(({ fps }) => fps)) === 0) throw new Error('clients got no frames')
   return { clients, usage, account: account(before, after) }
 }
