@@ -1,5 +1,6 @@
 // What common/media makes of streams and words, compared with what ffmpeg and ffprobe say of the same.
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import test from 'ava'
@@ -97,6 +98,21 @@ test('damaged, foreign and empty keyframes tell nothing, and harm nothing', asyn
   }
   t.is(keyframeParameters('av1', whole, NONE), undefined)
   t.is(keyframeParameters('h264', NONE, NONE), undefined)
+})
+
+test('random bytes that look like a sequence have a picture that can be, or none', t => {
+  let seen = 0
+  for (let i = 0; i < 20_000; i++) {
+    const bytes = createHash('sha512').update(String(i)).digest()
+    const codec = i % 2 === 0 ? 'h264' : 'hevc'
+    const front = codec === 'h264' ? [0, 0, 0, 1, 0x67, 100] : [0, 0, 0, 1, 0x42, 1]
+    const found = keyframeParameters(codec, Buffer.concat([Buffer.from(front), bytes]), NONE)
+    if (found === undefined) continue
+    seen++
+    t.true(found.width >= 8 && found.height >= 8 && found.width <= 16_384 && found.height <= 16_384)
+  }
+  t.true(seen > 0)
+  t.is(keyframeParameters('h264', Buffer.from('00000001275175' + '1a5d9d'.repeat(20), 'hex'), NONE), undefined) // there is no profile 81
 })
 
 test('where lengths stand in front of units, no start code is looked for', async t => {

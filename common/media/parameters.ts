@@ -46,7 +46,8 @@ type Syntax = {
   isFirst: (slice: Uint8Array) => boolean
   /** Bytes of the length in front of each unit; 0: units stand between start codes (Annex B). */
   lengthSize: (extradata: Uint8Array) => number
-  parse: (sps: Uint8Array) => Picture
+  /** Undefined for what is no parameter set of this codec. */
+  parse: (sps: Uint8Array) => Picture | undefined
 }
 const H264: Syntax = {
   ...{ sps: 7, sets: [7, 8, 13, 15], parse: h264Sps },
@@ -79,10 +80,15 @@ function inUnits(data: Uint8Array, stream: Uint8Array, syntax: Syntax): Paramete
     if (sets.includes(type) && !found.some(set => set.equals(unit))) found.push(unit)
     if (type === sps) sequence ??= unit
   }
-  if (sequence === undefined) return undefined
+  const picture = sequence && parse(sequence)
+  // Random bytes may look like a sequence too.
+  if (sequence === undefined || picture === undefined || !isPlausible(picture)) return undefined
   const extradata = lengthBytes > 0 ? Buffer.alloc(0) : Buffer.concat(found.flatMap(set => [START_CODE, set]))
-  return { ...parse(sequence), sequence: Buffer.from(sequence), extradata }
+  return { ...picture, sequence: Buffer.from(sequence), extradata }
 }
+
+/** 16,384 is the largest side that any level of H.264 or H.265 has. */
+const isPlausible = ({ width, height }: Picture): boolean => width >= 8 && height >= 8 && width <= 16_384 && height <= 16_384
 
 function unitsOf(data: Uint8Array, lengthBytes: number): Generator<Buffer> {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
@@ -157,10 +163,12 @@ const pixelFormat = (chroma: number, depth: number): string => {
 const chromaStep = (chroma: number) => ({ x: chroma === 1 || chroma === 2 ? 2 : 1, y: chroma === 1 ? 2 : 1 })
 
 const HIGH_PROFILES = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135]
+const PROFILES = [66, 77, 88, ...HIGH_PROFILES]
 
-function h264Sps(unit: Uint8Array): Picture {
+function h264Sps(unit: Uint8Array): Picture | undefined {
   const r = new BitReader(unit.subarray(1))
   const profile = r.bits(8)
+  if (!PROFILES.includes(profile)) return undefined
   r.bits(16) // constraints, level
   r.ue() // id
   let chroma = 1
