@@ -41,11 +41,12 @@ export async function measureSoak(minutes: number, { env, placement }: ChainOpti
 }
 
 /** The camera is no part of the product, and a Python client that keeps a list of what it saw is none either. */
-const roles: readonly Role[] = ['nats-server', 'sidecar', 'demux ffmpeg', 'decode ffmpeg', 'gateway']
+const LASTING: readonly Role[] = ['nats-server', 'sidecar', 'demux ffmpeg', 'gateway']
 
 function growthOf(samples: readonly { minute: number; states: RoleState[] }[]): Growth[] {
   const quarter = Math.ceil(samples.length / 4)
-  return roles.map(role => {
+  const isInSidecar = samples.some(({ states }) => states.some(({ role }) => role === 'decode ffmpeg'))
+  return [...LASTING, isInSidecar ? ('decode ffmpeg' as const) : ('gateway ffmpeg' as const)].map(role => {
     const of = (what: 'rss' | 'files') => samples.map(({ states }) => states.find(state => state.role === role)?.[what] ?? NaN)
     const ends = (values: readonly number[]) => ({ first: median(values.slice(0, quarter)), last: median(values.slice(-quarter)) })
     const memory = of('rss')
