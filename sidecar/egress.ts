@@ -3,12 +3,11 @@
 // vouch for themselves, and ffmpeg from version 9 on takes no such word for an HLS segment.
 import { createServer, request, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http'
 import { request as requestTls } from 'node:https'
-import { connect, isIP, type BlockList, type Socket } from 'node:net'
+import { connect, type BlockList, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { Failure } from '../common/errors.ts'
-import { messageOf } from '../common/errors.ts'
+import { Failure, messageOf } from '../common/errors.ts'
 import { resolveHost } from './address.ts'
-import { connectFailure, listening, own, type Progress, type Relay } from './relay.ts'
+import { connectFailure, isName, listening, own, type Progress, type Relay } from './relay.ts'
 import { withoutTls } from './source.ts'
 
 const TIMEOUT_MS = 10_000
@@ -68,7 +67,7 @@ async function forward(
     const headers = { ...asked, host: isTls ? url.host.replace(/:443$/, '') : url.host, connection: 'close' }
     const outgoing = (isTls ? requestTls : request)({
       ...{ host, port: url.port === '' ? 80 : url.port, path: `${url.pathname}${url.search}`, method: incoming.method, headers },
-      ...(isTls ? { rejectUnauthorized: false, servername: isIP(url.hostname.replaceAll(/[[\]]/g, '')) === 0 ? url.hostname : '' } : {}),
+      ...(isTls ? { rejectUnauthorized: false, servername: isName(url.hostname) ? url.hostname : '' } : {}),
       timeout: TIMEOUT_MS,
     })
     outgoing.on('error', () => {}) // after the answer began, its end tells

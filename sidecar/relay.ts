@@ -149,7 +149,8 @@ export function own(sockets: Set<Socket>, ...pair: readonly [Socket, Socket]): v
   }
 }
 
-const isName = (host: string) => /[a-z]/i.test(host) && !host.includes(':')
+/** Of a host in a URL: no address. */
+export const isName = (host: string) => /[a-z]/i.test(host) && !host.includes(':')
 
 export function connectFailure(error: NodeJS.ErrnoException, { phase }: { phase: Progress['phase'] }): Failure {
   if (error instanceof Failure) return error
