@@ -29,6 +29,16 @@ export class ApiAway extends Error {}
 
 export const isApiError = (error: unknown, code: number): error is ApiError => error instanceof ApiError && error.code === code
 
+/** Undefined for what does not exist. */
+export async function ignoringMissing<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request
+  } catch (error) {
+    if (isApiError(error, 404)) return undefined
+    throw error
+  }
+}
+
 /** Keeps one pool of connections, where the library would make one for each call. */
 class PooledConfig extends KubeConfig {
   #pool: ReturnType<RequestContext['getDispatcher']>

@@ -5,7 +5,7 @@ import { Registry } from 'prom-client'
 import { createLog, type Logger } from '../common/log.ts'
 import { runProcess } from '../common/stop.ts'
 import { Writer } from './apply.ts'
-import { ApiAway, ApiError, isApiError, KubeApi, MERGE_PATCH } from './client.ts'
+import { ApiAway, ApiError, ignoringMissing, KubeApi, MERGE_PATCH } from './client.ts'
 import { MANAGED_BY } from './deployment.ts'
 import { FINALIZER, keepCamera, type Deployment, type Pod } from './kinds.ts'
 import { operatorMetrics } from './metrics.ts'
@@ -119,13 +119,4 @@ async function each<T>(items: readonly T[], signal: AbortSignal, act: (item: T) 
 function selectorOf(labels: Record<string, string>): string {
   const terms = Object.entries(labels).map(([key, value]) => `${key}=${value}`)
   return terms.join(',')
-}
-
-async function ignoringMissing<T>(request: Promise<T>): Promise<T | undefined> {
-  try {
-    return await request
-  } catch (error) {
-    if (isApiError(error, 404)) return undefined
-    throw error
-  }
 }

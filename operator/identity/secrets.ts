@@ -1,7 +1,7 @@
 // The Secrets that hold a cluster's NATS identity: made where they are missing, completed where something is missing in them, and
 // otherwise kept. Two that run at the same time come to the same result.
 import type { Logger } from '../../common/log.ts'
-import { isApiError, MERGE_PATCH, type KubeApi } from '../client.ts'
+import { ignoringMissing, isApiError, MERGE_PATCH, type KubeApi } from '../client.ts'
 import { accountsConf, accountsIn, newKeys, newSigningSeed, type Keys } from './trust.ts'
 import { roleCreds } from './users.ts'
 
@@ -81,13 +81,8 @@ class Secrets {
     this.#log = log
   }
 
-  async read(name: string): Promise<Secret | undefined> {
-    try {
-      return await this.#api.request<Secret>('GET', `${this.#path}/${name}`)
-    } catch (error) {
-      if (isApiError(error, 404)) return undefined
-      throw error
-    }
+  read(name: string): Promise<Secret | undefined> {
+    return ignoringMissing(this.#api.request<Secret>('GET', `${this.#path}/${name}`))
   }
 
   /** Makes it so, where it is not. Two that want the same don't disturb each other. */
