@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import type { Logger } from '../common/log.ts'
 import { messageOf } from '../common/errors.ts'
 import { sleep, within } from '../common/stop.ts'
-import { isApiError, type KubeApi } from './client.ts'
+import { ignoringMissing, isApiError, type KubeApi } from './client.ts'
 
 /** Milliseconds; leases carry whole seconds. */
 export type LeaseTimes = { duration: number; renewDeadline: number; retry: number }
@@ -193,14 +193,7 @@ export function leaseStore(api: KubeApi, namespace: string, name: string, timeou
   const path = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`
   const object = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' }
   return {
-    async get() {
-      try {
-        return await api.request<Lease>('GET', `${path}/${name}`, { timeoutMs })
-      } catch (error) {
-        if (isApiError(error, 404)) return undefined
-        throw error
-      }
-    },
+    get: () => ignoringMissing(api.request<Lease>('GET', `${path}/${name}`, { timeoutMs })),
     create: spec => api.request<Lease>('POST', path, { body: { ...object, metadata: { name, namespace }, spec }, timeoutMs }),
     update: lease => api.request<Lease>('PUT', `${path}/${name}`, { body: { ...object, ...lease }, timeoutMs }),
   }
