@@ -8,6 +8,7 @@ import { Refused, type Writer } from './apply.ts'
 import { desiredDeployment, specHash, type PodSettings } from './deployment.ts'
 import type { EventRecorder } from './events.ts'
 import { cameraSecret, readSigning, userFingerprint } from './identity/camera-user.ts'
+import type { Signing } from './identity/users.ts'
 import { FINALIZER, isControlledBy, isNamesakes, UID_LABEL } from './kinds.ts'
 import type { Deployment, Pod, WatchedCamera } from './kinds.ts'
 import { isOver, reportOn, sentenceOfFailure, type PodReport } from './pods.ts'
@@ -28,6 +29,8 @@ const POD_GONE_MS = 60_000
 const RETRY_MS = 5_000
 const NAMESAKE_MS = 2_000
 const USER_RENEWED_MS = 3_600_000
+/** The signing key is read from its files no more often, however many Cameras are looked at. */
+const SIGNING_MS = 1_000
 
 type Memory = {
   uid: string
@@ -63,6 +66,7 @@ export type Parts = {
 export class Reconciler {
   readonly #parts: Parts
   readonly #memory = new Map<string, Memory>()
+  #read: { signing: Promise<Signing>; at: number } | undefined
   /** Cameras that don't exist, of which there is something in NATS. */
   readonly #leftovers = new Set<string>()
 
@@ -130,11 +134,17 @@ export class Reconciler {
   async #applyUser(camera: WatchedCamera, memory: Memory): Promise<void> {
     const { writer, settings, now } = this.#parts
     if (settings.signingDir === undefined) return
-    const signing = await readSigning(settings.signingDir)
+    const signing = await this.#signing(settings.signingDir)
     const fingerprint = userFingerprint(signing, camera)
     if (memory.user?.fingerprint === fingerprint && now() - memory.user.at < USER_RENEWED_MS) return
     await writer.applySecret(cameraSecret(signing, camera))
     memory.user = { fingerprint, at: now() }
+  }
+
+  #signing(folder: string): Promise<Signing> {
+    const { now } = this.#parts
+    if (this.#read === undefined || now() - this.#read.at >= SIGNING_MS) this.#read = { signing: readSigning(folder), at: now() }
+    return this.#read.signing
   }
 
   async #removeFailed(camera: WatchedCamera, pod: Pod): Promise<void> {
