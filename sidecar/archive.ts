@@ -53,8 +53,8 @@ export class Archive {
   /** The queue was full: nothing is taken until the next keyframe. */
   #skipping = false
   #segment: Segment | undefined
-  #openedAt = 0
   #failure: Failure | undefined
+  #failedAt = -Infinity
   #resumeAt = 0
   #roomNeeded = 0
 
@@ -130,7 +130,7 @@ export class Archive {
     if (segment === undefined) return this.#drop(this.#failure === undefined ? 'no_keyframe' : 'not_writable')
     try {
       await segment.add(packet, codec)
-      if (this.#failure !== undefined && performance.now() - this.#openedAt > HEALTHY_MS) this.#succeeded()
+      if (this.#failure !== undefined && performance.now() - Math.max(segment.openedAt, this.#failedAt) > HEALTHY_MS) this.#succeeded()
     } catch (error) {
       this.#segment = undefined
       this.#abandon(segment, fileFailure(error))
@@ -151,7 +151,6 @@ export class Archive {
       if (this.#failure !== undefined) await mkdir(this.#folder, { recursive: true })
       const kind = this.#config.segmentMs === undefined ? 'gop' : 'longer'
       this.#segment = await Segment.open(this.#folder, kind, this.#run, packet, codec)
-      this.#openedAt = performance.now()
       this.#report()
     } catch (error) {
       this.#failed(fileFailure(error), 0)
@@ -187,7 +186,8 @@ export class Archive {
       this.#metrics.archivePackets.inc(written.packets)
       if (written.packets < segment.packets) this.#drop('not_written', segment.packets - written.packets)
       this.#keeper.add(written)
-      this.#succeeded()
+      // One that was begun before the failure shows only that there was room then.
+      if (segment.openedAt > this.#failedAt) this.#succeeded()
     } catch (error) {
       await this.#giveUp(segment, fileFailure(error))
     }
@@ -225,7 +225,8 @@ export class Archive {
     if (this.#failure?.reason !== failure.reason) this.#log.warn({ reason: failure.reason }, failure.message)
     this.#metrics.archiveFailures.inc({ reason: failure.reason })
     this.#failure = failure
-    this.#resumeAt = performance.now() + RETRY_MS
+    this.#failedAt = performance.now()
+    this.#resumeAt = this.#failedAt + RETRY_MS
     this.#roomNeeded = failure.reason === 'ArchiveDiskFull' ? ROOM_MIN + Math.min(bytes, ROOM_MAX) : 0
     this.#report()
   }

@@ -29,6 +29,8 @@ export type Written = Stored & { packets: number }
 export class Segment {
   readonly startMs: number
   readonly epoch: number
+  /** By performance.now(). */
+  readonly openedAt = performance.now()
   readonly part: string
   readonly #folder: string
   readonly #kind: SegmentKind
