@@ -25,8 +25,11 @@ const FIXED64 = 1
 const BYTES = 2
 const tag = (field: number, wireType: number) => (field << 3) | wireType
 
-/** Room that sealFrame needs in front of the picture (a tag and a length) and behind it (all other fields). */
-export const FRAME_ROOM = { head: 16, tail: 1024 } as const
+/**
+ * Room that sealFrame needs in front of the picture (a tag and a length) and behind it (all other fields). In front it is a whole page, so that
+ * the picture begins with one too: see common/media/memory.ts.
+ */
+export const FRAME_ROOM = { head: 4096, tail: 1024 } as const
 
 /**
  * The serialized VideoFrame as a part of `buffer`, which holds `size` bytes of BGR24 at `offset` with FRAME_ROOM around
