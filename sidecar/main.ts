@@ -20,6 +20,7 @@ import { whileHolding, type Lease } from './lease.ts'
 import { createMetrics } from './metrics.ts'
 import { Proxy } from './proxy.ts'
 import { FramePublisher } from './publisher.ts'
+import { wholeSending } from './sending.ts'
 
 countBuffersAsHeap()
 await runProcess(process.env, async signal => {
@@ -39,6 +40,7 @@ await runProcess(process.env, async signal => {
   await using probes = await serveProbes(config.probes, registry, () => (connected() ? [] : ['NATS is away']))
   log.info({ probePort: probes.port }, 'sidecar starts')
 
+  if (!wholeSending()) log.warn('this version of nats.js copies large messages: expect more CPU per frame')
   await using nats = await connectNats(`sidecar ${refText(camera)}`, config.nats, log, signal)
   connected = nats.connected
   const publisher = new FramePublisher(nats, camera, metrics, log)
