@@ -29,6 +29,20 @@ export async function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal)
   }
 }
 
+/** Acts when `signal` aborts, at once where it has; until it is disposed of. */
+export function whenAborted(signal: AbortSignal, act: () => void): Disposable {
+  signal.addEventListener('abort', act)
+  if (signal.aborted) act()
+  return { [Symbol.dispose]: () => signal.removeEventListener('abort', act) }
+}
+
+/** The promise's value; a rejection as soon as `signal` aborts. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: abort, reject } = Promise.withResolvers<never>()
+  using _ = whenAborted(signal, () => reject(signal.reason as Error))
+  return await Promise.race([promise, abort])
+}
+
 /** `promise`, or a rejection with `what` after `ms`. */
 export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>()

@@ -1,12 +1,15 @@
 // Stored packets → the frames of a stretch of time. Everything is pulled: a client that reads slowly holds up the decoder in
 // its pipe, and the decoder the reading of packets.
 import { Decoder, type DecodedFrame } from '../common/media/decoder.ts'
+import type { End } from '../common/media/ffmpeg.ts'
 import { PictureMemory } from '../common/media/memory.ts'
 import { sealDecoded } from '../common/media/seal.ts'
+import { whenAborted } from '../common/stop.ts'
 import { FRAME_ROOM } from '../proto/frame.ts'
 import type { BadMessage, StoredPacket } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
-import type { PacketStream } from './packets.ts'
+import type { PacketStream, Read } from './packets.ts'
+import { Refusal } from './status.ts'
 
 export type Stretch = { fromMs: number; toMs: number; startSeq: number }
 
@@ -47,7 +50,7 @@ export async function* bufferedFrames(
   }
 }
 
-/** Decodes one segment. */
+/** Decodes one segment. Throws Refusal where its packets can't be read to their end, or the decoder fails. */
 async function* decode(
   segments: Segments,
   codec: Codec,
@@ -56,7 +59,8 @@ async function* decode(
 ): AsyncGenerator<DecodedFrame> {
   const frames: DecodedFrame[] = []
   let wake = Promise.withResolvers<void>()
-  let over = false
+  let end: End | undefined
+  let why: string | undefined
   await using decoder = await Decoder.start({
     ...{ codec, scale, skipBefore: segments.ptsBefore(fromMs), threads: 0, room: FRAME_ROOM, memory },
     onFrame: frame => {
@@ -64,51 +68,54 @@ async function* decode(
       wake.resolve()
       return frames.length < AHEAD_MAX
     },
+    onLine: line => (why ??= /^\[(?:error|fatal)\] (.+)/.exec(line)?.[1]),
   })
   const stop = () => void decoder[Symbol.asyncDispose]()
-  signal.addEventListener('abort', stop, { once: true })
-  const feeding = feed(segments, decoder).catch(stop)
-  void decoder.ended.then(() => {
-    over = true
+  using _ = whenAborted(signal, stop)
+  let isFed = false
+  let fault: unknown
+  const feed = async () => {
+    for (let packet = await segments.next(); packet !== undefined && end === undefined; packet = await segments.next()) {
+      if (!decoder.feed(packet)) await decoder.writable
+    }
+    isFed = end === undefined
+    decoder.end()
+  }
+  feed().catch((error: unknown) => {
+    fault = error
+    stop()
+  })
+  void decoder.ended.then(ended => {
+    end = ended
     wake.resolve()
   })
-  try {
-    while (!signal.aborted) {
-      const frame = frames.shift()
-      if (frame !== undefined) {
-        yield frame
-        if (frames.length < AHEAD_MAX) decoder.resume()
-      } else if (over) return await feeding
-      else {
-        await wake.promise
-        wake = Promise.withResolvers()
-      }
-    }
-  } finally {
-    signal.removeEventListener('abort', stop)
+  while (!signal.aborted) {
+    const frame = frames.shift()
+    if (frame !== undefined) {
+      yield frame
+      if (frames.length < AHEAD_MAX) decoder.resume()
+    } else if (fault !== undefined) throw fault
+    else if (end === undefined) {
+      await wake.promise
+      wake = Promise.withResolvers()
+    } else if (isFed && end.code === 0) return
+    else throw new Refusal('unavailable', `the decoder ended before its time (${end.signal ?? `code ${end.code}`})${why ? `: ${why}` : ''}`)
   }
-}
-
-async function feed(segments: Segments, decoder: Decoder): Promise<void> {
-  for (let packet = await segments.next(); packet !== undefined; packet = await segments.next()) {
-    if (!decoder.feed(packet)) await decoder.writable
-  }
-  decoder.end()
 }
 
 /** The packets of a stretch, cut where the epoch changes; each segment begins with a keyframe and has no gaps. */
 class Segments {
-  readonly #source: AsyncGenerator<{ packet: StoredPacket | undefined; caughtUp: boolean }>
+  readonly #source: AsyncGenerator<Read>
   readonly #toMs: number
   #upcoming: StoredPacket | undefined
   #codec: Codec | undefined
   #epoch = -1
   #place = { keyframe: 0, index: -1 }
-  #pending: Promise<IteratorResult<{ packet: StoredPacket | undefined; caughtUp: boolean }, void>> | undefined
+  #pending: Promise<IteratorResult<Read, void>> | undefined
   #caughtUp = false
   #over = false
 
-  constructor(source: AsyncGenerator<{ packet: StoredPacket | undefined; caughtUp: boolean }>, toMs: number) {
+  constructor(source: AsyncGenerator<Read>, toMs: number) {
     this.#source = source
     this.#toMs = toMs
   }

@@ -171,9 +171,9 @@ export class PacketFeed {
       // From here on the server sends what is published.
       await within(FLUSH_MS, 'NATS', nc.flush())
       const stream = new PacketStream(nc, this.#source)
-      const seq = await within(READ_MS, 'the packet stream', stream.newestKeyframe())
       const signal = AbortSignal.any([this.#over.signal, AbortSignal.timeout(READ_MS)])
-      if (seq !== undefined && !signal.aborted) {
+      const seq = await stream.newestKeyframe(signal)
+      if (seq !== undefined) {
         for await (const { packet, caughtUp } of stream.read(seq, this.#events.onBad, signal)) {
           if (packet !== undefined) this.#take(packet, false)
           if (caughtUp) break

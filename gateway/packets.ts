@@ -1,26 +1,47 @@
 // A camera's packet stream, read: where a time lies in it, and its packets from there on.
-import { DeliverPolicy, NatsError, type ConsumerMessages, type JetStreamManager, type JsMsg, type NatsConnection } from 'nats'
+import {
+  AckPolicy,
+  DeliverPolicy,
+  nanos,
+  NatsError,
+  nuid,
+  type ConsumerConfig,
+  type JetStreamManager,
+  type JsMsg,
+  type NatsConnection,
+} from 'nats'
+import { unlessAborted, whenAborted } from '../common/stop.ts'
 import { BadMessage, packetSummary, Reassembly, type PacketSummary, type StoredPacket } from '../proto/messages.ts'
 import { packetStream, refText, type CameraRef } from '../proto/subjects.ts'
 import { Refusal } from './status.ts'
 
 export type Source = { readonly ref: CameraRef; readonly uid: string }
 
-/** What can be decoded of a stream, by stream sequence and capture time (ms since the epoch). */
-export type Extent = { firstSeq: number; lastSeq: number; startMs: number; endMs: number }
+/** `gopSeq`: where the keyframe begins that decoding it takes. */
+type Placed = PacketSummary & { seq: number; gopSeq: number }
 
-/** Messages fetched ahead of a reader: a second or two of video. */
-const AHEAD_MAX = 64
+/** What can be decoded of a stream, by stream sequence and capture time (ms since the epoch). */
+export type Extent = { firstSeq: number; startMs: number; endMs: number; last: Placed }
+
+/** A packet, or undefined: parts of it are still to come, or there is none for now. `caughtUp`: nothing more is stored now. */
+export type Read = { packet: StoredPacket | undefined; caughtUp: boolean }
+
+/** Bytes fetched ahead of a reader, unless a message may be larger: a second or two of video. Messages: 100 at a time, as nats.js has it. */
+const AHEAD_BYTES = 4 * 2 ** 20
+/** What the server counts of a message besides its payload and headers. */
+const SUBJECTS_BYTES = 4_096
 /** Headers looked at in search of the first keyframe: beyond this a GOP can't be told from no GOP. */
 const SEARCH_MAX = 10_000
-const IDLE_MS = 60_000
+/** After so long without a message the server is asked whether there is one: it may be away, or have lost the stream. */
+const SILENCE_MS = 2_500
+/** A consumer of which nothing was asked for so long is removed: its gateway has gone, or its client takes a frame in six seconds at most. */
+const IDLE_MS = 600_000
 /** A picture whose packet was stored longer ago is not the camera's newest. */
 const NEWEST_MS = 5_000
 /** Packets between two keyframes that follow each other closely. */
 const SHORT_GOP_MAX = 30
-/** A keyframe has no more parts. */
-const PARTS_MAX = 64
 
+/** Each method throws Refusal while JetStream is away, and whatever it likes once `signal` has aborted. */
 export class PacketStream {
   readonly #nc: NatsConnection
   readonly #source: Source
@@ -32,137 +53,158 @@ export class PacketStream {
     this.#name = packetStream(source.ref)
   }
 
-  /** From the first keyframe to the last packet; undefined when nothing decodable is stored. Throws Refusal when JetStream is away. */
-  async extent(): Promise<Extent | undefined> {
-    const jsm = await this.#manager()
-    const info = await jsm.streams.info(this.#name).catch((error: unknown) => {
-      if (isMissing(error)) return undefined
-      throw away(error)
-    })
+  /** From the first keyframe to the last packet; undefined when nothing decodable is stored. */
+  async extent(signal: AbortSignal): Promise<Extent | undefined> {
+    const info = await this.#askIfThere(signal, jsm => jsm.streams.info(this.#name))
     if (info === undefined || info.state.messages === 0) return undefined
-    const last = await this.#summary(jsm, info.state.last_seq)
-    const first = await this.#firstKeyframe(info.state.first_seq)
-    if (last === undefined || first === undefined) return undefined
-    return { firstSeq: first.seq, lastSeq: info.state.last_seq, startMs: first.timestamp, endMs: Math.max(first.timestamp, last.timestamp) }
+    const [first, last] = await Promise.all([this.#firstKeyframe(info.state.first_seq, signal), this.#placed(info.state.last_seq, signal)])
+    if (first === undefined || last === undefined) return undefined
+    return { firstSeq: first.seq, startMs: first.timestamp, endMs: Math.max(first.timestamp, last.timestamp), last }
+  }
+
+  /** How many frames there are in `extent`: where packets are stored in parts, as many to a message as in the newest whole GOP. */
+  async frames({ firstSeq, last }: Extent, signal: AbortSignal): Promise<number> {
+    const messages = last.seq - firstSeq + 1
+    if (last.gopSeq <= firstSeq) return Math.min(messages, last.index + 1)
+    const before = await this.#placed(last.gopSeq - 1, signal)
+    if (before === undefined || before.gopSeq < firstSeq) return messages
+    return Math.round(messages * Math.min(1, (before.index + 1) / (last.gopSeq - before.gopSeq)))
   }
 
   /**
    * Sequence of the keyframe that decoding the newest picture begins with, or where keyframes follow each other closely of the one before, which shows
    * that they do; undefined where there is none, or nothing has been stored for a while.
    */
-  async newestKeyframe(): Promise<number | undefined> {
-    const jsm = await this.#manager()
-    const { state, ts } = await jsm.streams.info(this.#name)
+  async newestKeyframe(signal: AbortSignal): Promise<number | undefined> {
+    const { state, ts } = await this.#ask(signal, jsm => jsm.streams.info(this.#name))
     const ageMs = (ts === undefined ? Date.now() : Date.parse(ts)) - Date.parse(state.last_ts)
     if (state.messages === 0 || ageMs > NEWEST_MS) return undefined
-    const last = await this.#summary(jsm, state.last_seq)
-    if (last === undefined) return undefined
-    // Whether it is the first part of a keyframe is not known of the last message.
-    const seq = last.key ? await this.#firstPart(jsm, state.last_seq, last) : last.keySeq
-    if (seq < state.first_seq || seq > state.last_seq) return undefined
-    const before = seq > state.first_seq ? await this.#summary(jsm, seq - 1) : undefined
-    const beforeSeq = before?.key === true ? seq - 1 : (before?.keySeq ?? 0)
-    return before?.epoch === last.epoch && beforeSeq >= state.first_seq && seq - beforeSeq <= SHORT_GOP_MAX ? beforeSeq : seq
+    const last = await this.#placed(state.last_seq, signal)
+    if (last === undefined || last.gopSeq < state.first_seq || last.gopSeq > state.last_seq) return undefined
+    const { gopSeq: seq } = last
+    const before = seq > state.first_seq ? await this.#placed(seq - 1, signal) : undefined
+    const isShort = before?.epoch === last.epoch && before.gopSeq >= state.first_seq && seq - before.gopSeq <= SHORT_GOP_MAX
+    return isShort ? before.gopSeq : seq
   }
 
-  /** Sequence of the keyframe at or before `fromMs`, within `extent`. */
-  async keyframeBefore(fromMs: number, { firstSeq, lastSeq, startMs }: Extent): Promise<number> {
+  /** Sequence of the keyframe with which decoding all frames from `fromMs` on begins, within `extent`. */
+  async keyframeBefore(fromMs: number, { firstSeq, startMs, last }: Extent, signal: AbortSignal): Promise<number> {
     if (fromMs <= startMs) return firstSeq
-    const jsm = await this.#manager()
-    // The last packet captured at or before fromMs. B-frames stand slightly out of order, which moves the place by less than a GOP.
+    // The last packet captured at or before fromMs, or, as B-frames stand slightly out of order, one near it.
     let low = firstSeq
     let found = firstSeq
-    for (let high = lastSeq; low <= high;) {
+    for (let high = last.seq; low <= high;) {
       const middle = Math.floor((low + high) / 2)
-      const packet = await this.#summary(jsm, middle)
+      const packet = await this.#placed(middle, signal)
       if (packet === undefined || packet.timestamp <= fromMs) {
-        if (packet !== undefined) found = packet.key ? middle : packet.keySeq
+        if (packet !== undefined) found = packet.gopSeq
         low = middle + 1
       } else high = middle - 1
     }
-    return Math.max(found, firstSeq)
+    // Frames presented before their own GOP's keyframe take the GOP before it too.
+    while (found > firstSeq) {
+      const keyframe = await this.#placed(found, signal)
+      if (keyframe === undefined || keyframe.timestamp <= fromMs) return found
+      const before = await this.#placed(found - 1, signal)
+      if (before === undefined || before.gopSeq >= found) return found
+      found = before.gopSeq
+    }
+    return firstSeq
   }
 
-  /** Packets from `seq` on, whole; ends when `signal` aborts. `caughtUp`: nothing more is stored now. Unreadable messages are skipped. */
-  async *read(
-    seq: number,
-    onBad: (bad: BadMessage) => void,
-    signal: AbortSignal,
-  ): AsyncGenerator<{ packet: StoredPacket | undefined; caughtUp: boolean }> {
-    const consumer = await this.#nc
-      .jetstream()
-      .consumers.get(this.#name, { opt_start_seq: seq, deliver_policy: DeliverPolicy.StartSequence, inactive_threshold: IDLE_MS })
-    const messages = await consumer.consume({ max_messages: AHEAD_MAX, expires: 5_000 })
+  /** Packets from `seq` on, whole; ends when `signal` aborts. Unreadable messages are skipped. */
+  async *read(seq: number, onBad: (bad: BadMessage) => void, signal: AbortSignal): AsyncGenerator<Read> {
     const reassembly = new Reassembly(this.#source.uid)
-    try {
-      for await (const message of stoppable(messages, signal)) {
-        yield { packet: checked(() => reassembly.packet(message), onBad), caughtUp: message.info.pending === 0 }
-      }
-    } finally {
-      messages.stop()
-      await consumer.delete().catch(() => false) // it goes by itself when NATS is away
-    }
-  }
-
-  /** Where the keyframe begins that the message at `seq` is of. */
-  async #firstPart(jsm: JetStreamManager, seq: number, { epoch, keyframe }: PacketSummary): Promise<number> {
-    for (let first = seq; first > seq - PARTS_MAX; first--) {
-      const before = first > 1 ? await this.#summary(jsm, first - 1) : undefined
-      if (before?.key !== true || before.epoch !== epoch || before.keyframe !== keyframe) return first
-    }
-    return seq
-  }
-
-  async #manager(): Promise<JetStreamManager> {
-    try {
-      return await this.#nc.jetstreamManager({ checkAPI: false })
-    } catch (error) {
-      throw away(error)
-    }
-  }
-
-  /** The packet at `seq`; undefined when it has just been discarded or is not this camera's. */
-  async #summary(jsm: JetStreamManager, seq: number): Promise<PacketSummary | undefined> {
-    try {
-      const message = await jsm.streams.getMessage(this.#name, { seq })
-      return packetSummary(this.#source.uid, message.header)
-    } catch (error) {
-      if (error instanceof BadMessage || isMissing(error)) return undefined
-      throw away(error)
+    for await (const message of this.#messages(seq, signal)) {
+      if (message === undefined) yield { packet: undefined, caughtUp: true }
+      else yield { packet: checked(() => reassembly.packet(message), onBad), caughtUp: message.info.pending === 0 }
     }
   }
 
   /** Discarding the oldest leaves the rest of a GOP at the front, which can't be decoded. */
-  async #firstKeyframe(fromSeq: number): Promise<{ seq: number; timestamp: number } | undefined> {
-    const consumer = await this.#nc.jetstream().consumers.get(this.#name, {
-      opt_start_seq: fromSeq,
-      deliver_policy: DeliverPolicy.StartSequence,
-      headers_only: true,
-      inactive_threshold: IDLE_MS,
-    })
-    const messages = await consumer.consume({ max_messages: 256, expires: 5_000 })
-    try {
-      let seen = 0
-      for await (const message of messages) {
-        const packet = checked(
-          () => packetSummary(this.#source.uid, message.headers),
-          () => {},
-        )
-        if (packet?.key === true) return { seq: message.seq, timestamp: packet.timestamp }
-        if (++seen >= SEARCH_MAX || message.info.pending === 0) return undefined
-      }
-      return undefined
-    } finally {
-      messages.stop()
-      await consumer.delete().catch(() => false)
+  async #firstKeyframe(fromSeq: number, signal: AbortSignal): Promise<Placed | undefined> {
+    let seen = 0
+    for await (const message of this.#messages(fromSeq, signal, { headers_only: true })) {
+      if (message === undefined) return undefined
+      const packet = checked(() => packetSummary(this.#source.uid, message.headers))
+      if (packet?.key === true && packet.part === 1) return placed(message.seq, packet)
+      if (++seen >= SEARCH_MAX || message.info.pending === 0) return undefined
     }
+    return undefined
+  }
+
+  /**
+   * The stream's messages from `seq` on, and undefined whenever there is none for now. The next ones are fetched when those before have been taken:
+   * a reader that stalls holds up the server.
+   */
+  async *#messages(seq: number, signal: AbortSignal, config: Partial<ConsumerConfig> = {}): AsyncGenerator<JsMsg | undefined> {
+    const info = await this.#ask(signal, jsm =>
+      jsm.consumers.add(this.#name, {
+        ...{ name: nuid.next(), deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: seq, ack_policy: AckPolicy.None },
+        ...{ inactive_threshold: nanos(IDLE_MS), mem_storage: true, ...config },
+      }),
+    )
+    const consumer = this.#nc.jetstream().consumers.getPullConsumerFor(info)
+    const max_bytes = Math.max(AHEAD_BYTES, (this.#nc.info?.max_payload ?? 0) + SUBJECTS_BYTES)
+    try {
+      if (info.num_pending === 0) yield undefined
+      while (!signal.aborted) {
+        let count = 0
+        const batch = await consumer.fetch({ max_bytes, expires: SILENCE_MS })
+        using _ = whenAborted(signal, () => batch.stop())
+        for await (const message of batch) {
+          count++
+          yield message
+          if (signal.aborted) return
+        }
+        if (count > 0 || signal.aborted) continue
+        const { num_pending } = await unlessAborted(consumer.info(), signal)
+        if (num_pending > 0) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS does not send what it has')
+        yield undefined
+      }
+    } catch (error) {
+      throw away(error)
+    } finally {
+      void consumer.delete().catch(() => false) // it goes by itself when NATS is away
+    }
+  }
+
+  /** The packet at `seq`; undefined when it has just been discarded or is not this camera's. */
+  async #placed(seq: number, signal: AbortSignal): Promise<Placed | undefined> {
+    const message = await this.#askIfThere(signal, jsm => jsm.streams.getMessage(this.#name, { seq }))
+    const packet = message && checked(() => packetSummary(this.#source.uid, message.header))
+    return packet && placed(seq, packet)
+  }
+
+  async #ask<T>(signal: AbortSignal, question: (jsm: JetStreamManager) => Promise<T>): Promise<T> {
+    try {
+      return await unlessAborted(question(await this.#nc.jetstreamManager({ checkAPI: false })), signal)
+    } catch (error) {
+      throw away(error)
+    }
+  }
+
+  /** undefined where what is asked for is not there. */
+  #askIfThere<T>(signal: AbortSignal, question: (jsm: JetStreamManager) => Promise<T>): Promise<T | undefined> {
+    const ask = (jsm: JetStreamManager) =>
+      question(jsm).catch((error: unknown) => {
+        if (isMissing(error)) return undefined
+        throw error
+      })
+    return this.#ask(signal, ask)
   }
 }
 
 /** "camera x has no buffer": nothing is stored that could be decoded. */
 export const noBuffer = (ref: CameraRef) => new Refusal('precondition', `camera "${refText(ref)}" has no buffered pictures`)
 
-function checked<T>(read: () => T, onBad: (bad: BadMessage) => void): T | undefined {
+const placed = (seq: number, packet: PacketSummary): Placed => ({
+  ...packet,
+  seq,
+  gopSeq: packet.key ? seq - packet.part + 1 : packet.keySeq,
+})
+
+function checked<T>(read: () => T, onBad: (bad: BadMessage) => void = () => {}): T | undefined {
   try {
     return read()
   } catch (error) {
@@ -172,16 +214,10 @@ function checked<T>(read: () => T, onBad: (bad: BadMessage) => void): T | undefi
   }
 }
 
-async function* stoppable(messages: ConsumerMessages, signal: AbortSignal): AsyncGenerator<JsMsg> {
-  const stop = () => messages.stop()
-  signal.addEventListener('abort', stop, { once: true })
-  try {
-    if (!signal.aborted) yield* messages
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
-}
-
 const isMissing = (error: unknown) => error instanceof NatsError && (error.code === '404' || error.api_error?.code === 404)
-const away = (error: unknown) =>
-  error instanceof NatsError ? new Refusal('unavailable', `the buffer cannot be reached: NATS does not answer (${error.code})`) : error
+
+function away(error: unknown): unknown {
+  if (!(error instanceof NatsError)) return error
+  const why = isMissing(error) ? 'NATS has lost it' : `NATS does not answer (${error.code})`
+  return new Refusal('unavailable', `the buffer cannot be reached: ${why}`)
+}

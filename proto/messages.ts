@@ -122,12 +122,13 @@ function inParts(fields: Record<string, string>, payload: Uint8Array, payloadMax
   })
 }
 
-/** What a stored packet's headers say, where its bytes are not wanted. Throws BadMessage. */
-export type PacketSummary = { epoch: number; keyframe: number; timestamp: number; key: boolean; keySeq: number }
+/** What a stored packet's headers say, where its bytes are not wanted; `part` counts from 1. */
+export type PacketSummary = { epoch: number; index: number; timestamp: number; key: boolean; keySeq: number; part: number }
 
+/** Throws BadMessage. */
 export function packetSummary(uid: string, headers: MsgHdrs | undefined): PacketSummary {
-  const { key, ...rest } = checkHeader(uid, headers, HEADER.packet, PacketHeader)
-  return { ...rest, key: key === 1 }
+  const { epoch, index, timestamp, key, keySeq } = checkHeader(uid, headers, HEADER.packet, PacketHeader)
+  return { epoch, index, timestamp, key: key === 1, keySeq, part: partOf(headers)?.index ?? 1 }
 }
 
 /** Puts the messages of one camera's subject together again. One per subject and direction; holds at most one payload. */
@@ -165,22 +166,19 @@ export class Reassembly {
   }
 
   #join(message: Incoming, size: number): Uint8Array | undefined {
-    const text = message.headers?.get(HEADER.part)
-    if (text === undefined || text === '') {
+    const part = partOf(message.headers)
+    if (part === undefined) {
       if (this.#open !== undefined) this.#open = undefined
       if (message.data.length !== size) throw new BadMessage('size', `${message.data.length} bytes, ${size} declared`)
       return message.data
     }
-    const match = /^(\d{1,4})\/(\d{1,4})$/.exec(text)
-    const index = Number(match?.[1])
-    const count = Number(match?.[2])
-    if (match === null || index < 1 || index > count || count > PARTS_MAX) throw new BadMessage('header', 'malformed part')
+    const { index, count } = part
     const key = `${message.headers?.get(HEADER.packet)}${message.headers?.get(HEADER.frame)}`
     if (index === 1) this.#open = { key, count, size, bytes: 0, parts: [] }
     const open = this.#open
     if (open === undefined || open.key !== key || open.count !== count || open.parts.length !== index - 1) {
       this.#open = undefined
-      throw new BadMessage('incomplete', `part ${text} without the parts before it`)
+      throw new BadMessage('incomplete', `part ${index}/${count} without the parts before it`)
     }
     open.parts.push(message.data)
     open.bytes += message.data.length
@@ -192,6 +190,17 @@ export class Reassembly {
     this.#open = undefined
     return Buffer.concat(open.parts, size)
   }
+}
+
+/** A message's place among those of one payload, from 1 on; undefined where it is all of it. */
+function partOf(headers: MsgHdrs | undefined): { index: number; count: number } | undefined {
+  const text = headers?.get(HEADER.part)
+  if (text === undefined || text === '') return undefined
+  const match = /^(\d{1,4})\/(\d{1,4})$/.exec(text)
+  const index = Number(match?.[1])
+  const count = Number(match?.[2])
+  if (match === null || index < 1 || index > count || count > PARTS_MAX) throw new BadMessage('header', 'malformed part')
+  return { index, count }
 }
 
 function checkHeader<T extends { timestamp: number }>(

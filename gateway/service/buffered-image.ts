@@ -31,21 +31,24 @@ export class BufferedImages {
     const camera = cameras.resolve(request.device_id)
     const { timestamp_from: fromMs, timestamp_to } = request
     if (fromMs < 0 || fromMs > timestamp_to) throw new Refusal('invalid', 'timestamp_from must be >= 0 and <= timestamp_to')
-    const toMs = Math.min(timestamp_to, Date.now())
     const stream = packets(camera)
     if (this.#running >= readsMax) {
       throw new Refusal('exhausted', `too many buffered reads, at most ${readsMax} are served at once: try again when one has ended`)
     }
     metrics.bufferedReads.set(++this.#running)
     try {
-      const extent = await stream.extent()
+      const extent = await stream.extent(signal)
       if (extent === undefined) throw noBuffer(camera.ref)
+      // What is yet to come is not waited for. Frames carry the time of the camera's node, whose clock may be ahead of ours.
+      const toMs = Math.min(timestamp_to, Math.max(Date.now(), extent.endMs))
       if (fromMs > toMs) return // all of it is yet to come
       if (toMs < extent.startMs) throw new Refusal('outOfRange', `buffer starts at ${extent.startMs}`)
-      const startSeq = await stream.keyframeBefore(fromMs, extent)
+      const startSeq = await stream.keyframeBefore(fromMs, extent, signal)
+      // Frames before the first keyframe's can't be decoded, though they may be stored behind it.
+      const stretch = { fromMs: Math.max(fromMs, extent.startMs), toMs, startSeq }
       const onBad = ({ reason }: { reason: string }) => metrics.badMessages.inc({ reason })
       const options = { deviceId: request.device_id, scale: camera.record.bufferScale, onBad }
-      for await (const message of bufferedFrames(stream, { fromMs, toMs, startSeq }, options, signal)) {
+      for await (const message of bufferedFrames(stream, stretch, options, signal)) {
         frameInPlace(message)
         yield message
         metrics.bufferedServed.inc({ camera: refText(camera.ref) })

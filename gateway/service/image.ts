@@ -56,7 +56,9 @@ export function imageService(parts: ImageParts): UntypedServiceImplementation {
       buffered.answer(request, caller),
     ),
     VideoLatestImage: calls.duplex('VideoLatestImage', (requests, caller) => latest.answer(requests, caller)),
-    VideoProbe: calls.unary('VideoProbe', ({ device_id }: VideoProbeRequest__Output) => probe(cameras.resolve(device_id), rest.packets)),
+    VideoProbe: calls.unary('VideoProbe', ({ device_id }: VideoProbeRequest__Output, { signal }) =>
+      probe(cameras.resolve(device_id), rest.packets, signal),
+    ),
     ListStreams: calls.serverStream('ListStreams', async function* () {
       for (const camera of cameras.list()) yield listStream(camera, cameras.deviceId(camera.ref), isConnected(), performance.now())
     }),

@@ -3,31 +3,37 @@ import type { VideoCodec } from '../../proto/generated/chrys/cloud/videostreamin
 import type { VideoProbeResponse } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoProbeResponse.ts'
 import type { Codec } from '../../proto/state.ts'
 import type { KnownCamera } from '../cameras.ts'
-import type { Extent, PacketStream, Source } from '../packets.ts'
+import type { PacketStream, Source } from '../packets.ts'
 import { Refusal } from '../status.ts'
 
 /** What is known of the camera's stream; without a codec before the first connection, without a buffer where nothing is stored. */
-export async function probe(camera: KnownCamera, packets: (source: Source) => PacketStream): Promise<VideoProbeResponse> {
+export async function probe(
+  camera: KnownCamera,
+  packets: (source: Source) => PacketStream,
+  signal: AbortSignal,
+): Promise<VideoProbeResponse> {
   const { report } = camera
-  const extent = await storedExtent(camera, packets)
-  return {
-    video_codec: report?.state.codec === undefined ? null : videoCodec(report.state.codec),
-    buffer: extent === undefined ? null : videoBuffer(extent),
-  }
+  const buffer = await videoBuffer(camera, packets, signal)
+  return { video_codec: report?.state.codec === undefined ? null : videoCodec(report.state.codec), buffer }
 }
 
 /** A probe tells what is known: while NATS is away that is the codec. */
-async function storedExtent(camera: KnownCamera, packets: (source: Source) => PacketStream): Promise<Extent | undefined> {
+async function videoBuffer(
+  camera: KnownCamera,
+  packets: (source: Source) => PacketStream,
+  signal: AbortSignal,
+): Promise<VideoBuffer | null> {
   try {
-    return await packets(camera).extent()
+    const stream = packets(camera)
+    const extent = await stream.extent(signal)
+    return extent === undefined ? null : bufferOf(extent, await stream.frames(extent, signal))
   } catch (error) {
-    if (error instanceof Refusal) return undefined
+    if (error instanceof Refusal) return null
     throw error
   }
 }
 
-function videoBuffer({ firstSeq, lastSeq, startMs, endMs }: Extent): VideoBuffer {
-  const frames = lastSeq - firstSeq + 1
+function bufferOf({ startMs, endMs }: { startMs: number; endMs: number }, frames: number): VideoBuffer {
   const seconds = (endMs - startMs) / 1000
   return {
     start_time: startMs,
