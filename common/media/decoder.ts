@@ -160,7 +160,8 @@ export class Decoder implements AsyncDisposable {
   }
 
   #line(line: string): void {
-    const shown = / n: *\d+ pts: *(-?\d+) .*? s:(\d+)x(\d+) .*? iskey:(\d) type:(\S)/.exec(line)
+    // Fifteen lines come for each picture, of which one is this: whoever searches them all searches fast.
+    const shown = line.includes(' iskey:') ? / n: *\d+ pts: *(-?\d+) .*? s:(\d+)x(\d+) .*? iskey:(\d) type:(\S)/.exec(line) : null
     if (shown !== null) {
       const [, pts, width, height, key, type] = shown
       const size = { width: Number(width), height: Number(height) }
@@ -198,7 +199,7 @@ export class Decoder implements AsyncDisposable {
 type Lines = { handler: (line: string) => void }
 
 /** `-debug_ts` says ten lines a frame; none but the decoder's is of use. */
-const isTrace = (line: string): boolean => / -> |muxer <-|encoder <-|showinfo/.test(line)
+const isTrace = (line: string): boolean => [' -> ', 'muxer <-', 'encoder <-', 'showinfo'].some(trace => line.includes(trace))
 
 /** Where ffmpeg's clock stands at the first picture that may be delivered. */
 function marginOf({ codec, skipBefore }: DecoderOptions): number {
