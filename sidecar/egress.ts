@@ -1,17 +1,20 @@
 // The HTTP proxy through which ffmpeg fetches http and https sources: playlists, segments and redirects may lead
-// anywhere, so every single request is resolved and held against the address policy here. TLS to the source ends here too, since cameras
-// vouch for themselves, and ffmpeg from version 9 on takes no such word for an HLS segment.
+// anywhere, so every single request is resolved and held against the address policy here. All TLS ends here too, since cameras
+// vouch for themselves: ffmpeg asks for http only, and of what it is told to fetch, https is rewritten and all else refused.
 import { createServer, request, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http'
 import { request as requestTls } from 'node:https'
-import { connect, type BlockList, type Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import type { BlockList, Socket } from 'node:net'
 import { Failure, messageOf } from '../common/errors.ts'
 import { resolveHost } from './address.ts'
-import { connectFailure, isName, listening, own, type Progress, type Relay } from './relay.ts'
+import { connectFailure, isName, listening, type Progress, type Relay } from './relay.ts'
 import { withoutTls } from './source.ts'
 
 const TIMEOUT_MS = 10_000
 const ORIGINS_MAX = 64
+const PLAYLIST = Buffer.from('#EXTM3U')
+const PLAYLIST_BYTES_MAX = 4 * 2 ** 20
+/** By these ffmpeg would make other bytes of an answer than were looked at here. */
+const RECODING = ['content-encoding', 'icy-metaint'] as const
 
 /** A forward proxy on loopback, for one ffmpeg that fetches `url`; everything ends with it. */
 export async function openEgress(url: string, deny: BlockList): Promise<Relay> {
@@ -19,7 +22,6 @@ export async function openEgress(url: string, deny: BlockList): Promise<Relay> {
   const sockets = new Set<Socket>()
   const tls = new TlsOrigins(url)
   const server = createServer((incoming, response) => void forward(incoming, response, deny, progress, tls))
-  server.on('connect', (incoming, client) => void tunnel(incoming, client as Socket, deny, progress, sockets))
   server.on('connection', (socket: Socket) => sockets.add(socket.once('close', () => sockets.delete(socket))))
   return listening(server, sockets, progress)
 }
@@ -36,13 +38,30 @@ class TlsOrigins {
     return this.#hosts.has(url.host)
   }
 
-  /** The same place for ffmpeg; of anything but https the text as it is. */
+  /** The same place for ffmpeg; of anything but https the text as it is. Throws Failure RedirectRefused. */
   hide(text: string): string {
-    if (!URL.canParse(text) || new URL(text).protocol !== 'https:' || this.#hosts.size >= ORIGINS_MAX) return text
-    const hidden = withoutTls(text)
-    this.#hosts.add(new URL(hidden).host)
-    return hidden
+    if (URL.parse(text)?.protocol !== 'https:') return text
+    const hidden = new URL(withoutTls(text))
+    if (!this.has(hidden) && this.#hosts.size >= ORIGINS_MAX) throw new Failure('RedirectRefused', 'the camera leads to too many servers')
+    this.#hosts.add(hidden.host)
+    return hidden.href
   }
+}
+
+/** A playlist by which ffmpeg goes nowhere past the proxy. Throws Failure RedirectRefused. */
+function tamed(playlist: string, tls: TlsOrigins): string {
+  const address = (text: string) => {
+    const scheme = /^([a-z0-9+.-]*):/i.exec(text)?.[1] ?? 'http'
+    if (!/^https?$/i.test(scheme)) throw new Failure('RedirectRefused', 'the camera’s playlist leads to another protocol than HTTP')
+    return tls.hide(text)
+  }
+  // As ffmpeg reads it: a backslash is left out, and lines end so.
+  const unescaped = (text: string) => text.replace(/\\(.)/g, '$1')
+  const line = (text: string) => (text.startsWith('#') ? text.replace(/(?<=URI="?)[^",]+/g, uri => address(unescaped(uri))) : address(text))
+  return playlist
+    .split(/[\r\n\0]/)
+    .map(line)
+    .join('\n')
 }
 
 function received(progress: Progress): void {
@@ -64,7 +83,8 @@ async function forward(
     const host = await resolveHost(url.hostname, deny)
     const { 'proxy-connection': _, ...asked } = incoming.headers
     const isTls = tls.has(url)
-    const headers = { ...asked, host: isTls ? url.host.replace(/:443$/, '') : url.host, connection: 'close' }
+    const name = isTls ? url.host.replace(/:443$/, '') : url.host
+    const headers = { ...asked, host: name, connection: 'close', 'accept-encoding': 'identity' }
     const outgoing = (isTls ? requestTls : request)({
       ...{ host, port: url.port === '' ? 80 : url.port, path: `${url.pathname}${url.search}`, method: incoming.method, headers },
       ...(isTls ? { rejectUnauthorized: false, servername: isName(url.hostname) ? url.hostname : '' } : {}),
@@ -74,36 +94,48 @@ async function forward(
     outgoing.once('timeout', () => outgoing.destroy(new Failure('ConnectTimeout', 'the camera does not answer')))
     response.once('close', () => outgoing.destroy())
     const answer = await new Promise<IncomingMessage>((resolve, reject) => outgoing.once('response', resolve).once('error', reject).end())
-    answer.on('data', () => received(progress)).on('error', () => response.destroy())
+    answer.on('error', () => response.destroy())
+    const { bytes, isPlaylist } = await beginning(answer, isCalledPlaylist(url, answer))
+    if (bytes.length > 0) received(progress)
     const { location } = answer.headers
-    const told: OutgoingHttpHeaders = location === undefined ? answer.headers : { ...answer.headers, location: tls.hide(location) }
+    const told: OutgoingHttpHeaders = { ...answer.headers, ...(location === undefined ? {} : { location: tls.hide(location) }) }
+    for (const header of RECODING) delete told[header]
+    if (isPlaylist) {
+      const body = Buffer.from(tamed(bytes.toString('latin1'), tls), 'latin1')
+      for (const header of ['content-range', 'transfer-encoding']) delete told[header]
+      const status = answer.statusCode === 206 ? 200 : (answer.statusCode ?? 502)
+      return void response.writeHead(status, { ...told, 'content-length': body.length }).end(body)
+    }
     response.writeHead(answer.statusCode ?? 502, told)
-    answer.pipe(response)
+    response.write(bytes)
+    answer.on('data', () => received(progress)).pipe(response)
   } catch (error) {
+    if (response.destroyed) return // ffmpeg has gone, or is told by the end of what it was reading
     progress.failure ??= failureOf(error, progress)
     if (!response.headersSent) response.writeHead(502)
     response.end()
   }
 }
 
-/** `CONNECT host:443`, for what a playlist has elsewhere: ffmpeg's TLS goes through it untouched. */
-async function tunnel(incoming: IncomingMessage, client: Socket, deny: BlockList, progress: Progress, sockets: Set<Socket>): Promise<void> {
-  const target = URL.parse(`https://${incoming.url ?? ''}`)
-  client.on('error', () => {})
-  try {
-    if (target === null) throw new Failure('ProtocolRefused', 'malformed tunnel request')
-    const camera = connect({ host: await resolveHost(target.hostname, deny), port: target.port === '' ? 443 : Number(target.port) })
-    own(sockets, client, camera)
-    camera.setTimeout(TIMEOUT_MS, () => camera.destroy(new Failure('ConnectTimeout', 'the camera does not answer')))
-    await new Promise<void>((resolve, reject) => camera.once('connect', resolve).once('error', reject))
-    camera.setTimeout(0)
-    camera.on('data', () => received(progress))
-    client.write('HTTP/1.1 200 Connection established\r\n\r\n')
-    ;(client as Duplex).pipe(camera).pipe(client)
-  } catch (error) {
-    progress.failure ??= failureOf(error, progress)
-    client.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
+/** ffmpeg takes it for a playlist whatever it begins with. */
+const isCalledPlaylist = ({ pathname }: URL, { headers }: IncomingMessage) =>
+  /\.m3u8?$/i.test(pathname) || /mpegurl/i.test(headers['content-type'] ?? '')
+
+/** All of a playlist, of anything else the first bytes. */
+async function beginning(answer: IncomingMessage, isCalled: boolean): Promise<{ bytes: Buffer; isPlaylist: boolean }> {
+  const chunks: Buffer[] = []
+  let isPlaylist = isCalled
+  let length = 0
+  for await (const chunk of answer.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    length += chunk.length
+    if (!isPlaylist && length >= PLAYLIST.length) {
+      if (!Buffer.concat(chunks).subarray(0, PLAYLIST.length).equals(PLAYLIST)) break
+      isPlaylist = true
+    }
+    if (length > PLAYLIST_BYTES_MAX) throw new Failure('InvalidStream', 'the camera’s playlist is too long')
   }
+  return { bytes: Buffer.concat(chunks), isPlaylist }
 }
 
 function failureOf(error: unknown, progress: Progress): Failure {

@@ -88,7 +88,10 @@ export function withoutTls(text: string): string {
   const url = new URL(text)
   if (url.protocol !== 'https:') return text
   const port = url.port === '' ? '443' : url.port
-  return `http://${url.hostname}:${port}${url.pathname}${url.search}`
+  url.protocol = 'http:'
+  url.port = port
+  url.hash = ''
+  return url.href
 }
 
 /** ffmpeg's input for a relayed source: `at` is where ffmpeg connects. */
@@ -133,7 +136,8 @@ export function inputArgs(
     case 'http': {
       const url = withoutTls(source.url).replace('://', `://${user}`)
       const proxy = `http://${at.host}:${at.port}`
-      const input = ['-protocol_whitelist', 'http,https,httpproxy,tcp,tls,crypto', '-format_whitelist', HTTP_FORMATS, '-http_proxy', proxy]
+      // No tls and no httpproxy: a playlist could have ffmpeg connect by them, past the proxy. `crypto` decrypts segments.
+      const input = ['-protocol_whitelist', 'http,tcp,crypto', '-format_whitelist', HTTP_FORMATS, '-http_proxy', proxy]
       return { args: [...input, '-rw_timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url], codecArgs: COPY, copyTimestamps: false }
     }
     case 'testsrc': {

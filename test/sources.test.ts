@@ -222,22 +222,39 @@ test('a test picture needs no camera', t =>
     for (const { pts, data } of frames) t.is(reference.get(pts), digest(data))
   }))
 
+test('a playlist may lead to HTTPS elsewhere', t =>
+  turn(async () => {
+    await using camera = await startWebCamera({ kind: 'hls', file: await testVideo({ ...small, gop: 15 }) }, { tls: true })
+    const body = `#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=100000\n${camera.url}\n`
+    await using front = await startWebCamera({ kind: 'body', type: 'application/vnd.apple.mpegurl', body })
+    await using sidecar = await start(front.url)
+    await plays(t, sidecar, { codec: 'h264', width: 320, height: 192, fps: 30 })
+  }))
+
 test('a web server leads to an excluded address, a file or another protocol: nobody goes there', t =>
   turn(async () => {
     await using canary = await startBrokenCamera('silent')
-    const excluded = `http://127.0.0.2:${canary.port}/video`
-    const playlist = (url: string) => `#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:1\n#EXTINF:2,\n${url}\n`
+    await using front = await startInFront(createServer, '127.0.0.2', canary.port)
+    const excluded = `127.0.0.2:${front.port}`
+    const hls = (...lines: string[]) =>
+      ({ kind: 'body', type: 'application/vnd.apple.mpegurl', body: ['#EXTM3U', ...lines, ''].join('\n') }) as const
+    const segments = (url: string, ...tags: string[]) =>
+      hls('#EXT-X-TARGETDURATION:2', '#EXT-X-MEDIA-SEQUENCE:1', ...tags, '#EXTINF:2,', url)
+    const audio = (url: string) => `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="a",DEFAULT=YES,URI="${url}"`
     for (const served of [
-      { kind: 'redirect', to: excluded },
-      { kind: 'redirect', to: `tcp://127.0.0.1:${canary.port}` },
+      { kind: 'redirect', to: `http://${excluded}/video` },
+      { kind: 'redirect', to: `tcp://${excluded}` },
       { kind: 'redirect', to: 'file:///etc/hostname' },
-      { kind: 'body', type: 'application/vnd.apple.mpegurl', body: playlist('file:///etc/hostname') },
-      { kind: 'body', type: 'application/vnd.apple.mpegurl', body: playlist(excluded) },
-      {
-        kind: 'body',
-        type: 'application/vnd.apple.mpegurl',
-        body: playlist(`concat:http://127.0.0.1:${canary.port}/a|file:///etc/hostname`),
-      },
+      segments('file:///etc/hostname'),
+      segments(`http://${excluded}/video`),
+      segments(`https://${excluded}/video.ts`),
+      segments(`httpproxy://${excluded}/video.ts`),
+      segments(`concat:http://${excluded}/a|file:///etc/hostname`),
+      segments('/video.ts', `#EXT-X-KEY:METHOD=AES-128,URI="httpproxy://${excluded}/key"`),
+      segments('/video.ts', `#EXT-X-MAP:URI="httpproxy://${excluded}/head.mp4"`),
+      hls('#EXT-X-STREAM-INF:BANDWIDTH=1', `tcp://${excluded}`),
+      hls('#EXT-X-STREAM-INF:BANDWIDTH=1', `tls://${excluded}`),
+      hls(audio(`tcp://${excluded}`), '#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="a"', '/video.m3u8'),
       { kind: 'body', type: 'text/plain', body: 'ffconcat version 1.0\nfile /etc/hostname\n' },
     ] as const) {
       await using camera = await startWebCamera(served)
