@@ -24,6 +24,10 @@ const VARINT = 0
 const FIXED64 = 1
 const BYTES = 2
 const tag = (field: number, wireType: number) => (field << 3) | wireType
+const WIDTH = tag(1, VARINT)
+const HEIGHT = tag(2, VARINT)
+const DATA = tag(3, BYTES)
+const headOf = (size: number) => protobuf.Writer.create().uint32(DATA).uint32(size).finish()
 
 /**
  * Room that sealFrame needs in front of the picture (a tag and a length) and behind it (all other fields). In front it is a whole page, so that
@@ -36,7 +40,7 @@ export const FRAME_ROOM = { head: 4096, tail: 1024 } as const
  * them. Throws RangeError when the fields do not fit (a device id of a kilobyte).
  */
 export function sealFrame(buffer: Buffer, offset: number, size: number, fields: FrameFields): Buffer {
-  const head = protobuf.Writer.create().uint32(tag(3, BYTES)).uint32(size).finish()
+  const head = headOf(size)
   const tail = encodeFields(fields)
   if (head.length > offset || offset + size + tail.length > buffer.length) throw new RangeError('the frame’s fields do not fit behind it')
   buffer.set(head, offset - head.length)
@@ -44,10 +48,35 @@ export function sealFrame(buffer: Buffer, offset: number, size: number, fields: 
   return buffer.subarray(offset - head.length, offset + size + tail.length)
 }
 
+/** What a sealed frame is longer than its picture, at most. */
+export const SEAL_BYTES_MAX = 6 + FRAME_ROOM.tail
+
+/** Whether clients can read `message`, and find in it one picture, as large as it says it is, and of this size. */
+export function isSealed(message: Uint8Array, width: number, height: number): boolean {
+  const size = width * height * 3
+  const head = headOf(size)
+  if (head.some((byte, i) => message[i] !== byte)) return false
+  const shape = [0, 0]
+  try {
+    const fields = protobuf.Reader.create(message)
+    fields.pos = head.length + size
+    while (fields.pos < fields.len) {
+      const next = fields.uint32()
+      if (next === WIDTH) shape[0] = fields.uint32()
+      else if (next === HEIGHT) shape[1] = fields.uint32()
+      else if (next === DATA) return false
+      else fields.skipType(next & 7)
+    }
+  } catch {
+    return false
+  }
+  return shape[0] === width && shape[1] === height
+}
+
 function encodeFields(f: FrameFields): Uint8Array {
   const w = protobuf.Writer.create()
-  w.uint32(tag(1, VARINT)).int64(f.width)
-  w.uint32(tag(2, VARINT)).int64(f.height)
+  w.uint32(WIDTH).int64(f.width)
+  w.uint32(HEIGHT).int64(f.height)
   w.uint32(tag(4, VARINT)).int64(f.timestamp)
   if (f.isKeyframe) w.uint32(tag(5, VARINT)).bool(true)
   w.uint32(tag(6, VARINT)).int64(f.pts)

@@ -2,6 +2,7 @@
 // thing itself, the headers say what it is. Decoding is total: a checked value, or a BadMessage to be counted.
 import { headers as newHeaders, type MsgHdrs } from 'nats'
 import * as v from 'valibot'
+import { isSealed, SEAL_BYTES_MAX } from './frame.ts'
 import { Codec } from './state.ts'
 import { HEADER } from './subjects.ts'
 
@@ -12,7 +13,7 @@ const PARTS_MAX = 1024
 const TEN_YEARS_MS = 10 * 365.25 * 86_400_000
 
 export type BadReason =
-  'empty' | 'header' | 'version' | 'size' | 'camera' | 'epoch' | 'sequence' | 'timestamp' | 'shape' | 'encoding' | 'incomplete' | 'reply'
+  'empty' | 'header' | 'version' | 'size' | 'camera' | 'sequence' | 'timestamp' | 'shape' | 'encoding' | 'incomplete' | 'reply'
 
 /** A message that no honest peer of this version sends; `reason` is the label of `bad_messages_total`. */
 export class BadMessage extends Error {
@@ -154,8 +155,11 @@ export class Reassembly {
   frame(message: Incoming): Frame | undefined {
     const header = this.#header(message, HEADER.frame, FrameHeader)
     const { key, size: _, ...rest } = header.value
-    if (header.size < rest.width * rest.height * 3) throw new BadMessage('shape', `${header.size} bytes for ${rest.width}×${rest.height}`)
+    const { width, height } = rest
+    const besides = header.size - width * height * 3
+    if (besides < 0 || besides > SEAL_BYTES_MAX) throw new BadMessage('shape', `${header.size} bytes for ${width}×${height}`)
     const data = this.#join(message, header.size)
+    if (data !== undefined && !isSealed(data, width, height)) throw new BadMessage('shape', `no frame of ${width}×${height}`)
     return data && { ...rest, key: key === 1, message: Buffer.from(data.buffer, data.byteOffset, data.length) }
   }
 

@@ -1,0 +1,61 @@
+// What is believed of a message that says it is a frame.
+import test from 'ava'
+import { BadMessage, frameMessages, Reassembly, type Frame } from '../proto/messages.ts'
+import { fakeFrame } from './fixtures/cameras.ts'
+
+const CAMERA = { namespace: 'default', name: 'door', uid: 'uid' }
+const frame = (change: Partial<Frame> = {}): Frame => ({ ...fakeFrame(CAMERA, { seq: 1, key: true, width: 320, height: 192 }), ...change })
+
+/** The frame at its receiver's, who got it in messages of at most `partBytes`. */
+function received(sent: Frame, partBytes = 2 ** 20): Frame | undefined {
+  const reassembly = new Reassembly(CAMERA.uid)
+  let whole: Frame | undefined
+  for (const { headers, payload } of frameMessages(CAMERA.uid, sent, partBytes)) whole = reassembly.frame({ headers, data: payload })
+  return whole
+}
+
+const copyOf = (bytes: Buffer, change: (copy: Buffer) => void) => {
+  const copy = Buffer.from(bytes)
+  change(copy)
+  return copy
+}
+
+test('a frame is received as it was sent, in one message or in parts', t => {
+  const sent = frame()
+  for (const partBytes of [2 ** 20, 1000, sent.message.length - 1]) {
+    const { message, ...rest } = received(sent, partBytes) ?? frame({ seq: 0 })
+    t.true(message.equals(sent.message))
+    t.like(sent, rest)
+  }
+  const longest = fakeFrame(
+    { namespace: 'n'.repeat(63), name: 'c'.repeat(52) },
+    {
+      ...{ seq: 2 ** 40, timestamp: Date.now(), width: 4000, height: 2000 },
+    },
+  )
+  t.is(received(longest)?.message.length, longest.message.length)
+})
+
+test('a frame whose picture is not as large as it says is no frame, and its bytes are no client’s', t => {
+  const { message } = frame()
+  const picture = 320 * 192 * 3
+  const head = message.indexOf(1) // fakeFrame's pictures are full of their seq
+  for (const [what, bad] of [
+    ['one pixel, and much behind it', { width: 1, height: 1 }],
+    ['a pixel less than there is', { width: 319 }],
+    ['as many pixels in another shape', { width: 192, height: 320 }],
+    ['another length in front of the picture', { message: copyOf(message, copy => copy.writeUInt8((copy[1] ?? 0) ^ 1, 1)) }],
+    ['another field in front', { message: copyOf(message, copy => copy.writeUInt8(0x22, 0)) }],
+    ['nothing but bytes', { message: Buffer.alloc(picture + 100, 0x1a) }],
+    ['much behind it', { message: Buffer.concat([message, Buffer.alloc(2_000)]) }],
+    ['what can’t be read behind it', { message: Buffer.concat([message, Buffer.from([0xff])]) }],
+    ['a second picture', { message: Buffer.concat([message, Buffer.from([0x1a, 1, 0])]) }],
+    ['a second width', { message: Buffer.concat([message, Buffer.from([0x08, 1])]) }],
+    ['neither width nor height', { message: message.subarray(0, head + picture) }],
+  ] as const satisfies [string, Partial<Frame>][]) {
+    for (const partBytes of [2 ** 20, 100_000]) {
+      const error = t.throws(() => received(frame(bad), partBytes), { instanceOf: BadMessage }, what)
+      t.is(error?.reason, 'shape', what)
+    }
+  }
+})
