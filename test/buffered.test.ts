@@ -120,14 +120,22 @@ test('from 0 is the start of the buffer, to beyond now is now, and a probe tells
   t.true(frames.length >= 60)
 })
 
-test('a stretch across a change of size gives each frame at its own size', async t => {
+test('a stretch across a change of codec and size gives each frame at its own size, and a probe tells the new ones and both epochs’ times', async t => {
   await using system = await startSystem({ ...SMALL, codec: 'h264' })
-  await stored(system.sidecar, 40)
-  await system.camera.restart({ file: await testVideo({ ...SMALL, width: 640, height: 360 }) })
-  await until(async () => (await system.sidecar.packets()).filter(({ codec }) => codec?.width === 640).length >= 2, {
-    what: 'a second epoch',
-    everyMs: 250,
-  })
+  const [first] = await stored(system.sidecar, 40)
+  await system.camera.restart({ codec: 'h265', file: await testVideo({ ...SMALL, codec: 'h265', width: 640, height: 360 }) })
+  const ofNewEpoch = async () => (await system.sidecar.packets()).filter(({ epoch }) => epoch !== first?.epoch)
+  await until(async () => (await ofNewEpoch()).length > 0, { what: 'a second epoch', everyMs: 50 })
+  // The sidecar tells at most twice a second what it is doing.
+  const isNew = async () => {
+    const answer = await probe(system)
+    return answer.video_codec?.name === 'hevc' && answer
+  }
+  const { video_codec, buffer } = await until(isNew, { what: 'the new codec', timeoutMs: 5_000 })
+  t.like(video_codec, { name: 'hevc', width: 640, height: 360 })
+  t.is(buffer?.start_time, first?.timestamp)
+  t.true((buffer?.end_time ?? 0) >= ((await ofNewEpoch())[0]?.timestamp ?? Infinity))
+  await until(async () => (await ofNewEpoch()).filter(({ key }) => key).length >= 2, { what: 'two GOPs of it', everyMs: 250 })
   const frames = await read(system, 0, Date.now())
   const sizes = frames.map(({ width, height, data }) => `${width}x${height} ${data.length}`)
   t.deepEqual([...new Set(sizes)], [`320x192 ${320 * 192 * 3}`, `640x360 ${640 * 360 * 3}`])

@@ -7,15 +7,18 @@ import { startCameras } from './fixtures/cameras.ts'
 import { startCloud } from './fixtures/cloud.ts'
 import { failure, grpcClient, startGateway, type Gateway } from './fixtures/gateway.ts'
 import { startNats } from './fixtures/nats.ts'
+import { end } from './fixtures/processes.ts'
+import { startSidecar } from './fixtures/sidecar.ts'
 import { DEAD_LETTER_STREAM } from '../proto/subjects.ts'
 import { until } from './fixtures/wait.ts'
 
 const COUNT = 1_000
 const CLIENTS = 4
 
-test('1,000 annotations survive kill -9 of gateway and nats-server: each acknowledged one is delivered, once by its key', async t => {
+test('1,000 annotations survive kill -9 of gateway, sidecar and nats-server: each acknowledged one is delivered, once by its key', async t => {
   await using nats = await startNats()
-  await using _cameras = await startCameras(nats.url)
+  await using sidecar = await startSidecar(nats, { name: 'door', spec: { source: { url: 'testsrc:?size=160x120&rate=5' } } })
+  await using _cameras = await startCameras(nats.url, [sidecar.camera])
   await using cloud = await startCloud()
   // A cloud with a bad day: every third call fails after it was taken, or before.
   let calls = 0
@@ -50,6 +53,10 @@ test('1,000 annotations survive kill -9 of gateway and nats-server: each acknowl
     await gateway.stop('SIGKILL')
     gateway = await startGateway(nats.url, cloud.env)
   }
+  const newSidecar = async () => {
+    await end(sidecar.child, 'SIGKILL')
+    await sidecar.restart()
+  }
   const newNats = async () => {
     await nats.kill('SIGKILL')
     await delay(500)
@@ -59,14 +66,18 @@ test('1,000 annotations survive kill -9 of gateway and nats-server: each acknowl
     const working = Array.from({ length: CLIENTS }, work)
     await after(200)
     await newGateway()
+    await after(300)
+    await newSidecar()
     await after(400)
     await newNats()
     await after(600)
-    await Promise.all([newGateway(), newNats()])
+    await Promise.all([newGateway(), newSidecar(), newNats()])
     await after(800)
     await newNats()
     await Promise.all(working)
     t.is(acknowledged.size, COUNT)
+    const overMs = Date.now()
+    await sidecar.stateWith('packets after it all', ({ connection, at }) => connection === 'streaming' && at > overMs, 60_000)
     await emptyQueue(nats)
     const delivered = new Set(cloud.accepted())
     t.deepEqual(
