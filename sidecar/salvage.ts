@@ -3,18 +3,25 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { readLines, runFfmpeg } from '../common/media/ffmpeg.ts'
+import { Failure } from '../common/errors.ts'
+import { readLines, runFfmpeg, type End } from '../common/media/ffmpeg.ts'
 import { sleep } from '../common/stop.ts'
 import { parseName } from './retention.ts'
 import { discard, publish, type Written } from './segment.ts'
 
+/** Reading may take its time, but not this long without a packet. */
 const READ_TIMEOUT_MS = 60_000
 
 /**
- * Finishes `part`: cuts off what is incomplete, reads what is left, and gives it its name. Undefined when nothing could be read: the file is
- * removed. Rejects with Failure Archive… when that could not be found out; the file then stays as it is.
+ * Finishes `part`: cuts off what is incomplete, reads what is left, and gives it its name. Undefined when nothing can be read in it: the file
+ * is removed. Rejects when that could not be found out, since ffmpeg or the volume failed: the file stays, to be tried again.
  */
-export async function salvage(folder: string, part: string, signal: AbortSignal): Promise<Written | undefined> {
+export async function salvage(
+  folder: string,
+  part: string,
+  signal: AbortSignal,
+  timeoutMs = READ_TIMEOUT_MS,
+): Promise<Written | undefined> {
   const named = parseName(part)
   if (named?.kind !== 'part') return undefined
   const path = join(folder, part)
@@ -30,7 +37,7 @@ export async function salvage(folder: string, part: string, signal: AbortSignal)
   } finally {
     await file.close()
   }
-  const { packets, durationMs } = await read(path, signal)
+  const { packets, durationMs } = await read(path, timeoutMs, signal)
   if (signal.aborted) return undefined
   if (packets > 0) return { ...(await publish(folder, part, named.startMs, durationMs)), packets }
   await discard(folder, part)
@@ -56,9 +63,10 @@ async function wholeBytes(file: FileHandle, size: number): Promise<number> {
   return hasIndex ? whole : 0
 }
 
-/** The video that is in the file. */
-async function read(path: string, signal: AbortSignal): Promise<{ packets: number; durationMs: number }> {
+/** The video that is in the file. Rejects with Failure when ffmpeg did not get to its end, which says nothing about the file. */
+async function read(path: string, timeoutMs: number, signal: AbortSignal): Promise<{ packets: number; durationMs: number }> {
   let [packets, from, to, tickMs] = [0, Infinity, -Infinity, 1]
+  let [isInvalid, isCutShort] = [false, false]
   await using run = await runFfmpeg(
     [
       '-protocol_whitelist',
@@ -76,7 +84,13 @@ async function read(path: string, signal: AbortSignal): Promise<{ packets: numbe
       'framecrc',
       'pipe:3',
     ],
-    { pipes: 1, onLine: () => {} },
+    {
+      pipes: 1,
+      onLine: line => {
+        isInvalid ||= /Invalid data found|matches no streams/.test(line)
+        isCutShort ||= /Input\/output error|Stale file handle|Cannot allocate memory/.test(line) // it ends with 0 all the same
+      },
+    },
   )
   readLines(run.pipes[0] as Readable, line => {
     const [, num, den] = /^#tb 0: (\d+)\/(\d+)/.exec(line) ?? []
@@ -87,8 +101,20 @@ async function read(path: string, signal: AbortSignal): Promise<{ packets: numbe
     from = Math.min(from, Number(pts))
     to = Math.max(to, Number(pts) + Number(duration))
   })
-  const over = new AbortController()
-  const ended = run.ended.finally(() => over.abort())
-  await Promise.race([ended, sleep(READ_TIMEOUT_MS, AbortSignal.any([signal, over.signal]))])
+  let end: End | undefined
+  for (let before = -1; end === undefined && packets > before && !signal.aborted;) {
+    before = packets
+    const over = new AbortController()
+    const late = sleep(timeoutMs, AbortSignal.any([signal, over.signal])).then(() => undefined)
+    end = await Promise.race([run.ended, late])
+    over.abort()
+  }
+  const isUnreadable = isInvalid && packets === 0 && end?.signal === null
+  if (!signal.aborted && (isCutShort || (end?.code !== 0 && !isUnreadable))) throw readFailure(end)
   return { packets, durationMs: Math.max(1, Math.round((to - from) * tickMs)) }
+}
+
+function readFailure(end: End | undefined): Failure {
+  const how = end === undefined ? 'stood still' : `ended with ${end.signal ?? `code ${end.code}`}`
+  return new Failure('ArchiveFailed', `ffmpeg, which reads what a crash left of the archive, ${how} before the file’s end`)
 }
