@@ -4,7 +4,7 @@ import { mkdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
-import { sleep } from '../common/stop.ts'
+import { aborted, sleep } from '../common/stop.ts'
 import type { Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
 import { Keeper } from './keeper.ts'
@@ -47,6 +47,8 @@ export class Archive {
   readonly #run = `${process.pid}${Math.random().toString(36).slice(2, 10)}`
   readonly #keeper: Keeper
   readonly #closing = new Map<Segment, Promise<void>>()
+  /** What runs, or still does since the volume stands still. */
+  #work: Promise<unknown> = Promise.resolve()
   #queue: Item[] = []
   #queuedBytes = 0
   #wake = Promise.withResolvers<void>()
@@ -86,11 +88,21 @@ export class Archive {
     this.#put('cut')
   }
 
-  /** Writes until `signal` aborts, and finishes what it has then. */
+  /** Writes, and looks after what is there, until `signal` aborts; finishes then what it has, and tidies no more. May be called again. */
   async run(signal: AbortSignal): Promise<void> {
-    signal.addEventListener('abort', () => this.#wake.resolve(), { once: true })
+    this.#work = this.#work.then(() => this.#start(signal))
+    const over = new AbortController()
+    await Promise.race([this.#work, aborted(signal).then(() => sleep(SHUTDOWN_MS, over.signal))])
+    over.abort()
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
     await mkdir(this.#folder, { recursive: true }).catch((error: unknown) => this.#failed(fileFailure(error), 0))
-    const keeping = this.#keeper.run(signal)
+    await Promise.all([this.#write(signal), this.#keeper.run(signal)])
+  }
+
+  async #write(signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.#wake.resolve(), { once: true })
     for (;;) {
       const item = this.#queue.shift()
       if (item !== undefined) {
@@ -101,10 +113,9 @@ export class Archive {
       await this.#wake.promise
       this.#wake = Promise.withResolvers()
     }
-    const finished = this.#finish(undefined).then(() => Promise.all(this.#closing.values()))
-    const over = new AbortController()
-    await Promise.race([Promise.all([finished, keeping]), sleep(SHUTDOWN_MS, over.signal)])
-    over.abort()
+    await this.#finish(undefined)
+    this.#report()
+    await Promise.all(this.#closing.values())
   }
 
   #put(item: Item): void {
@@ -211,7 +222,8 @@ export class Archive {
         this.#keeper.add(saved)
       }
     } catch (error) {
-      this.#log.debug({ part: segment.part, error: fileFailure(error).message }, 'nothing of a file could be kept')
+      this.#log.debug({ part: segment.part, error: fileFailure(error).message }, 'a file could not be finished, and is tried again')
+      this.#keeper.leave(segment.part)
     }
     this.#drop('write_failed', Math.max(0, segment.packets - packets))
   }

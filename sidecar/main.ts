@@ -133,11 +133,10 @@ await runProcess(process.env, async signal => {
   const hold = async (lease: Lease, held: AbortSignal) => {
     health.set({ reason: undefined, message: undefined })
     isSettled.resolve()
-    await Promise.all([ingest(config, deny, lease.lastEpoch, eventsUnder(lease), log, held), buffer.run(held)])
+    await Promise.all([ingest(config, deny, lease.lastEpoch, eventsUnder(lease), log, held), buffer.run(held), archive?.run(held)])
   }
   await Promise.all([
     whileHolding({ nats, camera, holder: config.holder, log, onWaiting }, hold, signal),
-    archive?.run(signal),
     proxy?.run(nats, signal),
     // Who comes second must not speak for the camera before it knows.
     Promise.race([isSettled.promise, aborted(signal)]).then(() => health.run(nats, camera, log, signal)),

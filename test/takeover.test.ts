@@ -1,5 +1,10 @@
 // Two sidecars of one camera, as when the pod of a lost node lives on beside its replacement: one at a time has the camera.
 import anyTest from 'ava'
+import { stat, writeFile } from 'node:fs/promises'
+import { parseJson } from '../proto/messages.ts'
+import { CameraLease } from '../proto/state.ts'
+import { BUCKET, cameraKey } from '../proto/subjects.ts'
+import { archivedFiles, parts, probe } from './fixtures/archive.ts'
 import { startCameras } from './fixtures/cameras.ts'
 import { grpcClient, startGateway } from './fixtures/gateway.ts'
 import { testVideo } from './fixtures/media.ts'
@@ -7,6 +12,7 @@ import { startNats } from './fixtures/nats.ts'
 import { descendants, end } from './fixtures/processes.ts'
 import { startCamera } from './fixtures/rtsp-camera.ts'
 import { startSidecar, type Sidecar } from './fixtures/sidecar.ts'
+import { temporaryFolder } from './fixtures/tmp.ts'
 import { until } from './fixtures/wait.ts'
 
 const test = anyTest.serial
@@ -117,4 +123,91 @@ test('a sidecar that was killed has its camera back within seconds: its next pro
   await until(() => watching.frames.some(frame => frame.epoch > epoch), { what: 'frames of a later epoch' })
   t.true(performance.now() - from <= 10_000, `${performance.now() - from} ms`)
   t.false(hasCamera(second))
+})
+
+/** Two sidecars with one volume, of a camera that is so slow that a file in the making stays empty for many seconds. */
+async function setUpArchive() {
+  await using stack = new AsyncDisposableStack()
+  const nats = stack.use(await startNats())
+  const file = await testVideo({ width: 320, height: 192, fps: 1, gop: 2, seconds: 60, bitrate: 100_000 })
+  const camera = stack.use(await startCamera({ file }))
+  const volume = stack.use(await temporaryFolder())
+  const spec = { source: { url: camera.url }, archive: { segment: '1h', retention: '1h' } }
+  const owned = stack.move()
+  const start = async (holder: string) =>
+    owned.use(await startSidecar(nats, { spec, env: { CHRYS_LEASE_HOLDER: holder, CHRYS_ARCHIVE_DIR: volume.path } }))
+  return { folder: volume.file('cam'), start, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+const waits = (sidecar: Sidecar) =>
+  until(() => /waiting for the camera’s lease/.test(sidecar.log()), { what: `it to wait\n${sidecar.log()}` })
+
+async function holderOf({ nc, camera }: Sidecar): Promise<string> {
+  const kv = await nc.jetstream().views.kv(BUCKET.leases, { bindOnly: true })
+  const entry = await kv.get(cameraKey(camera))
+  return entry === null ? '' : parseJson(CameraLease, entry.value).holder
+}
+
+test('a sidecar that waits touches no file of the one with the camera, which finishes what is open before it lets go', async t => {
+  await using setting = await setUpArchive()
+  const { folder, start } = setting
+  const first = await start('pod-a')
+  const [part = ''] = await until(async () => (await parts(folder)).length === 1 && parts(folder), { what: 'a file in the making' })
+  const second = await start('pod-b')
+  await waits(second)
+  const { ino, size } = await stat(`${folder}/${part}`)
+  t.is(size, 0)
+  // Two looks at the folder would be enough to take it for left behind; it gets its first bytes later than that.
+  await until(async () => (await stat(`${folder}/${part}`).catch(() => ({ size: -1 }))).size !== 0, {
+    what: 'bytes in the file',
+    timeoutMs: 60_000,
+  })
+  const after = await stat(`${folder}/${part}`)
+  t.true(after.size > 0)
+  t.is(after.ino, ino)
+  t.regex(await second.metrics(), /^chrys_archive_files 0$/m)
+
+  // Whenever another may have the camera, the file is whole.
+  const ending = end(first.child, 'SIGTERM', 20_000)
+  await until(async () => (await holderOf(second)) !== 'pod-a', { what: 'the first to let go' })
+  const [finished] = await archivedFiles(folder)
+  t.true(part.startsWith(`${finished?.startMs}.`), JSON.stringify(finished))
+  t.true((await probe(finished?.path ?? '')).packets >= 16)
+  t.false((await parts(folder)).includes(part))
+  await ending
+  t.is(first.child.exitCode, 0)
+  await until(async () => /^chrys_archive_files 1$/m.test(await second.metrics()), { what: `the second to look after it\n${second.log()}` })
+})
+
+test('a sidecar that has lost the camera finishes its file and tidies nothing, until it has the camera again', async t => {
+  await using setting = await setUpArchive()
+  const { folder, start } = setting
+  const first = await start('pod-a')
+  const [part = ''] = await until(async () => (await parts(folder)).length === 1 && parts(folder), { what: 'a file in the making' })
+  const second = await start('pod-b')
+  await waits(second)
+  first.child.kill('SIGSTOP')
+  await until(() => hasCamera(second), { what: 'the second with the camera' })
+  first.child.kill('SIGCONT')
+  await until(() => /another sidecar has taken/.test(first.log()), { what: 'the first to know' })
+  await waits(first)
+  t.false((await parts(folder)).includes(part))
+  t.like(await first.stateWith('WaitingForLease', ({ reason }) => reason === 'WaitingForLease'), { archive: { active: false, ok: true } })
+
+  // Whoever looks after the folder removes this one.
+  await end(second.child, 'SIGKILL')
+  const old = `${folder}/${Date.now() - 7_200_000}_1000.mp4`
+  await writeFile(old, 'x')
+  let holder = ''
+  const isThere = () =>
+    stat(old).then(
+      () => true,
+      () => false,
+    )
+  await until(async () => !(await isThere()) && (holder = await holderOf(first)), {
+    what: `the old file to go\n${first.log()}`,
+    timeoutMs: 60_000,
+  })
+  t.is(holder, 'pod-a')
+  await until(() => hasCamera(first), { what: 'the first with the camera' })
 })
