@@ -10,15 +10,17 @@ import { ensureStream, isStreamMissing } from './streams.ts'
 
 export type BucketName = keyof typeof BUCKET
 
+const KIB = 2 ** 10
 const MIB = 2 ** 20
 
 // JetStream reserves these bytes. Cameras and switches outlive a restart of NATS; states are written anew every few seconds.
+// No value is larger, headers included, than the largest that its schema allows (proto/state.ts): else one camera could fill a bucket.
 const SETTINGS = {
-  cameras: { storage: StorageType.File, max_bytes: 16 * MIB },
-  states: { storage: StorageType.Memory, max_bytes: 16 * MIB },
-  switches: { storage: StorageType.File, max_bytes: 4 * MIB },
-  leases: { storage: StorageType.Memory, max_bytes: 4 * MIB },
-} as const satisfies Record<BucketName, { storage: StorageType; max_bytes: number }>
+  cameras: { storage: StorageType.File, max_bytes: 16 * MIB, max_msg_size: 16 * KIB },
+  states: { storage: StorageType.Memory, max_bytes: 16 * MIB, max_msg_size: 96 * KIB },
+  switches: { storage: StorageType.File, max_bytes: 4 * MIB, max_msg_size: 4 * KIB },
+  leases: { storage: StorageType.Memory, max_bytes: 4 * MIB, max_msg_size: 4 * KIB },
+} as const satisfies Record<BucketName, { storage: StorageType; max_bytes: number; max_msg_size: number }>
 
 /**
  * Opens the bucket, creating it where it is missing and may be created. Rejects while JetStream is away. Values are read by the API of

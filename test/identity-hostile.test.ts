@@ -142,6 +142,31 @@ test('what is its own it cannot use to empty what is shared', async t => {
   for (const [name, count] of Object.entries(before)) t.true((after[name] ?? 0) >= count, name)
 })
 
+test('it cannot fill what is shared, nor could it where an earlier version made the buckets', async t => {
+  await using w = await world()
+  const jsm = await w.admin.jetstreamManager()
+  const bounded = await jsm.streams.info('KV_chrys_leases')
+  await jsm.streams.update('KV_chrys_leases', { ...bounded.config, max_msg_size: -1 })
+  const leases = await openBucket(w.admin, 'leases')
+  t.deepEqual((await jsm.streams.info('KV_chrys_leases')).config, bounded.config)
+
+  const js = w.evil.jetstream()
+  const tooLarge = { message: /message size exceeds maximum/ }
+  for (const bytes of [5 * 2 ** 10, 4 * 2 ** 20 - 2 ** 10, 7 * 2 ** 20]) {
+    await t.throwsAsync(js.publish('$KV.chrys_leases.yard.evil', Buffer.alloc(bytes)), tooLarge)
+  }
+  for (const bytes of [97 * 2 ** 10, 7 * 2 ** 20]) {
+    await t.throwsAsync(js.publish('$KV.chrys_states.yard.evil', Buffer.alloc(bytes)), tooLarge)
+  }
+  // Headers count too.
+  await t.throwsAsync(js.publish('$KV.chrys_leases.yard.evil', '{}', withHeader('X', 'x'.repeat(5 * 2 ** 10))), tooLarge)
+  // Nor by many of what is allowed: of each key there is one value.
+  for (let i = 0; i < 2_000; i++) w.evil.publish('$KV.chrys_leases.yard.evil', Buffer.alloc(4_000))
+  await w.evil.flush()
+  const states = await openBucket(w.admin, 'states')
+  for (const bucket of [leases, states]) await t.notThrowsAsync(bucket.put('yard.good', 'x'.repeat(2_000)))
+})
+
 /** Its every right, with the server's answers sent to where a request does harm, and bodies that it wrote itself. */
 test('it cannot have the server ask JetStream for what it may not ask itself', async t => {
   await using w = await world()
