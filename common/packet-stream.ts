@@ -1,14 +1,16 @@
 // A camera's packet stream: made by its sidecar where that may make streams, else by the operator, which the sidecar asks.
-import { DiscardPolicy, nanos, RetentionPolicy, StorageType, type JetStreamManager } from 'nats'
+import { DiscardPolicy, nanos, RetentionPolicy, StorageType, type JetStreamAccountStats, type JetStreamManager } from 'nats'
 import type { Storage } from '../proto/camera.ts'
 import { packetStream, packetSubject, refText, type CameraRef } from '../proto/subjects.ts'
 import { messageOf } from './errors.ts'
+import { within } from './stop.ts'
 import { ensureStream, isAsConfigured, isQuotaRefusal, isStreamMissing } from './streams.ts'
 
 export type BufferLimits = { durationMs: number; maxBytes: number; storage: Storage }
 type Owner = CameraRef & { uid: string }
 
 const DUPLICATES_MS = 1_000
+const ASK_MS = 1_000
 
 const packetStreamConfig = (camera: Owner, { durationMs, maxBytes, storage }: BufferLimits) => ({
   name: packetStream(camera),
@@ -49,11 +51,24 @@ export async function isPacketStreamThere(jsm: JetStreamManager, camera: Owner, 
 export type BufferRefusal = { reason: 'BufferQuotaExceeded' | 'BufferUnavailable'; message: string }
 
 /** Why there is no stream, for a person. */
-export function bufferRefusal(error: unknown, { maxBytes, storage }: BufferLimits): BufferRefusal {
+export async function bufferRefusal(jsm: JetStreamManager, error: unknown, { maxBytes, storage }: BufferLimits): Promise<BufferRefusal> {
   if (!isQuotaRefusal(error)) return { reason: 'BufferUnavailable', message: `the packet stream can’t be made: ${messageOf(error)}` }
   const need = `${maxBytes} bytes of ${storage === 'File' ? 'file' : 'memory'} storage`
+  const quota = await quotaOf(jsm, storage).catch(() => '')
   return {
     reason: 'BufferQuotaExceeded',
-    message: `JetStream’s quota has no room for ${need}: ${messageOf(error)}; lower buffer.maxBytes or raise the quota`,
+    message: `JetStream’s quota${quota} has no room for ${need}: ${messageOf(error)}; lower buffer.maxBytes or raise the quota`,
   }
+}
+
+/** What the server tells of it: the account’s own limit, but not that of all accounts. Who may not ask gets no answer. */
+async function quotaOf(jsm: JetStreamManager, storage: Storage): Promise<string> {
+  const account: JetStreamAccountStats & { reserved_memory?: number; reserved_storage?: number } = await within(
+    ASK_MS,
+    'NATS',
+    jsm.getAccountInfo(),
+  )
+  const { limits, reserved_memory, reserved_storage } = account
+  const [max, reserved] = storage === 'File' ? [limits.max_storage, reserved_storage] : [limits.max_memory, reserved_memory]
+  return `${max > 0 ? ` of ${max} bytes` : ''}${reserved === undefined ? '' : `, of which ${reserved} bytes are reserved,`}`
 }

@@ -6,7 +6,7 @@ import { everyMinute, type Logger } from '../common/log.ts'
 import { bufferRefusal, ensurePacketStream, type BufferLimits } from '../common/packet-stream.ts'
 import { within } from '../common/stop.ts'
 import { parseBytes, parseDuration, type CameraSpec } from '../proto/camera.ts'
-import { parseJson } from '../proto/messages.ts'
+import { BadMessage, parseJson } from '../proto/messages.ts'
 import { BufferRequest, encodeState } from '../proto/state.ts'
 import { BUFFER_SUBJECTS, refOfKey, refText, type CameraRef } from '../proto/subjects.ts'
 
@@ -22,42 +22,51 @@ export const bufferLimits = ({ buffer }: CameraSpec): BufferLimits => ({
   storage: buffer.storage,
 })
 
-/** `ownerOf`: the Camera, if there is one. */
-export function answerBufferRequests(nc: NatsConnection, ownerOf: (ref: CameraRef) => BufferOwner | undefined, log: Logger): Disposable {
+/** `ownerOf`: the Camera, if there is one. `onBad` is told of each request that no honest sidecar of a known Camera sends. */
+export function answerBufferRequests(
+  nc: NatsConnection,
+  ownerOf: (ref: CameraRef) => BufferOwner | undefined,
+  onBad: (bad: BadMessage) => void,
+  log: Logger,
+): Disposable {
   const busy = new Set<string>()
   const warn = everyMinute((count, error) => log.warn({ count, error }, 'dropped requests for packet streams'))
   const answer = async (message: Msg) => {
     const ref = refOfKey(message.subject.split('.').slice(-2).join('.'))
+    if (ref === undefined) throw new BadMessage('camera', `${message.subject} is no camera’s`)
     // An answer goes where the request says, by our rights: to nothing but an inbox. One at a time for each camera.
-    if (ref === undefined || message.reply?.startsWith('_INBOX.') !== true) return warn(`${message.subject} with reply ${message.reply}`)
+    if (message.reply?.startsWith('_INBOX.') !== true) throw new BadMessage('reply', `${message.subject} with reply ${message.reply}`)
     const key = refText(ref)
     if (busy.has(key)) return
     busy.add(key)
     try {
       const { uid } = parseJson(BufferRequest, message.data)
       const owner = ownerOf(ref)
-      if (owner?.uid !== uid) return warn(`${key} has another uid, or is not known`)
+      if (owner?.uid !== uid) throw new BadMessage('camera', `${key} has another uid, or is not known`)
       const problem = await make(nc, { ...ref, uid }, owner.limits)
       if (problem !== undefined) log.info({ camera: key, ...problem }, 'a packet stream was not made')
       const reply = problem === undefined ? { ok: true } : { ok: false, ...problem, message: problem.message.slice(0, MESSAGE_MAX) }
       message.respond(encodeState({ v: 1, uid, ...reply }))
-    } catch (error) {
-      warn(messageOf(error))
     } finally {
       busy.delete(key)
     }
   }
-  const subscription = nc.subscribe(BUFFER_SUBJECTS, { callback: (error, message) => void (error === null && answer(message)) })
+  const take = (message: Msg) =>
+    answer(message).catch((error: unknown) => {
+      if (error instanceof BadMessage) onBad(error)
+      warn(messageOf(error))
+    })
+  const subscription = nc.subscribe(BUFFER_SUBJECTS, { callback: (error, message) => void (error === null && take(message)) })
   return { [Symbol.dispose]: () => subscription.unsubscribe() }
 }
 
 /** Why not, if not. */
 async function make(nc: NatsConnection, camera: CameraRef & { uid: string }, limits: BufferLimits) {
+  const jsm = await nc.jetstreamManager({ checkAPI: false })
   try {
-    const jsm = await nc.jetstreamManager({ checkAPI: false })
     await within(CALL_MS, 'NATS', ensurePacketStream(jsm, camera, limits))
     return undefined
   } catch (error) {
-    return bufferRefusal(error, limits)
+    return bufferRefusal(jsm, error, limits)
   }
 }

@@ -112,10 +112,10 @@ export function operatorMetrics(registry: Registry) {
       help: 'Events that were not written: too many at once, or the API server refused.',
     }),
     recordsWritten: new Counter({ registers, name: 'chrysalis_operator_records_written_total', help: 'Camera records written to NATS.' }),
-    badStates: new Counter({
+    badMessages: new Counter({
       registers,
       name: 'chrysalis_operator_bad_messages_total',
-      help: 'States from NATS that were not believed, by reason.',
+      help: 'States and requests from NATS that were not believed, by reason.',
       labelNames: ['reason'] as const,
     }),
     leftovers: new Counter({

@@ -57,7 +57,8 @@ export class SharedState {
     if (nats === undefined) return
     this.#nats = nats
     const bucket = Promise.withResolvers<void>()
-    using _buffers = answerBufferRequests(nats.nc, this.#options.bufferOf, log)
+    const { bufferOf, metrics } = this.#options
+    using _buffers = answerBufferRequests(nats.nc, bufferOf, bad => metrics.badMessages.inc({ reason: bad.reason }), log)
     const keeping = this.#keepBucket(nats, bucket.resolve, signal)
     await Promise.race([bucket.promise, keeping])
     await Promise.all([
@@ -187,7 +188,7 @@ export class SharedState {
       if (before?.digest !== digest || before.silent !== report.silent) this.#options.onChange(key)
     } catch (error) {
       if (!(error instanceof BadMessage)) throw error
-      this.#options.metrics.badStates.inc({ reason: error.reason })
+      this.#options.metrics.badMessages.inc({ reason: error.reason })
     }
   }
 

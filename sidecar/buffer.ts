@@ -37,6 +37,7 @@ export class PacketBuffer {
   readonly #metrics: Metrics
   readonly #log: Logger
   readonly #onHealth: (health: BufferHealth) => void
+  #saidReason: string | undefined
   #queue: { packet: Packet; codec: Codec }[] = []
   #queuedBytes = 0
   #wake = Promise.withResolvers<void>()
@@ -152,7 +153,7 @@ export class PacketBuffer {
       const lost = last === undefined ? 0 : Math.min(messages, Math.max(0, last + messages + 1 - seq))
       if (lost > 0) this.#lose('not_stored', lost)
       this.#metrics.buffered.inc(Math.max(0, packets + 1 - lost))
-      if (this.#refused) this.#onHealth({ ok: true })
+      if (this.#refused) this.#tell({ ok: true })
       this.#refused = false
       return seq
     } catch (error) {
@@ -179,7 +180,17 @@ export class PacketBuffer {
     this.#log.debug({ error: messageOf(error) }, 'a packet was not stored')
     if (!this.#nats.connected()) return
     this.#refused = true
-    this.#onHealth({ ok: false, reason: 'BufferUnavailable', message: `packets are not stored: ${messageOf(error)}` })
+    this.#tell({ ok: false, reason: 'BufferUnavailable', message: `packets are not stored: ${messageOf(error)}` })
+  }
+
+  /** The log has it too: while NATS is away nobody hears of it otherwise. */
+  #tell(health: BufferHealth): void {
+    if (health.reason !== this.#saidReason) {
+      if (health.ok) this.#log.info('packets are stored again')
+      else this.#log.warn({ reason: health.reason, message: health.message }, 'packets are not stored')
+    }
+    this.#saidReason = health.reason
+    this.#onHealth(health)
   }
 
   #drop(cause: string, count = 1): void {
@@ -198,7 +209,7 @@ export class PacketBuffer {
     while (!signal.aborted) {
       if (!this.#nats.connected()) {
         this.#clear('nats_away')
-        this.#onHealth({ ok: false, reason: 'BufferUnavailable', message: 'NATS is away: nothing is stored' })
+        this.#tell({ ok: false, reason: 'BufferUnavailable', message: 'NATS is away: nothing is stored' })
         await sleep(AWAY_MS, signal)
         continue
       }
@@ -206,15 +217,19 @@ export class PacketBuffer {
         await this.#ensure()
         this.#checked = Promise.resolve(undefined)
         this.#ready = true
-        if (!this.#refused) this.#onHealth({ ok: true })
+        if (!this.#refused) this.#tell({ ok: true })
         return
       } catch (error) {
         this.#clear('no_stream')
-        if (this.#nats.connected())
-          this.#onHealth({ ok: false, ...(error instanceof Refused ? error.refusal : bufferRefusal(error, this.#config.buffer)) })
+        if (this.#nats.connected()) this.#tell({ ok: false, ...(await this.#refusalIn(error)) })
         await sleep(RETRY_MS, signal)
       }
     }
+  }
+
+  async #refusalIn(error: unknown): Promise<{ reason: string; message: string }> {
+    if (error instanceof Refused) return error.refusal
+    return bufferRefusal(await this.#nats.nc.jetstreamManager({ checkAPI: false }), error, this.#config.buffer)
   }
 
   async #ensure(): Promise<void> {

@@ -1,6 +1,7 @@
 // The packet stream: what the sidecar stores of a camera, through outages and refusals.
 import anyTest from 'ava'
 import { connect, StorageType, type NatsConnection, type StreamInfo } from 'nats'
+import { bufferRefusal, ensurePacketStream } from '../common/packet-stream.ts'
 import { BadMessage, Reassembly, type StoredPacket } from '../proto/messages.ts'
 import { HEADER, packetStream } from '../proto/subjects.ts'
 import { testVideo } from './fixtures/media.ts'
@@ -107,6 +108,8 @@ for (const storage of ['Memory', 'File'] as const) {
     const before = (await stored(sidecar, 60)).at(-1)
     await nats.kill()
     await until(() => /NATS is away/.test(sidecar.log()), { what: 'the outage' })
+    // Nobody hears its state meanwhile.
+    await until(() => /"BufferUnavailable".*"packets are not stored"/.test(sidecar.log()), { what: 'the reason in the log' })
     await nats.restart()
     const seen = watching.frames.length
     await until(() => watching.frames.length > seen + 20, { what: `frames after the outage\n${sidecar.log().slice(-1500)}` })
@@ -123,6 +126,7 @@ for (const storage of ['Memory', 'File'] as const) {
     )
     t.true(gaps(packets).length <= (storage === 'File' ? 1 : 0), gaps(packets).join())
     await sidecar.stateWith('a sound buffer', state => state.buffer.ok)
+    t.regex(sidecar.log(), /"packets are stored again"/)
     // The camera's connection is no business of NATS's.
     t.like(await sidecar.state(), { reconnects: 0, connection: 'streaming' })
     t.regex(await sidecar.metrics(), /chrys_buffer_dropped_total\{cause="nats_away"\} \d+/)
@@ -138,7 +142,8 @@ test('JetStream has no room for the buffer: BufferQuotaExceeded with quota and n
   await using sidecar = await startSidecar(nats, { spec: { source: { url: camera.url }, buffer: { maxBytes: '64Mi' } } })
   const { buffer } = await sidecar.stateWith('a refusal', state => !state.buffer.ok)
   t.is(buffer.reason, 'BufferQuotaExceeded')
-  t.regex(buffer.message ?? '', /67108864 bytes of memory/)
+  // The server does not tell its own limit, but what of it is taken.
+  t.regex(buffer.message ?? '', /quota, of which \d{8} bytes are reserved, has no room for 67108864 bytes of memory/)
   await using watching = await sidecar.watch('all')
   await until(() => watching.frames.length > 60, { what: `frames\n${sidecar.log()}` })
   t.is((await sidecar.state())?.connection, 'streaming')
@@ -148,6 +153,30 @@ test('JetStream has no room for the buffer: BufferQuotaExceeded with quota and n
   t.deepEqual(gaps(await stored(sidecar, 30)), [])
   t.true((await sidecar.stateWith('a sound buffer', state => state.buffer.ok)).buffer.ok)
 })
+
+for (const [title, deny, expected] of [
+  [
+    'an account’s own quota is named',
+    'nothing',
+    / quota of 33554432 bytes, of which 0 bytes are reserved, has no room for 67108864 bytes of memory/,
+  ],
+  ['who may not ask for an account’s quota is told the need', '$JS.API.INFO', / quota has no room for 67108864 bytes of memory/],
+] as const) {
+  test(title, async t => {
+    const jetstream = `jetstream: { max_mem: ${32 * MIB}, max_file: ${32 * MIB} }`
+    const user = `{ user: u, password: p, permissions: { publish: { deny: ["${deny}"] } } }`
+    await using nats = await startNats({ extraConfig: `accounts { A { ${jetstream}, users: [${user}] } }\nno_auth_user: u` })
+    const nc = await connect({ servers: nats.url })
+    const jsm = await nc.jetstreamManager({ checkAPI: false })
+    const camera = { namespace: 'shop', name: 'front', uid: 'uid' }
+    const limits = { durationMs: 60_000, maxBytes: 64 * MIB, storage: 'Memory' } as const
+    const error = await t.throwsAsync(ensurePacketStream(jsm, camera, limits))
+    const { reason, message } = await bufferRefusal(jsm, error, limits)
+    t.is(reason, 'BufferQuotaExceeded')
+    t.regex(message, expected)
+    await nc.close()
+  })
+}
 
 test('the stream is deleted by someone: it is made again', async t => {
   await using nats = await startNats()
