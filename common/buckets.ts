@@ -28,8 +28,11 @@ const SETTINGS = {
  */
 export async function openBucket(nc: NatsConnection, name: BucketName): Promise<KV> {
   if (!isConfined(nc)) await ensureStream(await nc.jetstreamManager({ checkAPI: false }), bucketConfig(name))
-  return nc.jetstream().views.kv(BUCKET[name], { bindOnly: true })
+  return bindBucket(nc, name)
 }
+
+/** The bucket, which somebody else makes. */
+export const bindBucket = (nc: NatsConnection, name: BucketName): Promise<KV> => nc.jetstream().views.kv(BUCKET[name], { bindOnly: true })
 
 /** As KV makes it, without rollups: by one of those a camera's user would empty the bucket for all others. */
 const bucketConfig = (name: BucketName) => ({
@@ -48,10 +51,17 @@ export type BucketView = {
   changed(key: string, value: Uint8Array | undefined, ageMs: number): void
   /** The bucket's content has been delivered: there are these keys and no others. Again after each reconnect. */
   complete(keys: ReadonlySet<string>): void
+  /** It is the bucket's writer's: the bucket is made where it is missing, and what it holds is known at once. */
+  fills?: true
+  /** Keys that a bucket which was made anew will hold again. A view that has this takes no new, empty bucket for the truth. */
+  expects?: () => readonly string[]
 }
 
 /** A bucket younger than this may still be being filled by the process that made it. */
-const SETTLE_MS = 1_000
+const YOUNG_MS = 1_000
+/** What is expected in a new bucket is waited for so long, and what else may come until none did for so long. */
+const EXPECT_MS = 5_000
+const QUIET_MS = 2_000
 const RETRY_MS = 1_000
 /** How often it is made sure that the bucket is still the one that is being followed. */
 const CHECK_MS = 5_000
@@ -84,17 +94,25 @@ export async function watchBucket(
 
 /** Ends at a reconnect, so that what was missed meanwhile, deletions too, is learnt from a new start. */
 async function follow(nats: Nats, name: BucketName, view: BucketView, signal: AbortSignal, onlyKey?: string): Promise<void> {
-  const kv = name === 'cameras' ? await nats.nc.jetstream().views.kv(BUCKET[name], { bindOnly: true }) : await openBucket(nats.nc, name)
+  const kv = name === 'cameras' && view.fills !== true ? await bindBucket(nats.nc, name) : await openBucket(nats.nc, name)
   const { streamInfo } = await kv.status()
   const serverNow = streamInfo.ts === undefined ? Date.now() : Date.parse(streamInfo.ts)
-  const settleMs = Math.max(0, SETTLE_MS - (serverNow - Date.parse(streamInfo.created)))
+  const ripe = performance.now() + patienceMs(view) - (serverNow - Date.parse(streamInfo.created))
   const keys = new Set<string>()
   let initial = true
   let settling: NodeJS.Timeout | undefined
+  const complete = () => {
+    settling = undefined
+    view.complete(keys)
+  }
+  const settle = () => {
+    clearTimeout(settling)
+    settling = setTimeout(complete, settleMs(view, keys, ripe - performance.now()))
+  }
   const initializedFn = () => {
     initial = false
-    if (settleMs === 0) view.complete(keys)
-    else settling = setTimeout(() => view.complete(keys), settleMs)
+    if (performance.now() >= ripe) complete()
+    else settle()
   }
   const entries = await kv.watch({ initializedFn, ...(onlyKey === undefined ? {} : { key: onlyKey }) })
   const stop = () => entries.stop()
@@ -105,14 +123,25 @@ async function follow(nats: Nats, name: BucketName, view: BucketView, signal: Ab
   try {
     for await (const { key, operation, value, created } of entries) {
       const exists = operation === 'PUT'
+      const isNew = exists && !keys.has(key)
       if (exists) keys.add(key)
       else keys.delete(key)
+      if (isNew && settling !== undefined) settle()
       view.changed(key, exists ? value : undefined, initial ? Math.max(0, serverNow - created.getTime()) : 0)
     }
   } finally {
     clearTimeout(settling)
     signal.removeEventListener('abort', stop)
   }
+}
+
+const patienceMs = ({ fills, expects }: BucketView): number => (fills === true ? 0 : expects === undefined ? YOUNG_MS : EXPECT_MS)
+
+/** How long more keys are waited for; `leftMs` until the bucket is young no more. */
+function settleMs({ expects }: BucketView, keys: ReadonlySet<string>, leftMs: number): number {
+  if (expects === undefined) return leftMs
+  const isRefilled = keys.size > 0 && expects().every(key => keys.has(key))
+  return isRefilled ? QUIET_MS : Math.max(QUIET_MS, leftMs)
 }
 
 /** Follows one key without a consumer: looks at it now and then, and when something is published to it. Ends at a reconnect. */

@@ -95,6 +95,8 @@ export class Cameras {
     const records = {
       changed: (key: string, value: Uint8Array | undefined) => this.setRecord(key, value),
       complete: (keys: ReadonlySet<string>) => this.complete(keys),
+      // A lost bucket is made anew by the operator, and filled; until then no camera is gone.
+      expects: () => [...this.#records.keys()],
     }
     const reports = {
       changed: (key: string, value: Uint8Array | undefined, ageMs: number) => this.setReport(key, value, ageMs),
@@ -148,6 +150,7 @@ export class Cameras {
     const record = this.#records.get(key)
     if (record === undefined) return
     this.#records.delete(key)
+    this.#reports.delete(key)
     this.#metrics.cameras.set(this.#records.size)
     this.#onGone(record.uid)
     this.#metrics.forget(refText(record))

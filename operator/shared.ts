@@ -1,24 +1,26 @@
 // What the operator has in NATS: it writes a record of each camera, reads what their sidecars report, and removes what a deleted
 // camera leaves behind. Without NATS everything else goes on.
 import { messageOf } from '../common/errors.ts'
-import { openBucket, watchBucket, type BucketName } from '../common/buckets.ts'
-import { everyMinute, type Logger } from '../common/log.ts'
+import { bindBucket, watchBucket, type BucketName, type BucketView } from '../common/buckets.ts'
+import type { Logger } from '../common/log.ts'
 import { connectNats, type Nats } from '../common/nats.ts'
 import { keepSharedStreams } from '../common/shared-streams.ts'
 import { isStreamMissing } from '../common/streams.ts'
-import { sleep, within } from '../common/stop.ts'
+import { aborted, sleep, Stopped, within } from '../common/stop.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
+import { bucketStream, bucketSubject } from '../proto/permissions.ts'
 import { CameraState, encodeState, type CameraRecord } from '../proto/state.ts'
-import { cameraKey, packetStream, PACKET_SUBJECTS, refOfKey, refText, type CameraRef } from '../proto/subjects.ts'
+import { BUCKET, cameraKey, packetStream, PACKET_SUBJECTS, refOfKey, refText, type CameraRef } from '../proto/subjects.ts'
 import { answerBufferRequests, type BufferOwner } from './buffers.ts'
 import type { OperatorMetrics } from './metrics.ts'
 
 /** A sidecar reports every 5 s; after this long its word no longer counts. */
 const SILENT_MS = 20_000
 const SWEEP_MS = 5_000
-const BUCKET_CHECK_MS = 15_000
+const CONNECT_RETRY_MS = 5_000
 const CALL_MS = 5_000
-const PER_CAMERA: readonly BucketName[] = ['cameras', 'states', 'switches', 'leases']
+/** What is written about a camera by others than us. */
+const OTHERS: readonly BucketName[] = ['states', 'switches', 'leases']
 
 type Report = { state: CameraState; digest: string; heardAt: number; silent: boolean }
 
@@ -52,22 +54,19 @@ export class SharedState {
 
   /** Runs until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { nats: to, log } = this.#options
-    await using nats = await connectNats('operator', to, log, signal).catch(() => undefined)
+    const { log, bufferOf, metrics } = this.#options
+    await using nats = await this.#connect(signal)
     if (nats === undefined) return
     this.#nats = nats
-    const bucket = Promise.withResolvers<void>()
-    const { bufferOf, metrics } = this.#options
     using _buffers = answerBufferRequests(nats.nc, bufferOf, bad => metrics.badMessages.inc({ reason: bad.reason }), log)
-    const keeping = this.#keepBucket(nats, bucket.resolve, signal)
-    await Promise.race([bucket.promise, keeping])
-    await Promise.all([
-      keeping,
+    const working = Promise.all([
       keepSharedStreams(nats, log, signal),
       watchBucket(nats, 'cameras', this.#recordsView(), log, signal),
       watchBucket(nats, 'states', this.#statesView(), log, signal),
       this.#sweep(nats, signal),
     ])
+    // What NATS has not answered by then it need not: the connection's end ends all that waits for it.
+    await Promise.race([working, aborted(signal)])
     this.#nats = undefined
   }
 
@@ -99,7 +98,7 @@ export class SharedState {
     await within(
       CALL_MS,
       'NATS',
-      openBucket(nats.nc, 'cameras').then(kv => kv.put(key, text)),
+      bindBucket(nats.nc, 'cameras').then(kv => kv.put(key, text)),
     )
     this.#records.set(key, text.toString())
     this.#options.metrics.recordsWritten.inc()
@@ -108,14 +107,18 @@ export class SharedState {
   /** Removes the camera's stream and keys. Rejects when NATS doesn't answer. */
   async remove(ref: CameraRef): Promise<void> {
     const { nc } = this.#connected()
-    const stream = nc.jetstreamManager({ checkAPI: false }).then(jsm => jsm.streams.delete(packetStream(ref)))
-    await within(CALL_MS, 'NATS', ignoringMissing(stream))
-    for (const bucket of PER_CAMERA) {
-      await within(
-        CALL_MS,
-        'NATS',
-        openBucket(nc, bucket).then(kv => kv.delete(cameraKey(ref))),
-      )
+    const { streams } = await nc.jetstreamManager({ checkAPI: false })
+    const key = cameraKey(ref)
+    await within(CALL_MS, 'NATS', ignoringMissing(streams.delete(packetStream(ref))))
+    // Those who follow the cameras are told. Of the rest nothing stays, not even that it was deleted: `present` would find that.
+    await within(
+      CALL_MS,
+      'NATS',
+      bindBucket(nc, 'cameras').then(kv => kv.delete(key)),
+    )
+    for (const bucket of OTHERS) {
+      const filter = bucketSubject(BUCKET[bucket], key)
+      await within(CALL_MS, 'NATS', ignoringMissing(streams.purge(bucketStream(BUCKET[bucket]), { filter })))
     }
     this.#records.delete(cameraKey(ref))
     this.#reports.delete(refText(ref))
@@ -124,11 +127,17 @@ export class SharedState {
   /** Cameras of which there is something in NATS. Rejects when NATS doesn't answer. */
   async present(): Promise<CameraRef[]> {
     const { nc } = this.#connected()
-    const jsm = await within(CALL_MS, 'NATS', nc.jetstreamManager({ checkAPI: false }))
+    const { streams } = await nc.jetstreamManager({ checkAPI: false })
     const refs = new Map<string, CameraRef>()
     const add = (ref: CameraRef | undefined) => ref !== undefined && refs.set(refText(ref), ref)
     for (const key of this.#records.keys()) add(refOfKey(key))
-    for await (const { config } of jsm.streams.list(PACKET_SUBJECTS)) add(refOfStream(config.name, config.subjects))
+    for await (const { config } of streams.list(PACKET_SUBJECTS)) add(refOfStream(config.name, config.subjects))
+    // A sidecar on a node that was lost may have written on after its Camera was gone.
+    for (const bucket of OTHERS) {
+      const info = streams.info(bucketStream(BUCKET[bucket]), { subjects_filter: '>' })
+      const { state } = (await within(CALL_MS, 'NATS', ignoringMissing(info))) ?? {}
+      for (const subject of Object.keys(state?.subjects ?? {})) add(refOfKey(subject.slice(bucketSubject(BUCKET[bucket], '').length)))
+    }
     return [...refs.values()]
   }
 
@@ -137,21 +146,24 @@ export class SharedState {
     return this.#nats
   }
 
-  /** Only we make the cameras' bucket, and make it anew when it was lost; readers wait for it. */
-  async #keepBucket(nats: Nats, onMade: () => void, signal: AbortSignal): Promise<void> {
-    const say = everyMinute((count, error) => this.#options.log.warn({ error, count }, 'the cameras’ bucket could not be made'))
+  /** Undefined when `signal` aborts before. */
+  async #connect(signal: AbortSignal): Promise<Nats | undefined> {
+    const { nats, log } = this.#options
     while (!signal.aborted) {
-      const made = await within(CALL_MS, 'NATS', openBucket(nats.nc, 'cameras')).then(
-        () => true,
-        error => (nats.connected() && say(messageOf(error)), false),
-      )
-      if (made) onMade()
-      await sleep(made ? BUCKET_CHECK_MS : 1_000, signal)
+      try {
+        return await connectNats('operator', nats, log, signal)
+      } catch (error) {
+        if (!(error instanceof Stopped)) log.error({ error: messageOf(error) }, 'no connection to NATS can be made')
+      }
+      await sleep(CONNECT_RETRY_MS, signal)
     }
+    return undefined
   }
 
-  #recordsView() {
+  /** Only we make the cameras' bucket, and nowhere but where we learn what it holds: all is put again when it was lost. Readers wait for it. */
+  #recordsView(): BucketView {
     return {
+      fills: true,
       changed: (key: string, value: Uint8Array | undefined) => {
         if (value === undefined) this.#records.delete(key)
         else this.#records.set(key, Buffer.from(value).toString())
@@ -225,10 +237,11 @@ function refOfStream(name: string, subjects: readonly string[]): CameraRef | und
   return ref !== undefined && packetStream(ref) === name ? ref : undefined
 }
 
-async function ignoringMissing(removal: Promise<unknown>): Promise<void> {
+async function ignoringMissing<T>(call: Promise<T>): Promise<T | undefined> {
   try {
-    await removal
+    return await call
   } catch (error) {
     if (!isStreamMissing(error)) throw error
+    return undefined
   }
 }

@@ -2,7 +2,9 @@
 import { status } from '@grpc/grpc-js'
 import test from 'ava'
 import { spawnSync } from 'node:child_process'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { openBucket } from '../common/buckets.ts'
 import { encodeState } from '../proto/state.ts'
 import { BUCKET, cameraKey } from '../proto/subjects.ts'
 import { cameraRecord, startCameras, type FakeCamera } from './fixtures/cameras.ts'
@@ -229,4 +231,24 @@ test('a list of cameras that was lost is filled again without any of them being 
   }
   await filling
   t.true(isYardGone)
+})
+
+test('a new list of cameras that stays empty for a while denies none of them', async t => {
+  await using nats = await startNats()
+  await using cameras = await startCameras(nats.url, [CAMERA])
+  await using gateway = await startGateway(nats.url)
+  await isReady(gateway)
+  await using client = grpcClient(gateway.port)
+  using stream = client.stream()
+  await stream.ask(REQUEST)
+  await (await cameras.nc.jetstreamManager()).streams.delete(`KV_${BUCKET.cameras}`)
+  await until(() => gateway.log().includes('waiting for a bucket'), { what: 'the loss to be noticed' })
+  await openBucket(cameras.nc, 'cameras')
+  // The operator has to look at each camera before it tells of it.
+  const filling = delay(3_000).then(() => cameras.put(CAMERA))
+  const end = performance.now() + 7_000
+  while (performance.now() < end) t.is((await stream.ask(REQUEST)).device_id, 'door')
+  await filling
+  await cameras.remove(CAMERA)
+  await until(async () => (await failure(client.latest(REQUEST))).code === status.NOT_FOUND, { what: 'the camera to go' })
 })

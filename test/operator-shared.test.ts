@@ -1,33 +1,45 @@
 import test from 'ava'
+import { copyFile, rm } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from 'nats'
 import pino from 'pino'
 import { Registry } from 'prom-client'
 import { openBucket } from '../common/buckets.ts'
+import { connectNats } from '../common/nats.ts'
 import { cameraRecord } from '../common/record.ts'
+import { Cameras } from '../gateway/cameras.ts'
+import { createMetrics } from '../gateway/metrics.ts'
 import { CameraState, encodeState } from '../proto/state.ts'
-import { BUCKET, cameraKey, packetStream, packetSubject } from '../proto/subjects.ts'
+import { BUCKET, bufferSubject, cameraKey, packetStream, packetSubject } from '../proto/subjects.ts'
 import { operatorMetrics } from '../operator/metrics.ts'
 import { SharedState } from '../operator/shared.ts'
 import { cameraState, UID, watchedCamera } from './fixtures/camera-objects.ts'
+import { startIdentity } from './fixtures/identity.ts'
 import { startNats, type NatsServer } from './fixtures/nats.ts'
-import { until } from './fixtures/wait.ts'
+import { until, within } from './fixtures/wait.ts'
 
 const POD = { running: true, dead: false, exitCode: 0, oomKilled: false, restarts: 0 }
 const ref = { namespace: 'shop', name: 'front' }
 const record = (restarts = 0) => cameraRecord(watchedCamera(), { ...POD, restarts })
 
-async function start(server: NatsServer) {
+type More = { credsFile?: string; onBack?: (shared: SharedState) => void }
+
+async function start(server: NatsServer, { credsFile, onBack }: More = {}) {
   const registry = new Registry()
   const metrics = operatorMetrics(registry)
   const changes: string[] = []
   let backs = 0
-  const shared = new SharedState({
-    nats: { url: server.url, credsFile: undefined },
+  let log = ''
+  const shared: SharedState = new SharedState({
+    nats: { url: server.url, credsFile },
     metrics,
-    log: pino({ level: 'silent' }),
+    log: pino({ level: 'warn' }, { write: line => void (log += line) }),
     onChange: key => changes.push(key),
     bufferOf: () => undefined,
-    onBack: () => backs++,
+    onBack: () => {
+      backs++
+      onBack?.(shared)
+    },
   })
   const stop = new AbortController()
   const running = shared.run(stop.signal)
@@ -35,10 +47,15 @@ async function start(server: NatsServer) {
     shared,
     changes,
     backs: () => backs,
+    log: () => log,
+    metrics: () => registry.metrics(),
     count: async (name: string) => Number(new RegExp(`^${name}[^ ]* (\\d+)`, 'm').exec(await registry.metrics())?.[1] ?? 0),
-    async [Symbol.asyncDispose]() {
+    async end() {
       stop.abort()
       await running
+    },
+    [Symbol.asyncDispose]() {
+      return this.end()
     },
   }
 }
@@ -97,12 +114,13 @@ test('what a camera left is found and removed, and removing it twice is fine', a
   await jsm.streams.add({ name: packetStream(ref), subjects: [packetSubject(ref)] })
   await jsm.streams.add({ name: 'somebody_elses', subjects: ['chrys.packets.x.y'] })
   await run.shared.put({ ...record(), name: other.name })
-  t.deepEqual(
-    (await run.shared.present()).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
-    [other, ref],
-  )
-  for (const each of [ref, other, ref]) await run.shared.remove(each)
+  // As a sidecar on a lost node writes on, after the Camera was removed.
+  const written = (['states', 'switches', 'leases'] as const).map(bucket => ({ bucket, key: `shop.of-${bucket}` }))
+  for (const { bucket, key } of written) await (await openBucket(nc, bucket)).put(key, '{}')
+  t.deepEqual((await run.shared.present()).map(({ name }) => name).toSorted(), ['back', 'front', 'of-leases', 'of-states', 'of-switches'])
+  for (const each of [ref, other, ref, ...written.map(({ bucket }) => ({ ...ref, name: `of-${bucket}` }))]) await run.shared.remove(each)
   t.deepEqual(await run.shared.present(), [])
+  for (const { bucket, key } of written) t.is(await (await openBucket(nc, bucket)).get(key), null)
   await jsm.streams.info('somebody_elses')
   await nc.close()
 })
@@ -130,4 +148,99 @@ test('without NATS it says so at once, and comes back with it, to an emptied one
   const kv = await nc.jetstream().views.kv(BUCKET.cameras, { bindOnly: true })
   t.is((await kv.get(cameraKey(ref)))?.operation, 'PUT')
   await nc.close()
+})
+
+test('NATS loses the list of cameras: the operator puts it again before a gateway takes the new one for the truth', async t => {
+  await using server = await startNats()
+  const put = (shared: SharedState) => void shared.put(record()).catch(() => {})
+  await using run = await start(server, { onBack: put })
+  await until(() => run.backs() > 0, { what: 'the bucket' })
+
+  const stop = new AbortController()
+  const log = pino({ level: 'silent' })
+  await using nats = await connectNats('a gateway', { url: server.url, credsFile: undefined }, log, stop.signal)
+  const gone: string[] = []
+  const cameras = new Cameras('shop', createMetrics(new Registry()), log, uid => gone.push(uid))
+  const following = cameras.follow(nats, log, stop.signal)
+  await until(() => cameras.isListed && cameras.list().length === 1, { what: 'the list' })
+
+  await server.kill()
+  await rm(server.storeDir, { recursive: true })
+  const before = run.backs()
+  await server.restart()
+  await until(() => run.backs() > before, { what: 'the new bucket' })
+  const nc = await connect({ servers: server.url })
+  const kv = await nc.jetstream().views.kv(BUCKET.cameras, { bindOnly: true })
+  const found = await until(() => kv.get(cameraKey(ref)), { what: 'the record' })
+  const { streamInfo } = await kv.status()
+  const afterMs = found.created.getTime() - Date.parse(streamInfo.created)
+  t.log(`put ${Math.round(afterMs)} ms after the bucket was made`)
+  t.true(afterMs < 4_000)
+  const until7s = Date.parse(streamInfo.created) + 7_000
+  await until(
+    () => {
+      t.is(cameras.resolve('front').uid, UID)
+      return Date.now() > until7s
+    },
+    { what: 'the gateway to believe the new list' },
+  )
+  t.deepEqual(gone, [])
+  stop.abort()
+  await following
+  await nc.close()
+})
+
+test('NATS that has stopped answering does not keep the operator from ending', async t => {
+  await using server = await startNats()
+  await using run = await start(server)
+  await until(() => run.backs() > 0, { what: 'the bucket' })
+  server.stop()
+  await delay(16_000) // by then all that is checked now and then is being checked
+  const calls = Promise.allSettled([run.shared.put(record()), run.shared.remove(ref), run.shared.present()])
+  const begun = performance.now()
+  await run.end()
+  const results = await within(calls, { what: 'the end of what was asked' })
+  t.log(`ended after ${Math.round(performance.now() - begun)} ms`)
+  t.true(performance.now() - begun < 2_000)
+  t.true(results.every(({ status }) => status === 'rejected'))
+})
+
+test('credentials that can’t be read are said, and tried again', async t => {
+  await using identity = await startIdentity()
+  const file = await identity.role('operator')
+  const missing = `${file}.later`
+  await using run = await start(identity.nats, { credsFile: missing })
+  await until(() => /no connection to NATS can be made/.test(run.log()), { what: 'the complaint' })
+  t.regex(run.log(), /ENOENT/)
+  await copyFile(file, missing)
+  await until(() => run.backs() > 0, { what: 'the bucket' })
+  await run.shared.put(record())
+  t.deepEqual(await run.shared.present(), [ref])
+  await run.shared.remove(ref)
+  t.deepEqual(identity.violations(), [])
+})
+
+test('requests for packet streams that no sidecar sends are counted by what is wrong with them', async t => {
+  await using server = await startNats()
+  await using run = await start(server)
+  await until(() => run.backs() > 0, { what: 'the bucket' })
+  const nc = await connect({ servers: server.url })
+  const subject = bufferSubject(ref)
+  const request = encodeState({ v: 1, uid: 'another' })
+  nc.publish(subject, request, { reply: '$JS.API.STREAM.DELETE.x' })
+  nc.publish(subject, request)
+  nc.publish(subject, request, { reply: '_INBOX.x' })
+  nc.publish('chrys.buffer.No.camera', request, { reply: '_INBOX.x' })
+  nc.publish(subject, '', { reply: '_INBOX.x' })
+  const count = async (reason: string) =>
+    Number(new RegExp(`bad_messages_total\\{reason="${reason}"\\} (\\d+)`).exec(await run.metrics())?.[1] ?? 0)
+  for (const [reason, times] of [
+    ['reply', 2],
+    ['camera', 2],
+    ['empty', 1],
+  ] as const) {
+    await until(async () => (await count(reason)) === times, { what: `${times} of ${reason}` })
+  }
+  await nc.close()
+  t.pass()
 })

@@ -174,6 +174,31 @@ test(titled('of two operators one writes; the other takes over within 15 s of it
   for (const name of ['one', 'two']) await cameras.gone(name)
 })
 
+test(titled('an operator that ends gives its lease away within 3 s although NATS has stopped answering'), async t => {
+  const { nats } = t.context
+  await using a = await operatorBy(t.context, undefined, { CHRYS_IDENTITY: 'a' })
+  await leading(a)
+  const cameras = await begin(t.context)
+  await cameras.apply('front')
+  await until(() => isSettled(cameras, 'front'), { what: 'the camera' })
+  await using b = await operatorBy(t.context, undefined, { CHRYS_IDENTITY: 'b' })
+  await until(() => b.isReady(), { what: 'the second operator' })
+  nats.stop()
+  try {
+    await cameras.apply('next') // whose record NATS does not take
+    await cameras.deploymentWith('next', 'without NATS', () => true)
+    const ended = performance.now()
+    await Promise.all([a.kill('SIGTERM'), leading(b)])
+    t.log(`after SIGTERM: ${Math.round(performance.now() - ended)} ms`)
+    t.true(performance.now() - ended < 3_000)
+    t.is(await a.exited, 0)
+  } finally {
+    nats.cont()
+  }
+  for (const name of ['front', 'next']) await cameras.delete(name)
+  for (const name of ['front', 'next']) await cameras.gone(name)
+})
+
 test(
   titled('a Camera deleted while NATS is away goes after a while, with an Event; what it left is removed when NATS is back'),
   async t => {
