@@ -137,6 +137,41 @@ test(titled('the CRD is rendered as it is written, and kept unless told otherwis
   t.false((await render({ crds: { install: false } })).some(({ kind }) => kind === 'CustomResourceDefinition'))
 })
 
+test(titled('a policy that names nobody lets nobody in'), async t => {
+  type Rules = { ingress?: { from: unknown[]; ports: { port: string }[] }[] }
+  const ingress = async (values: object) =>
+    (await render(values)).filter(({ kind }) => kind === 'NetworkPolicy').flatMap(({ spec }) => (spec as Rules).ingress ?? [])
+  const asItComes = await ingress({})
+  const unread = await ingress({ networkPolicy: { prometheus: [] } })
+  for (const { from } of [...asItComes, ...unread]) t.true(from.length > 0)
+  const read = ({ ports }: (typeof unread)[number]) => ports.some(({ port }) => port === 'metrics')
+  t.deepEqual([asItComes.filter(read).length, unread.filter(read).length], [3, 0])
+  t.is(unread.length, asItComes.length - 3)
+})
+
+test(titled('decoders may connect to the cameras’ networks without what no camera may have of them'), async t => {
+  type Block = { ipBlock: { cidr: string; except?: string[] } }
+  const blocks = async (cidrs: string[], clusterCidrs: string[]) => {
+    const { spec = {} } = named(await render({ cameras: { cidrs, clusterCidrs } }), 'NetworkPolicy', '-cameras')
+    const { to } = (spec['egress'] as { to: Block[] }[]).at(-1) ?? { to: [] }
+    return to.map(({ ipBlock: { cidr, except = [] } }) => [cidr, ...except].join(' '))
+  }
+  t.deepEqual(await blocks(['0.0.0.0/0', '::/0'], ['10.42.0.0/16', 'fd42::/48']), [
+    '0.0.0.0/0 0.0.0.0/8 127.0.0.0/8 169.254.0.0/16 10.42.0.0/16',
+    '::/0 ::/128 ::1/128 fe80::/10 fd42::/48',
+  ])
+  t.deepEqual(await blocks(['10.0.0.0/8', '10.32.0.0/11', '10.44.0.0/14', '192.168.0.0/16'], ['10.42.0.0/16', '10.43.0.0/16']), [
+    '10.0.0.0/8 10.42.0.0/16 10.43.0.0/16',
+    '10.32.0.0/11 10.42.0.0/16 10.43.0.0/16',
+    '10.44.0.0/14',
+    '192.168.0.0/16',
+  ])
+  t.deepEqual(
+    await blocks(['2001:DB8::/33', '2001:db8::1:0:0/80', '::ff:0/112'], ['2001:0db8:7fff::/48', '2001:db8:0:0:0:1::/96', '::ff:7/128']),
+    ['2001:DB8::/33 2001:0db8:7fff::/48 2001:db8:0:0:0:1::/96', '2001:db8::1:0:0/80 2001:db8:0:0:0:1::/96', '::ff:0/112 ::ff:7/128'],
+  )
+})
+
 test(titled('every image comes from the registry of the site, by digest where there is one'), async t => {
   const objects = await render(MATRIX['a site without internet'])
   const images = podsOf(objects).flatMap(({ pod }) => pod.spec.containers.map(({ image }) => image))

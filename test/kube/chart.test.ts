@@ -184,6 +184,10 @@ test(
     await using jobs = runJobs(kube, NAMESPACE)
     const notes = await release(kube, jobs, 'install', {}, await earlierChart(folder.path))
     t.regex(notes, /kubectl get cameras -n cams/)
+    t.regex(
+      notes,
+      /is restricted in: cams\. Decoders in any other namespace may\nconnect anywhere until networkPolicy\.cameraNamespaces lists it/,
+    )
     t.false(hasField(await crd(kube)))
     const made = await keys(kube)
     t.true(made.every(data => data !== undefined))

@@ -163,6 +163,27 @@ readinessProbe:
 {{- mul (regexFind "^[0-9]+" $text | int64) (get $units (regexFind "[A-Za-z]*$" $text)) -}}
 {{- end }}
 
+{{/* An address range as 4 or 6 and the bits that its addresses begin with: those of a range within it begin with the same. */}}
+{{- define "chrysalis.cidrBits" -}}
+{{- $address := splitList "/" . | first -}}
+{{- $length := splitList "/" . | last | int -}}
+{{- $bits := "" -}}
+{{- if contains ":" . -}}
+{{- $zeros := repeat (sub 8 (splitList ":" $address | compact | len) | max 0 | int) "0:" -}}
+{{- range replace "::" (print ":" $zeros) $address | splitList ":" | compact -}}
+{{- range printf "000%s" (lower .) | trunc -4 | splitList "" -}}
+{{- $bits = printf "%s%04b" $bits (splitList . "0123456789abcdef" | first | len) -}}
+{{- end -}}
+{{- end -}}
+6{{ trunc $length $bits }}
+{{- else -}}
+{{- range splitList "." $address -}}
+{{- $bits = printf "%s%08b" $bits (int .) -}}
+{{- end -}}
+4{{ trunc $length $bits }}
+{{- end -}}
+{{- end }}
+
 {{/* The Secrets that the hook makes. */}}
 {{- define "chrysalis.keySecrets" -}}
 {{- $prefix := printf "%s-nats" (include "chrysalis.fullname" .) -}}
