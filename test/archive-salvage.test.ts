@@ -1,13 +1,14 @@
 // What becomes of an archive's file in the making when the ffmpeg that reads it fails: nothing, until one can read it.
 import anyTest from 'ava'
-import { copyFile, mkdir, readFile, utimes, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
 import { Failure } from '../common/errors.ts'
 import { ffmpegPath } from '../common/media/locate.ts'
 import { salvage } from '../sidecar/salvage.ts'
 import { archivedFiles, parts, probe } from './fixtures/archive.ts'
 import { testVideo } from './fixtures/media.ts'
 import { startNats } from './fixtures/nats.ts'
-import { noneLeft } from './fixtures/processes.ts'
+import { descendants, noneLeft } from './fixtures/processes.ts'
+import { startCamera } from './fixtures/rtsp-camera.ts'
 import { startSidecar } from './fixtures/sidecar.ts'
 import { temporaryFolder, type TemporaryFolder } from './fixtures/tmp.ts'
 import { until } from './fixtures/wait.ts'
@@ -24,6 +25,10 @@ async function ffmpegWith(folder: TemporaryFolder, script: string): Promise<stri
   await writeFile(path, `#!/bin/sh\n${script}\nexec ${REAL} "$@"\n`, { mode: 0o755 })
   return path
 }
+
+/** While `works` is missing, those die that read what a crash left; `tries` gets a line each. */
+const readersDie = (works: string, tries: string) =>
+  `case "$*" in *.part*framecrc*) echo >> ${tries}; [ -e ${works} ] || kill -KILL $$;; esac`
 
 /** What `use` gives while this is the ffmpeg of this process. */
 async function withFfmpeg<T>(ffmpeg: string, use: () => Promise<T>): Promise<T> {
@@ -100,10 +105,7 @@ test('a sidecar tries a leftover again when ffmpeg failed, ever more seldom, unt
   await copyFile(await testVideo(), `${cam}/${old}`)
   await utimes(`${cam}/${old}`, new Date(), new Date(Date.now() - 2 * 3_600_000))
   const [works, tries] = [folder.file('works'), folder.file('tries')]
-  const ffmpeg = await ffmpegWith(
-    folder,
-    `case "$*" in *framecrc*) echo >> ${tries}; [ -e ${works} ] || kill -KILL $$;; esac`, // those that read what a crash left
-  )
+  const ffmpeg = await ffmpegWith(folder, readersDie(works, tries))
   await using nats = await startNats()
   const spec = { source: { url: 'rtsp://127.0.0.1:1/x' }, archive: { retention: '1h' } }
   await using sidecar = await startSidecar(nats, { spec, env: { CHRYS_ARCHIVE_DIR: folder.path, FFMPEG_PATH: ffmpeg } })
@@ -121,4 +123,31 @@ test('a sidecar tries a leftover again when ffmpeg failed, ever more seldom, unt
   t.is((await probe(saved?.path ?? '')).packets, 120)
   t.deepEqual(await parts(cam), [])
   t.true((await tried()) < 10)
+})
+
+test('what a sidecar’s own ffmpeg left when it died is tried again too', async t => {
+  await using folder = await temporaryFolder()
+  const cam = folder.file('cam')
+  const [works, tries] = [folder.file('works'), folder.file('tries')]
+  const ffmpeg = await ffmpegWith(folder, readersDie(works, tries))
+  await using nats = await startNats()
+  await using camera = await startCamera({ file: await testVideo({ fps: 15, gop: 15 }) })
+  const spec = { source: { url: camera.url }, archive: { segment: '1h' } }
+  await using sidecar = await startSidecar(nats, { spec, env: { CHRYS_ARCHIVE_DIR: folder.path, FFMPEG_PATH: ffmpeg } })
+  const left = await until(
+    async () => {
+      const [part = ''] = await parts(cam)
+      return (await stat(`${cam}/${part}`)).size > 100_000 && part
+    },
+    { what: `a file in the making\n${sidecar.log()}`, timeoutMs: 60_000 },
+  )
+  process.kill(descendants(sidecar.pid).find(({ command }) => command.includes(left))?.pid ?? 0, 'SIGKILL')
+  await until(() => readFile(tries, 'utf8'), { what: `a try\n${sidecar.log()}` })
+  await writeFile(works, '')
+  const [saved] = await until(async () => (await archivedFiles(cam)).length === 1 && archivedFiles(cam), {
+    what: `the file\n${sidecar.log()}`,
+    timeoutMs: 60_000,
+  })
+  t.true(left.startsWith(`${saved?.startMs}.`), `${left} ${saved?.name}`)
+  t.true((await probe(saved?.path ?? '')).packets >= 15)
 })

@@ -125,11 +125,11 @@ test('a sidecar that was killed has its camera back within seconds: its next pro
   t.false(hasCamera(second))
 })
 
-/** Two sidecars with one volume, of a camera that is so slow that a file in the making stays empty for many seconds. */
-async function setUpArchive() {
+/** Sidecars with one volume; at one picture a second a file in the making stays empty for many seconds. */
+async function setUpArchive(fps = 1) {
   await using stack = new AsyncDisposableStack()
   const nats = stack.use(await startNats())
-  const file = await testVideo({ width: 320, height: 192, fps: 1, gop: 2, seconds: 60, bitrate: 100_000 })
+  const file = await testVideo({ width: 320, height: 192, fps, gop: 2 * fps, seconds: 60 / fps, bitrate: 100_000 })
   const camera = stack.use(await startCamera({ file }))
   const volume = stack.use(await temporaryFolder())
   const spec = { source: { url: camera.url }, archive: { segment: '1h', retention: '1h' } }
@@ -210,4 +210,25 @@ test('a sidecar that has lost the camera finishes its file and tidies nothing, u
   })
   t.is(holder, 'pod-a')
   await until(() => hasCamera(first), { what: 'the first with the camera' })
+})
+
+test('a sidecar whose volume stands still lets go of the camera, and ends, soon after it is asked to', async t => {
+  await using setting = await setUpArchive(15)
+  const first = await setting.start('pod-a')
+  const writers = () => descendants(first.pid).filter(({ command }) => command.includes('.mp4.part'))
+  const [writer] = await until(() => writers().length === 1 && writers(), { what: `a file being written\n${first.log()}` })
+  const pid = writer?.pid ?? 0
+  process.kill(pid, 'SIGSTOP')
+  try {
+    const second = await setting.start('pod-b')
+    await waits(second)
+    const from = performance.now()
+    await end(first.child, 'SIGTERM', 30_000)
+    t.true(performance.now() - from < 14_000, `${performance.now() - from} ms`)
+    t.is(first.child.exitCode, 0, first.log())
+    await until(() => hasCamera(second), { what: 'the second with the camera' })
+    t.true(performance.now() - from < 20_000, `${performance.now() - from} ms`)
+  } finally {
+    process.kill(pid, 'SIGKILL') // in a pod it would end with its container
+  }
 })
