@@ -136,7 +136,7 @@ function answer(chunk: Buffer, session: RtspSession, client: Socket, camera: Soc
 }
 
 /** Either end's end is the other's; both are forgotten when closed. */
-export function own(sockets: Set<Socket>, ...pair: readonly [Socket, Socket]): void {
+function own(sockets: Set<Socket>, ...pair: readonly [Socket, Socket]): void {
   for (const [socket, other] of [pair, pair.toReversed()] as [Socket, Socket][]) {
     sockets.add(socket)
     socket.setNoDelay(true)
