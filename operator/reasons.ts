@@ -52,8 +52,8 @@ export const REASONS = {
   },
   NotFound: { meaning: 'The camera has no such stream.', todo: 'Correct the path in spec.source.url.' },
   RedirectRefused: {
-    meaning: 'The camera redirects elsewhere, which is refused.',
-    todo: 'Put the address it redirects to into spec.source.url.',
+    meaning: 'The camera redirects elsewhere, or its playlist leads to another protocol, which is refused.',
+    todo: 'Put the address it redirects to into spec.source.url; a playlist may name http and https only.',
   },
   ProtocolRefused: { meaning: 'The camera does not speak this protocol.', todo: 'Correct the scheme or spec.source.transport.' },
   InvalidStream: { meaning: 'What answers is no video stream.', todo: 'Correct the scheme, port and path in spec.source.url.' },
