@@ -2,6 +2,7 @@
 import { status } from '@grpc/grpc-js'
 import test from 'ava'
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { connect, type ConsumerInfo, type JetStreamManager, type NatsConnection } from 'nats'
 import { PacketStream } from '../gateway/packets.ts'
 import type { VideoFrame__Output } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoFrame.ts'
@@ -63,6 +64,12 @@ async function stalled(past: Past) {
   const frames = buffered(past, 0, Date.now())[Symbol.asyncIterator]() as AsyncIterator<VideoFrame__Output>
   const { value } = await frames.next()
   return { first: value as VideoFrame__Output, rest: () => collect({ [Symbol.asyncIterator]: () => frames }) }
+}
+
+/** Returns once it answers nothing: the signal reaches its threads one by one. */
+async function silence({ nats }: Past): Promise<void> {
+  nats.stop()
+  await until(() => /^State:\s+T/m.test(readFileSync(`/proc/${nats.pid}/status`, 'utf8')), { what: 'a stopped nats-server' })
 }
 
 const consumers = ({ jsm }: Past): Promise<ConsumerInfo[]> => jsm.consumers.list(STREAM).next()
@@ -167,7 +174,7 @@ test('a scale that makes pictures too large is told to the client', async t => {
 test('a read ends with UNAVAILABLE when NATS stops answering in its middle, and so does one that begins then', async t => {
   await using past = await startPast(LONG.video, LONG.store)
   const { rest } = await stalled(past)
-  past.nats.stop()
+  await silence(past)
   const startedMs = performance.now()
   const [middle, begin, { buffer }] = await Promise.all([failure(rest()), failure(read(past, 0, Date.now())), probe(past)])
   t.deepEqual([middle.code, begin.code], [status.UNAVAILABLE, status.UNAVAILABLE])
@@ -206,7 +213,7 @@ test('a stream that runs empty ends a read, in its middle and before its first p
 test('whoever looks at a stream stops when its client leaves, though NATS does not answer', async t => {
   await using past = await startPast(SMALL)
   const stream = new PacketStream(past.nc, { ref: CAMERA, uid: CAMERA.uid })
-  past.nats.stop()
+  await silence(past)
   const startedMs = performance.now()
   await t.throwsAsync(stream.extent(AbortSignal.timeout(200)), { name: 'TimeoutError' })
   const reading = stream.read(1, () => {}, AbortSignal.timeout(200))
