@@ -67,7 +67,8 @@ export class Live implements AsyncDisposable {
   /** Why nothing is decoded, until something is. */
   #problem: string | undefined
   #seq = 0
-  #newestEpoch = 0
+  /** Of the frames that were delivered. */
+  #newest = { epoch: 0, timestamp: 0 }
   readonly #running = new Set<Promise<void>>()
 
   constructor(options: LiveOptions) {
@@ -80,7 +81,11 @@ export class Live implements AsyncDisposable {
     this.#thinning.fps = wants === 'all' ? fps : undefined
     if (wants === this.#wants) return
     this.#wants = wants
-    if (wants === 'none') this.#problem = undefined
+    if (wants === 'none') {
+      this.#problem = undefined
+      // Who comes next is given the newest frame there is, whoever had it before.
+      this.#newest = { ...this.#newest, timestamp: 0 }
+    }
     this.#settle()
     const [newest] = this.#gop.packets
     if (this.#mode === 'keyframes' && newest !== undefined && this.#codec !== undefined) this.#decodeKeyframe(newest, this.#codec)
@@ -244,12 +249,13 @@ export class Live implements AsyncDisposable {
     }
     const { packet, width, height, key, buffer } = frame
     if (this.#mode !== 'all' && !key) return this.#memory.give(buffer)
-    // The last frames of an epoch, when the next one's decoder was quicker.
-    if (packet.epoch < this.#newestEpoch) {
+    // The last frames of an epoch, or a keyframe's decoder, when the next one was quicker.
+    const { epoch, timestamp } = this.#newest
+    if (packet.epoch < epoch || (packet.epoch === epoch && packet.timestamp <= timestamp)) {
       this.#memory.give(buffer)
       return count.dropped('late')
     }
-    this.#newestEpoch = packet.epoch
+    this.#newest = { epoch: packet.epoch, timestamp: packet.timestamp }
     const message = sealDecoded(frame, codec, deviceId)
     const lease = this.#memory.lease(buffer)
     publish({ epoch: packet.epoch, seq: ++this.#seq, timestamp: packet.timestamp, key, width, height, message, lease })
