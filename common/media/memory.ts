@@ -7,7 +7,7 @@ const FREE_MAX = 2
 
 /**
  * A buffer that begins with a page of memory, which only those that can change their size do. Pipes hand on whole pages, and processors with AMD's
- * fast string copies take three times as long to copy one to an address that lies a few bytes behind a page's begin, where malloc puts what is large.
+ * fast string copies take three times as long to copy one to an address that lies 16 bytes behind a page's begin, where malloc puts what is large.
  */
 function onPages(size: number): Buffer {
   return Buffer.from(new ArrayBuffer(size, { maxByteLength: size }), 0, size)
