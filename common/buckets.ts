@@ -5,7 +5,7 @@ import { BUCKET } from '../proto/subjects.ts'
 import { messageOf } from './errors.ts'
 import type { Logger } from './log.ts'
 import { isConfined, type Nats } from './nats.ts'
-import { sleep } from './stop.ts'
+import { sleep, whenAborted } from './stop.ts'
 import { ensureStream, isStreamMissing } from './streams.ts'
 
 export type BucketName = keyof typeof BUCKET
@@ -118,8 +118,7 @@ async function follow(nats: Nats, name: BucketName, view: BucketView, signal: Ab
   const stop = () => entries.stop()
   using _reconnected = nats.onReconnect(stop)
   using _replaced = whenReplaced(kv, streamInfo.created, stop)
-  signal.addEventListener('abort', stop, { once: true })
-  if (signal.aborted) stop()
+  using _aborted = whenAborted(signal, stop)
   try {
     for await (const { key, operation, value, created } of entries) {
       const exists = operation === 'PUT'
@@ -131,7 +130,6 @@ async function follow(nats: Nats, name: BucketName, view: BucketView, signal: Ab
     }
   } finally {
     clearTimeout(settling)
-    signal.removeEventListener('abort', stop)
   }
 }
 

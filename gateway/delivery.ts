@@ -16,7 +16,7 @@ import {
 import { messageOf } from '../common/errors.ts'
 import { everyMinute, type Logger } from '../common/log.ts'
 import type { Nats } from '../common/nats.ts'
-import { sleep } from '../common/stop.ts'
+import { sleep, whenAborted } from '../common/stop.ts'
 import { isStreamMissing } from '../common/streams.ts'
 import { ANNOTATION_CONSUMER, ANNOTATION_STREAM } from '../proto/subjects.ts'
 import { cloudJson, decodeAnnotation, problemWith } from './annotation-json.ts'
@@ -181,14 +181,8 @@ export class Delivery {
 async function nextMessage(consumer: Consumer, signal: AbortSignal): Promise<JsMsg | undefined> {
   const startMs = performance.now()
   const messages = await consumer.fetch({ max_messages: 1, expires: WAIT_MS })
-  const stop = () => messages.stop()
-  signal.addEventListener('abort', stop, { once: true })
-  if (signal.aborted) stop()
-  try {
-    for await (const message of messages) return message
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
+  using _ = whenAborted(signal, () => messages.stop())
+  for await (const message of messages) return message
   if (performance.now() - startMs < RETRY_MS) await sleep(RETRY_MS, signal) // the server did not let us wait
   return undefined
 }
