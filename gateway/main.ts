@@ -86,7 +86,11 @@ await runProcess(process.env, async signal => {
     queueing.push(new Delivery(nats, { cloud, url: annotationsUrl }, annotationMetrics, log, signal).run())
     log.info({ to: new URL(annotationsUrl).origin }, 'delivering annotations')
   }
-  void cameras.listed.then(() => signal.aborted || server.setServing(true))
+  void cameras.listed.then(() => {
+    if (signal.aborted) return
+    server.setServing(true)
+    log.info({ serving: true }, 'the list of cameras is there')
+  })
 
   const lost = nats.nc.closed()
   await Promise.race([aborted(signal), lost])

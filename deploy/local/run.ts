@@ -118,7 +118,7 @@ async function runGateway({ status, logs, env, signals, port }: Started): Promis
   }
   const onLine = (line: string) => {
     write(line)
-    if (line.includes('"grpcPort"')) status.setGateway(undefined) // it says so once it listens
+    if (line.includes('"serving":true')) status.setGateway(undefined) // it says so once it knows the cameras
   }
   const own = { ...cloudEnv(), CHRYS_NAMESPACE: NAMESPACE, CHRYS_GRPC_HOST: '127.0.0.1', CHRYS_GRPC_PORT: String(port) }
   await keepRunning(program('gateway', { ...env, ...own }, GATEWAY_GRACE_MS), { onPod, onLine }, signals.ending)
