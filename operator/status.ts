@@ -83,8 +83,8 @@ export function transition(
 function ready(observed: Observed): Verdict {
   const { camera, pod, state, problem, natsAway, now } = observed
   if (camera.metadata.deletionTimestamp !== undefined) return no('Deleting')
+  if (problem !== undefined) return no(problem.reason, problem.message) // of a stop, too: the pod runs on
   if (camera.spec.suspend) return no('Suspended')
-  if (problem !== undefined) return no(problem.reason, problem.message)
   if (pod.notRunning !== undefined) return no(pod.notRunning.reason, pod.notRunning.message)
   if (state === undefined) {
     if (natsAway) return unknown('NatsAway')

@@ -62,6 +62,11 @@ const READY: [title: string, scene: Scene, expected: string][] = [
   ['the node refused the pod', { pods: [rejected()] }, 'Ready False NodeRejectedPod'],
   ['held after refusals', { pods: [], held: 'node x: no device' }, 'Ready False NodeRejectedPod'],
   ['the Deployment is refused', { problem: { reason: 'DeploymentRefused', message: 'no' } }, 'Ready False DeploymentRefused'],
+  [
+    'to be suspended, which is refused',
+    { spec: { suspend: true }, problem: { reason: 'DeploymentRefused', message: 'no' } },
+    'Ready False DeploymentRefused',
+  ],
   ['just started', { now: Date.parse('2026-01-01T00:00:10Z') }, 'Ready False Starting'],
   ['silent', {}, 'Ready Unknown SidecarSilent'],
   ['NATS is away', { natsAway: true }, 'Ready Unknown NatsAway'],
