@@ -141,9 +141,9 @@ export class Writer {
   }
 }
 
-/** About the object, not about the server's own state. An unknown field in an apply comes as an internal error. */
+/** About the object, not about the server's own state. An unknown field in an apply comes as an internal error, a webhook that is away too. */
 const isVerdict = ({ code, message }: ApiError): boolean =>
-  [400, 403, 422].includes(code) || (code === 500 && message.startsWith('failed to create typed patch object'))
+  [400, 403, 422].includes(code) || (code === 500 && /^failed to create typed patch object|failed calling webhook/.test(message))
 
 const cameraPath = ({ metadata }: WatchedCamera): string =>
   `/apis/video.chrys.cloud/v1beta1/namespaces/${metadata.namespace}/cameras/${metadata.name}`

@@ -134,7 +134,10 @@ export const REASONS = {
     meaning: 'The cluster’s policy refuses the pod: Pod Security, quota or an admission webhook.',
     todo: 'Change spec.pod or spec.archive.volume, or the namespace’s policy.',
   },
-  DeploymentRefused: { meaning: 'The API server refuses the Deployment.', todo: 'Correct spec.pod.' },
+  DeploymentRefused: {
+    meaning: 'The API server refuses the Deployment.',
+    todo: 'Correct spec.pod, or the namespace’s quota or policy.',
+  },
   NameTaken: { meaning: 'A Deployment of this name belongs to somebody else.', todo: 'Rename it, or the Camera.' },
   Unschedulable: {
     meaning: 'No node can take the pod.',

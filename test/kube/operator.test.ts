@@ -1,5 +1,6 @@
 // One operator, with its own RBAC rules only, on a real control plane. Each test has a namespace of its own.
 import ava, { type TestFn } from 'ava'
+import { messageOf } from '../../common/errors.ts'
 import { APPLY_PATCH, MERGE_PATCH } from '../../operator/client.ts'
 import { CameraRecord } from '../../proto/state.ts'
 import { BUCKET, packetStream, packetSubject } from '../../proto/subjects.ts'
@@ -146,6 +147,47 @@ test(titled('a spec.pod that the API server refuses is said, with its own words'
   t.regex(status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '', /matchThings.*Correct spec\.pod/)
   t.is((await cameras.event('DeploymentRefused')).type, 'Warning')
   await cameras.apply('front', { source: { url: 'testsrc:' } })
+  await cameras.ready('front', 'PodPending')
+})
+
+test(titled('a webhook that is away keeps the Deployment from being made, and the Camera says so until it is made'), async t => {
+  const { kube } = t.context
+  const cameras = await begin(kube, { guarded: 'yes' })
+  const path = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/guard'
+  const rules = [{ apiGroups: ['apps'], apiVersions: ['v1'], operations: ['CREATE', 'UPDATE'], resources: ['deployments'] }]
+  await kube.apply(path, {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingWebhookConfiguration',
+    metadata: { name: 'guard' },
+    webhooks: [
+      {
+        name: 'guard.example.com',
+        clientConfig: { url: 'https://127.0.0.1:1/' },
+        namespaceSelector: { matchLabels: { guarded: 'yes' } },
+        rules,
+        failurePolicy: 'Fail',
+        sideEffects: 'None',
+        admissionReviewVersions: ['v1'],
+      },
+    ],
+  })
+  const labels = { app: 'probe' }
+  const body = {
+    metadata: { name: 'probe' },
+    spec: { selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { containers: [{ name: 'c', image: 'i' }] } } },
+  }
+  const probe = kube.api.request.bind(kube.api, 'POST', `/apis/apps/v1/namespaces/${cameras.namespace}/deployments`)
+  const refused = () =>
+    probe({ query: { dryRun: 'All' }, body }).then(
+      () => false,
+      error => /failed calling webhook/.test(messageOf(error)),
+    )
+  await until(refused, { what: 'the webhook' })
+
+  await cameras.apply('front')
+  const { status } = await cameras.ready('front', 'DeploymentRefused')
+  t.regex(status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '', /failed calling webhook "guard\.example\.com"/)
+  await kube.api.request('DELETE', path)
   await cameras.ready('front', 'PodPending')
 })
 
