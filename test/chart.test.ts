@@ -126,6 +126,36 @@ test(titled('all problems of the values are named at once'), async t => {
   t.regex(message, /persistence\.size/)
 })
 
+test(titled('a name that looks like a number is text'), async t => {
+  const values = {
+    fullnameOverride: 'shop',
+    nameOverride: '1',
+    global: { imagePullSecrets: ['2'] },
+    operator: { priorityClassName: '3' },
+    gateway: {
+      tls: { existingSecret: '4', clientCaSecret: '5' },
+      cloud: { apiUrl: 'https://cloud.example', existingSecret: '6' },
+      service: { type: 'LoadBalancer', loadBalancerClass: '7' },
+    },
+    nats: { external: { url: 'nats://nats.messaging', existingSecret: '8', cameraSecret: '9' } },
+    networkPolicy: { cameraNamespaces: ['10'] },
+    monitoring: { podMonitor: { enabled: true } },
+  }
+  const numbers: string[] = []
+  const search = (value: unknown, path: string): void => {
+    if (typeof value === 'number' && /(name|Name|namespace|Class|instance|value)$/.test(path)) numbers.push(path)
+    if (typeof value === 'object' && value !== null) for (const [key, inner] of Object.entries(value)) search(inner, `${path}.${key}`)
+  }
+  for (const [chosen, more] of [
+    [values, []],
+    [{}, ['--namespace', '4711']],
+    [{ nats: { persistence: { storageClass: '1' } }, gateway: { tls: { certManager: { enabled: true, issuerRef: { name: '2' } } } } }, []],
+  ] as const) {
+    for (const object of await render(chosen, more)) if (object.kind !== 'CustomResourceDefinition') search(object, object.kind)
+  }
+  t.deepEqual(numbers, [])
+})
+
 test(titled('the CRD is rendered as it is written, and kept unless told otherwise'), async t => {
   type Crd = Rendered & { metadata: { annotations?: Record<string, string> } }
   const written = (await chartFile('files/cameras.video.chrys.cloud.yaml')) as Crd

@@ -8,8 +8,8 @@
 {{/* (list . component): what chooses the component's pods. */}}
 {{- define "chrysalis.selector" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ $root.Values.nameOverride | default $root.Chart.Name }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/name: {{ $root.Values.nameOverride | default $root.Chart.Name | quote }}
+app.kubernetes.io/instance: {{ quote $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
@@ -40,7 +40,7 @@ app.kubernetes.io/part-of: chrysalis-edge
 {{- $root := index . 0 -}}
 metadata:
   name: {{ include "chrysalis.fullname" $root }}{{ with index . 2 }}-{{ . }}{{ end }}
-  namespace: {{ $root.Release.Namespace }}
+  namespace: {{ quote $root.Release.Namespace }}
   labels: {{- include "chrysalis.labels" (list $root (index . 1)) | nindent 4 }}
   {{- $annotations := merge (dict) (index (append . dict) 3) $root.Values.commonAnnotations }}
   {{- with $annotations }}
@@ -72,12 +72,12 @@ securityContext:
 {{- with $root.Values.global.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ quote . }}
   {{- end }}
 {{- end }}
 {{- range $field := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" }}
 {{- with index $values $field }}
-{{ $field }}: {{- if kindIs "string" . }} {{ . }}{{ else }}{{ toYaml . | nindent 2 }}{{ end }}
+{{ $field }}: {{- if kindIs "string" . }} {{ quote . }}{{ else }}{{ toYaml . | nindent 2 }}{{ end }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -144,7 +144,7 @@ readinessProbe:
 {{/* Environment that operator and gateway share. (list . component) */}}
 {{- define "chrysalis.env" -}}
 {{- $root := index . 0 -}}
-- { name: CHRYS_NAMESPACE, value: {{ $root.Release.Namespace }} }
+- { name: CHRYS_NAMESPACE, value: {{ quote $root.Release.Namespace }} }
 - { name: CHRYS_LOG_LEVEL, value: {{ $root.Values.log.level }} }
 - { name: CHRYS_NATS_URL, value: {{ include "chrysalis.natsUrl" $root | quote }} }
 {{- if include "chrysalis.natsSecret" . }}
