@@ -14,14 +14,18 @@ import { FRUGAL_ENV, FRUGAL_FLAGS } from '../common/frugal.ts'
 import type { Camera } from '../proto/camera.ts'
 import type { OperatorConfig } from './config.ts'
 import { sortedJson } from './json.ts'
-import { CAMERA_LABEL, HASH_ANNOTATION, UID_LABEL } from './kinds.ts'
+import { CAMERA_LABEL, HASH_ANNOTATION, UID_LABEL, type Deployment } from './kinds.ts'
 
 const APP = 'chrysalis-edge'
 const COMPONENT = 'camera'
 /** Chooses the Deployments and pods that are ours. */
 export const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'chrysalis-edge-operator' }
 
-const deploymentName = (camera: Camera): string => `camera-${camera.metadata.name}`
+const PREFIX = 'camera-'
+const deploymentName = (camera: Camera): string => `${PREFIX}${camera.metadata.name}`
+/** The key of the camera that a Deployment is of; by its name, since its labels can be changed. */
+export const cameraKeyOfDeployment = ({ metadata: { namespace = '', name } }: Deployment): string | undefined =>
+  name.startsWith(PREFIX) ? `${namespace}/${name.slice(PREFIX.length)}` : undefined
 /** The Secret with the camera's own NATS user. */
 export const userSecretName = (camera: Camera): string => `${deploymentName(camera)}-nats`
 

@@ -1,5 +1,6 @@
 // One camera, from what is known to what is done. `reconcile` is the whole of it; what is to be done is decided in pure functions
 // (deployment.ts, pods.ts, rejection.ts, status.ts), and done by the writer and the shared state.
+import type { V1Deployment } from '@kubernetes/client-node'
 import { messageOf } from '../common/errors.ts'
 import { retryDelayMs } from '../common/backoff.ts'
 import type { Logger } from '../common/log.ts'
@@ -119,7 +120,7 @@ export class Reconciler {
     const hash = specHash(desired) as string
     try {
       await this.#applyUser(camera, memory)
-      if (live !== undefined && isAsApplied(live, camera, hash, memory.applied)) return
+      if (live !== undefined && isAsApplied(live, camera, desired, memory.applied)) return
       memory.applied = { hash, generation: await writer.applyDeployment(desired, camera.metadata.uid) }
       memory.problem = undefined
       memory.refusals = 0
@@ -223,11 +224,19 @@ export class Reconciler {
 }
 
 /** A later generation is somebody else's edit; an earlier one is what we knew before our own apply. */
-const isAsApplied = (live: Deployment, { metadata: { uid } }: WatchedCamera, hash: string, applied: Memory['applied']): boolean => {
-  const generation = live.metadata.generation ?? 0
+const isAsApplied = (
+  live: Deployment,
+  { metadata: { uid } }: WatchedCamera,
+  desired: V1Deployment,
+  applied: Memory['applied'],
+): boolean => {
+  const [generation, hash] = [live.metadata.generation ?? 0, specHash(desired)]
   if (applied === undefined || applied.hash !== hash || generation > applied.generation) return false
-  return generation < applied.generation || (specHash(live) === hash && isControlledBy(live, uid))
+  return generation < applied.generation || (specHash(live) === hash && isControlledBy(live, uid) && hasLabelsOf(live, desired))
 }
+
+const hasLabelsOf = (live: Deployment, { metadata: { labels = {} } = {} }: V1Deployment): boolean =>
+  Object.entries(labels).every(([key, value]) => live.metadata.labels?.[key] === value)
 
 /** Without those of a deleted namesake. */
 const ownPods = (pods: readonly Pod[], { metadata: { uid } }: WatchedCamera): Pod[] =>

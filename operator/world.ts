@@ -1,7 +1,7 @@
 // What is known of the cluster: Cameras, their Deployments, their pods; each change wants its camera reconciled.
 import type { Logger } from '../common/log.ts'
 import type { KubeApi } from './client.ts'
-import { MANAGED_BY } from './deployment.ts'
+import { cameraKeyOfDeployment, MANAGED_BY } from './deployment.ts'
 import { cameraKeyOf, keepCamera, keepDeployment, keepPod, type Deployment, type Pod, type WatchedCamera } from './kinds.ts'
 import type { OperatorMetrics } from './metrics.ts'
 import { keyOf, Reflector } from './reflector.ts'
@@ -32,7 +32,7 @@ export class World {
       labelSelector,
       keep: keepDeployment,
       onChange: (now, before) => {
-        const key = cameraKeyOf((now ?? before) as Deployment)
+        const key = cameraKeyOfDeployment((now ?? before) as Deployment)
         if (key === undefined) return
         if (now === undefined) this.#deploymentOf.delete(key)
         else this.#deploymentOf.set(key, now)
@@ -45,7 +45,12 @@ export class World {
       labelSelector,
       keep: keepPod,
       onChange: (now, before) => {
-        const key = cameraKeyOf((now ?? before) as Pod)
+        const [key, oldKey] = [now && cameraKeyOf(now), before && cameraKeyOf(before)]
+        // It is gone, or somebody changed its label.
+        if (oldKey !== undefined && oldKey !== key) {
+          this.#indexPod(oldKey, undefined, before)
+          onChange(oldKey)
+        }
         if (key === undefined) return
         this.#indexPod(key, now, before)
         onChange(key)

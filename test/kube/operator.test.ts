@@ -107,11 +107,31 @@ test(titled('what others change of the Deployment is put back, and what they add
   t.is(mended.spec.template.spec.containers[0]?.image, 'chrysalis-edge:test')
   t.is((mended.spec as { paused?: boolean }).paused, true)
 
+  const label = { 'video.chrys.cloud/camera': 'other' }
+  await kube.api.request('PATCH', path, { body: { metadata: { labels: label } }, contentType: MERGE_PATCH })
+  await cameras.deploymentWith('front', 'with its label', each => each.metadata.labels['video.chrys.cloud/camera'] === 'front')
   await kube.api.request('PATCH', path, { body: { metadata: { ownerReferences: null } }, contentType: MERGE_PATCH })
   await cameras.deploymentWith('front', 'with its owner', each => each.metadata.ownerReferences?.length === 1)
   await kube.api.request('DELETE', path)
   const made = await cameras.deploymentWith('front', 'made anew', each => each.metadata.uid !== metadata.uid)
   t.is(made.spec.replicas, 1)
+})
+
+test(titled('a pod that somebody took out by its label and deleted does not keep its Camera'), async t => {
+  const { kube } = t.context
+  const cameras = await begin(kube)
+  await cameras.apply('front')
+  const podWithout = (uid?: string) =>
+    until(async () => (await cameras.pods()).find(({ metadata }) => metadata.uid !== uid), { what: 'a pod' })
+  const { metadata } = await podWithout()
+  const path = `/api/v1/namespaces/${cameras.namespace}/pods/${metadata.name}`
+  const labels = { 'video.chrys.cloud/camera': null }
+  await kube.api.request('PATCH', path, { body: { metadata: { labels } }, contentType: MERGE_PATCH })
+  await podWithout(metadata.uid)
+  await kube.api.request('DELETE', path)
+  await cameras.delete('front')
+  await cameras.gone('front')
+  t.pass()
 })
 
 test(titled('a Deployment of somebody else that has the name is left alone, and the Camera says so'), async t => {
