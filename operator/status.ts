@@ -60,9 +60,14 @@ export function cameraStatus(observed: Observed): CameraStatus {
   })
 }
 
-/** Whether `next` says something that `before` does not. The time of the last frame alone is no news while frames come. */
+/**
+ * Whether `next` says something that `before` does not. The time of the last frame alone is no news while frames come; conditions of
+ * others are none of ours.
+ */
 export function isNews(next: CameraStatus, before: CameraStatus | undefined): boolean {
-  const comparable = ({ lastFrameTime, ...rest }: CameraStatus) => sortedJson(rest.fps === undefined ? { ...rest, lastFrameTime } : rest)
+  const isOurs = ({ type }: Condition) => next.conditions?.some(each => each.type === type)
+  const comparable = ({ lastFrameTime, conditions, ...rest }: CameraStatus) =>
+    sortedJson({ ...rest, conditions: conditions?.filter(isOurs), ...(rest.fps === undefined ? { lastFrameTime } : {}) })
   return before === undefined || comparable(next) !== comparable(before)
 }
 

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { CameraSpec } from '../proto/camera.ts'
 import type { CameraState } from '../proto/state.ts'
-import type { CameraStatus, Pod } from '../operator/kinds.ts'
+import type { CameraStatus, Condition, Pod } from '../operator/kinds.ts'
 import { reportOn } from '../operator/pods.ts'
 import { explain, REASONS } from '../operator/reasons.ts'
 import { judge, type Rejections } from '../operator/rejection.ts'
@@ -163,11 +163,13 @@ test('lastTransitionTime moves when the status changes, not when the reason does
   t.is(time(third), '2026-01-01T01:02:00Z')
 })
 
-test('later frames and a jittering rate are no news; a new rate, size, reason and the end of frames are', t => {
+test('later frames, a jittering rate and conditions of others are no news; a new rate, size, reason and the end of frames are', t => {
   const before = statusOf({ state: cameraState({ fps: 29.7 }) })
   t.is(before.fps, 30)
   const news = (state: CameraState, scene: Scene = {}) => isNews(statusOf({ state, before, now: NOW + 60_000, ...scene }), before)
   t.false(news(cameraState({ fps: 30.9, lastPacketAt: 1_700_000_060_000 })))
+  const foreign = { ...before.conditions?.[0], type: 'Reviewed' } as unknown as Condition
+  t.false(isNews(before, { ...before, conditions: [foreign, ...(before.conditions ?? [])] }))
   t.true(news(cameraState({ fps: 15 })))
   t.true(news(cameraState({ codec: { ...cameraState().codec!, width: 640 } })))
   t.true(news(failing('ConnectionRefused')))
