@@ -46,6 +46,8 @@ type Memory = {
   /** Refusals in a row. What was refused may be right later: a quota was raised, or an admission plugin now knows of Cameras. */
   refusals: number
   statusAt: number
+  /** When its deletion was first seen: by our clock, and not by that of the API server. */
+  deletedAt: number | undefined
 }
 
 export type Parts = {
@@ -106,7 +108,7 @@ export class Reconciler {
   #remember(key: string, { metadata: { uid } }: WatchedCamera): Memory {
     const known = this.#memory.get(key)
     if (known?.uid === uid) return known
-    const nothing = { applied: undefined, rejections: undefined, user: undefined, problem: undefined }
+    const nothing = { applied: undefined, rejections: undefined, user: undefined, problem: undefined, deletedAt: undefined }
     const memory = { uid, isCleaned: false, ...nothing, refusals: 0, statusAt: -Infinity }
     this.#memory.set(key, memory)
     return memory
@@ -183,9 +185,10 @@ export class Reconciler {
   }
 
   async #finalize(key: string, camera: WatchedCamera, memory: Memory): Promise<void> {
-    const { world, shared, writer, again, record, cleanUpMs } = this.#parts
+    const { world, shared, writer, again, record, cleanUpMs, now } = this.#parts
     if (!camera.metadata.finalizers?.includes(FINALIZER)) return
-    const waited = Date.now() - Date.parse(camera.metadata.deletionTimestamp as string)
+    memory.deletedAt ??= now()
+    const waited = now() - memory.deletedAt
     if (world.deployment(key) !== undefined) await this.#applyDeployment(key, camera, memory, 0)
     const pods = ownPods(world.pods(key), camera)
     if (pods.some(pod => !isOver(pod)) && waited < POD_GONE_MS) {
