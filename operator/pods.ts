@@ -54,6 +54,10 @@ export function reportOn(pods: readonly Pod[], deployment: Deployment | undefine
 
 export const isOver = (pod: Pod): boolean => pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded'
 
+/** The uid of the pod whose container waits for its image and volumes. */
+export const beingCreated = (pods: readonly Pod[]): string | undefined =>
+  pods.find(({ status }) => status?.containerStatuses?.some(({ state }) => state?.waiting?.reason === 'ContainerCreating'))?.metadata.uid
+
 /** The one that matters: the newest that lives, else the newest. */
 function currentOf(pods: readonly Pod[]): Pod | undefined {
   const rank = (pod: Pod) => (isOver(pod) ? 0 : pod.metadata.deletionTimestamp !== undefined ? 1 : 2)

@@ -12,7 +12,7 @@ import { cameraSecret, readSigning, userFingerprint } from './identity/camera-us
 import type { Signing } from './identity/users.ts'
 import { FINALIZER, isControlledBy, isNamesakes, UID_LABEL } from './kinds.ts'
 import type { Deployment, Pod, WatchedCamera } from './kinds.ts'
-import { isOver, reportOn, sentenceOfFailure, type PodReport } from './pods.ts'
+import { beingCreated, isOver, reportOn, sentenceOfFailure, type PodReport } from './pods.ts'
 import { explain, type KnownReason } from './reasons.ts'
 import { recordOf } from './record.ts'
 import { judge, type Rejections } from './rejection.ts'
@@ -30,6 +30,8 @@ const POD_GONE_MS = 60_000
 const RETRY_MS = 5_000
 const NAMESAKE_MS = 2_000
 const USER_RENEWED_MS = 3_600_000
+/** A pod that is being created so long after the user was applied may wait for one that was deleted. */
+const USER_MISSED_MS = 10_000
 /** The signing key is read from its files no more often, however many Cameras are looked at. */
 const SIGNING_MS = 1_000
 
@@ -40,8 +42,8 @@ type Memory = {
   /** Our last apply, and the generation that it gave the Deployment: a later one is somebody else's edit. */
   applied: { hash: string; generation: number } | undefined
   rejections: Rejections | undefined
-  /** The NATS user that was applied last, and when. */
-  user: { fingerprint: string; at: number } | undefined
+  /** The NATS user that was applied last, when, and the pod that was being created then. */
+  user: { fingerprint: string; at: number; pod: string | undefined } | undefined
   problem: { reason: KnownReason; message: string } | undefined
   /** Refusals in a row. What was refused may be right later: a quota was raised, or an admission plugin now knows of Cameras. */
   refusals: number
@@ -121,7 +123,7 @@ export class Reconciler {
     const desired = desiredDeployment(camera, settings, replicas)
     const hash = specHash(desired) as string
     try {
-      await this.#applyUser(camera, memory)
+      await this.#applyUser(key, camera, memory)
       if (live !== undefined && isAsApplied(live, camera, desired, memory.applied)) return
       memory.applied = { hash, generation: await writer.applyDeployment(desired, camera.metadata.uid) }
       memory.problem = undefined
@@ -133,15 +135,18 @@ export class Reconciler {
     }
   }
 
-  /** Before the Deployment, whose pod mounts it. Now and then again, since who deletes it is not seen. */
-  async #applyUser(camera: WatchedCamera, memory: Memory): Promise<void> {
-    const { writer, settings, now } = this.#parts
+  /** Before the Deployment, whose pod mounts it. Now and then again, and for each new pod, since who deletes it is not seen. */
+  async #applyUser(key: string, camera: WatchedCamera, memory: Memory): Promise<void> {
+    const { world, writer, settings, now } = this.#parts
     if (settings.signingDir === undefined) return
     const signing = await this.#signing(settings.signingDir)
     const fingerprint = userFingerprint(signing, camera)
-    if (memory.user?.fingerprint === fingerprint && now() - memory.user.at < USER_RENEWED_MS) return
+    const { user } = memory
+    const pod = beingCreated(ownPods(world.pods(key), camera))
+    const isMissed = pod !== undefined && pod !== user?.pod
+    if (user?.fingerprint === fingerprint && now() - user.at < (isMissed ? USER_MISSED_MS : USER_RENEWED_MS)) return
     await writer.applySecret(cameraSecret(signing, camera))
-    memory.user = { fingerprint, at: now() }
+    memory.user = { fingerprint, at: now(), pod }
   }
 
   #signing(folder: string): Promise<Signing> {

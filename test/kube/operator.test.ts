@@ -1,6 +1,7 @@
 // One operator, with its own RBAC rules only, on a real control plane. Each test has a namespace of its own.
 import ava, { type TestFn } from 'ava'
 import { messageOf } from '../../common/errors.ts'
+import { sleep } from '../../common/stop.ts'
 import { APPLY_PATCH, MERGE_PATCH } from '../../operator/client.ts'
 import { CameraRecord } from '../../proto/state.ts'
 import { BUCKET, packetStream, packetSubject } from '../../proto/subjects.ts'
@@ -131,6 +132,22 @@ test(titled('a pod that somebody took out by its label and deleted does not keep
   await kube.api.request('DELETE', path)
   await cameras.delete('front')
   await cameras.gone('front')
+  t.pass()
+})
+
+test(titled('a NATS user that somebody deleted is made again when a new pod waits for it'), async t => {
+  const { kube } = t.context
+  const cameras = await begin(kube)
+  await cameras.apply('front')
+  const pod = await until(async () => (await cameras.pods())[0], { what: 'the pod' })
+  const secret = `/api/v1/namespaces/${cameras.namespace}/secrets/camera-front-nats`
+  await kube.api.request('DELETE', secret)
+  await sleep(11_000, new AbortController().signal) // a pod that comes sooner has a user that was just made
+  const state = { waiting: { reason: 'ContainerCreating' } }
+  const container = { name: 'sidecar', ready: false, restartCount: 0, image: 'i', imageID: '', state }
+  const path = `/api/v1/namespaces/${cameras.namespace}/pods/${pod.metadata.name}/status`
+  await kube.api.request('PATCH', path, { body: { status: { containerStatuses: [container] } }, contentType: MERGE_PATCH })
+  await until(() => kube.api.request('GET', secret), { what: 'the user' })
   t.pass()
 })
 
