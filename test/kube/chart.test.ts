@@ -204,7 +204,15 @@ test(
     await until(async () => (await get<Secret>(kube, users))?.data['user.creds'] !== undefined, { what: 'the camera’s NATS user' })
     await until(() => connectedToNats(operator), { what: 'an operator that reaches NATS' })
 
-    await release(kube, jobs, 'upgrade')
+    const larger = { nats: { persistence: { size: '6Gi' } } }
+    await t.throwsAsync(release(kube, jobs, 'upgrade', larger), {
+      message: /a volume of size 5Gi and storageClass "", and an upgrade can't change these/,
+    })
+    await release(kube, jobs, 'upgrade', { nats: { persistence: { size: '5120Mi' } } })
+    const statefulSet = `/apis/apps/v1/namespaces/${NAMESPACE}/statefulsets/${RELEASE}-nats`
+    await kube.api.request('DELETE', statefulSet, { body: { propagationPolicy: 'Orphan' } })
+    await until(async () => (await get(kube, statefulSet)) === undefined, { what: 'the end of the StatefulSet' })
+    await release(kube, jobs, 'upgrade', larger)
     t.true(hasField(await crd(kube)))
     t.deepEqual(await keys(kube), made)
     const after = await cameras.camera('front')
