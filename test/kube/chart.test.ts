@@ -6,13 +6,13 @@ import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { natsServerPath } from '../../deploy/local/locate-nats.ts'
 import { messageOf } from '../../common/errors.ts'
-import { APPLY_PATCH, isApiError, MERGE_PATCH } from '../../operator/client.ts'
+import { APPLY_PATCH, isApiError, KubeApi, MERGE_PATCH } from '../../operator/client.ts'
 import { FINALIZER } from '../../operator/kinds.ts'
 import { MATRIX } from '../fixtures/chart-values.ts'
 import { camerasIn } from '../fixtures/cluster-cameras.ts'
 import { CHART, helm, missingHelm, render, type Rendered } from '../fixtures/helm.ts'
 import { runJobs, serviceAccount, serviceAccountGroups, type Jobs } from '../fixtures/jobs.ts'
-import { missingControlPlane, startKube, type Kube } from '../fixtures/kube.ts'
+import { missingControlPlane, startKube, type Kube, type Users } from '../fixtures/kube.ts'
 import { startNats } from '../fixtures/nats.ts'
 import { leading, startOperator, type OperatorProcess } from '../fixtures/operator.ts'
 import { temporaryFolder, type TemporaryFolder } from '../fixtures/tmp.ts'
@@ -29,6 +29,8 @@ const NAMESPACE = 'cams'
 const RELEASE = 'edge-chrysalis-edge'
 const OPERATOR = `${RELEASE}-operator`
 const ACCOUNTS = [OPERATOR, `${RELEASE}-make-identity`].map(name => serviceAccount(NAMESPACE, name))
+/** Users by name, and the role of the cluster's that they have in one namespace. */
+const PEOPLE = { guard: 'view', maker: 'edit', owner: 'admin' }
 const RESTRICTED = { 'pod-security.kubernetes.io/enforce': 'restricted' }
 const CRD = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
 const CAMERAS = 'cameras.video.chrys.cloud'
@@ -36,7 +38,8 @@ const CAMERAS = 'cameras.video.chrys.cloud'
 if (missing === undefined) {
   contextual.before(async t => {
     await using stack = new AsyncDisposableStack()
-    const users = Object.fromEntries(ACCOUNTS.map(name => [name, serviceAccountGroups(NAMESPACE)]))
+    const users: Users = Object.fromEntries(ACCOUNTS.map(name => [name, serviceAccountGroups(NAMESPACE)]))
+    for (const name of Object.keys(PEOPLE)) users[name] = []
     const kube = stack.use(await startKube({ controllers: true, users }))
     for (const name of [NAMESPACE, 'shop']) {
       await kube.api.request('POST', '/api/v1/namespaces', { body: { metadata: { name, labels: RESTRICTED } } })
@@ -96,6 +99,33 @@ for (const [title, values] of Object.entries(MATRIX)) {
     }
   })
 }
+
+test(titled('people with the cluster’s own roles for a namespace may see Cameras there, and make them'), async t => {
+  const { kube } = t.context
+  const group = 'rbac.authorization.k8s.io'
+  for (const role of (await render()).filter(({ metadata }) => metadata.name.includes('-cameras-') && metadata.namespace === undefined))
+    await kube.apply(pathOf(role), role)
+  for (const [name, clusterRole] of Object.entries(PEOPLE)) {
+    await kube.apply(`/apis/${group}/v1/namespaces/shop/rolebindings/${name}`, {
+      ...{ apiVersion: `${group}/v1`, kind: 'RoleBinding', metadata: { name } },
+      roleRef: { apiGroup: group, kind: 'ClusterRole', name: clusterRole },
+      subjects: [{ apiGroup: group, kind: 'User', name }],
+    })
+  }
+  const may = async (user: string, verb: string, namespace = 'shop') => {
+    const api = new KubeApi(await kube.kubeconfig(user))
+    const body = { spec: { resourceAttributes: { group: 'video.chrys.cloud', resource: 'cameras', verb, namespace } } }
+    const { status } = await api.request<{ status: { allowed: boolean } }>(
+      'POST',
+      '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+      { body },
+    )
+    return status.allowed
+  }
+  for (const user of Object.keys(PEOPLE)) await until(() => may(user, 'list'), { what: `${user} to see Cameras` })
+  t.deepEqual(await Promise.all(Object.keys(PEOPLE).map(user => may(user, 'create'))), [false, true, true])
+  t.false(await may('owner', 'list', NAMESPACE))
+})
 
 type Secret = { data: Record<string, string> }
 const get = async <T>({ api }: Kube, path: string): Promise<T | undefined> => {
