@@ -27,7 +27,10 @@ export const REASONS = {
   // On its way.
   PodPending: { meaning: 'The pod has not started yet.', todo: '' },
   ContainerCreating: { meaning: 'The node prepares the pod.', todo: 'If this lasts, see the events of the pod.' },
-  Terminating: { meaning: 'The old pod has to end before the new one starts.', todo: '' },
+  Terminating: {
+    meaning: 'The old pod has to end before the new one starts.',
+    todo: 'If this lasts, its node is lost: remove the node from the cluster, or the pod with --force.',
+  },
   Starting: { meaning: 'The pod runs and has not said anything yet.', todo: '' },
   Connecting: { meaning: 'The camera is being connected to.', todo: '' },
   NotConnected: { meaning: 'The camera is not connected.', todo: 'See condition Connected.' },
