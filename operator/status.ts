@@ -26,6 +26,7 @@ type Verdict = { status: Condition['status']; reason: string; message?: string |
 const no = (reason: KnownReason, message?: string): Verdict => ({ status: 'False', reason, message })
 const yes = (reason: KnownReason): Verdict => ({ status: 'True', reason })
 const unknown = (reason: KnownReason, message?: string): Verdict => ({ status: 'Unknown', reason, message })
+const isStarting = ({ pod, now }: Observed): boolean => now - (pod.startedAt ?? 0) < START_MS
 const silent = ({ pod: { state } }: Observed): Verdict =>
   unknown(
     'SidecarSilent',
@@ -86,14 +87,14 @@ export function transition(
 }
 
 function ready(observed: Observed): Verdict {
-  const { camera, pod, state, problem, natsAway, now } = observed
+  const { camera, pod, state, problem, natsAway } = observed
   if (camera.metadata.deletionTimestamp !== undefined) return no('Deleting')
   if (problem !== undefined) return no(problem.reason, problem.message) // of a stop, too: the pod runs on
   if (camera.spec.suspend) return no('Suspended')
   if (pod.notRunning !== undefined) return no(pod.notRunning.reason, pod.notRunning.message)
   if (state === undefined) {
     if (natsAway) return unknown('NatsAway')
-    return now - (pod.startedAt ?? 0) < START_MS ? no('Starting') : silent(observed)
+    return isStarting(observed) ? no('Starting') : silent(observed)
   }
   if (state.connection !== 'streaming') return notStreaming(state)
   if (!state.buffer.ok) return failing(state.buffer, 'BufferUnavailable')
@@ -106,7 +107,8 @@ function withoutConnection(observed: Observed): Verdict | undefined {
   const { camera, state, pod } = observed
   if (camera.spec.suspend) return no('Suspended')
   if (pod.notRunning !== undefined) return no('NotConnected')
-  if (state === undefined) return observed.natsAway ? unknown('NatsAway') : silent(observed)
+  if (state === undefined && observed.natsAway) return unknown('NatsAway')
+  if (state === undefined) return isStarting(observed) ? no('NotConnected') : silent(observed)
   return state.connection === 'streaming' ? undefined : no('NotConnected')
 }
 

@@ -130,6 +130,8 @@ const OTHERS: [title: string, scene: Scene, expected: string][] = [
   ['nobody asks for frames', { state: cameraState() }, 'Decoding False NoDemand'],
   ['frames are made', { state: cameraState({ decoding: { active: true, ok: true } }) }, 'Decoding True Decoding'],
   ['no connection, no frames', { state: failing('AuthFailed') }, 'Decoding False NotConnected'],
+  ['just started', { now: Date.parse('2026-01-01T00:00:10Z') }, 'Decoding False NotConnected'],
+  ['silent', {}, 'Decoding Unknown SidecarSilent'],
   ['connected although the buffer fails', { state: cameraState({ buffer: { ok: false } }) }, 'Connected True Streaming'],
   ['not connected', { state: failing('ConnectionRefused') }, 'Connected False ConnectionRefused'],
   ['no proxy asked for', { state: cameraState() }, 'ProxyActive False NotConfigured'],
