@@ -113,8 +113,8 @@ function withoutConnection(observed: Observed): Verdict | undefined {
 }
 
 function connected(observed: Observed): Verdict {
-  const { camera, state, pod, problem } = observed
-  if (camera.spec.suspend || pod.notRunning !== undefined || problem !== undefined || state === undefined) return ready(observed)
+  const { camera, state, pod } = observed
+  if (camera.spec.suspend || pod.notRunning !== undefined || state === undefined) return ready(observed)
   return state.connection === 'streaming' ? yes('Streaming') : notStreaming(state)
 }
 

@@ -133,6 +133,11 @@ const OTHERS: [title: string, scene: Scene, expected: string][] = [
   ['just started', { now: Date.parse('2026-01-01T00:00:10Z') }, 'Decoding False NotConnected'],
   ['silent', {}, 'Decoding Unknown SidecarSilent'],
   ['connected although the buffer fails', { state: cameraState({ buffer: { ok: false } }) }, 'Connected True Streaming'],
+  [
+    'connected although a change of the Deployment is refused',
+    { problem: { reason: 'DeploymentRefused', message: 'no' }, state: cameraState() },
+    'Connected True Streaming',
+  ],
   ['not connected', { state: failing('ConnectionRefused') }, 'Connected False ConnectionRefused'],
   ['no proxy asked for', { state: cameraState() }, 'ProxyActive False NotConfigured'],
   ['proxy not reported', { spec: { proxy }, state: cameraState() }, 'ProxyActive Unknown NotReported'],
