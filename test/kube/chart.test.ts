@@ -103,8 +103,8 @@ for (const [title, values] of Object.entries(MATRIX)) {
 test(titled('people with the cluster’s own roles for a namespace may see Cameras there, and make them'), async t => {
   const { kube } = t.context
   const group = 'rbac.authorization.k8s.io'
-  for (const role of (await render()).filter(({ metadata }) => metadata.name.includes('-cameras-') && metadata.namespace === undefined))
-    await kube.apply(pathOf(role), role)
+  const roles = (await render()).filter(({ metadata }) => metadata.namespace === undefined && metadata.name.includes('-cameras-'))
+  for (const role of roles) await kube.apply(pathOf(role), role)
   for (const [name, clusterRole] of Object.entries(PEOPLE)) {
     await kube.apply(`/apis/${group}/v1/namespaces/shop/rolebindings/${name}`, {
       ...{ apiVersion: `${group}/v1`, kind: 'RoleBinding', metadata: { name } },
@@ -125,6 +125,7 @@ test(titled('people with the cluster’s own roles for a namespace may see Camer
   for (const user of Object.keys(PEOPLE)) await until(() => may(user, 'list'), { what: `${user} to see Cameras` })
   t.deepEqual(await Promise.all(Object.keys(PEOPLE).map(user => may(user, 'create'))), [false, true, true])
   t.false(await may('owner', 'list', NAMESPACE))
+  for (const role of roles) await kube.api.request('DELETE', pathOf(role)) // helm's own come later
 })
 
 type Secret = { data: Record<string, string> }
