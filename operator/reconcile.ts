@@ -124,8 +124,8 @@ export class Reconciler {
     const hash = specHash(desired) as string
     try {
       await this.#applyUser(key, camera, memory)
-      if (live !== undefined && isAsApplied(live, camera, desired, memory.applied)) return
-      memory.applied = { hash, generation: await writer.applyDeployment(desired, camera.metadata.uid) }
+      if (live === undefined || !isAsApplied(live, camera, desired, memory.applied))
+        memory.applied = { hash, generation: await writer.applyDeployment(desired, camera.metadata.uid) }
       memory.problem = undefined
       memory.refusals = 0
     } catch (error) {

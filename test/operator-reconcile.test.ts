@@ -1,42 +1,50 @@
-// One camera, without an API server and without NATS.
+// One camera, without an API server, without pods and with NATS away.
 import test from 'ava'
 import pino from 'pino'
-import type { Writer } from '../operator/apply.ts'
-import { FINALIZER, type WatchedCamera } from '../operator/kinds.ts'
+import { Refused, type Writer } from '../operator/apply.ts'
+import { FINALIZER, type Deployment, type WatchedCamera } from '../operator/kinds.ts'
 import { Reconciler, type Parts } from '../operator/reconcile.ts'
 import { SETTINGS, watchedCamera } from './fixtures/camera-objects.ts'
+import { startIdentity } from './fixtures/identity.ts'
 
 const CLEAN_UP_MS = 4_000
 
-/** A deleted Camera whose leavings NATS does not let go of. */
-function deleted(deletionTimestamp: string) {
+function finalized(more: Partial<WatchedCamera['metadata']> = {}): WatchedCamera {
   const { metadata, ...rest } = watchedCamera()
-  const camera: WatchedCamera = { ...rest, metadata: { ...metadata, deletionTimestamp, finalizers: [FINALIZER] } }
-  const scene = { now: 0, isGone: false }
-  const writer = { removeFinalizer: async () => void (scene.isGone = true), writeStatus: async () => {} }
+  return { ...rest, metadata: { ...metadata, finalizers: [FINALIZER], ...more } }
+}
+
+type Scene = { now: number; live?: Deployment }
+
+/** Reconciles the camera in the scene as it is then. */
+function reconciling(camera: WatchedCamera, scene: Scene, writer: object, settings = SETTINGS): () => Promise<void> {
   const reconciler = new Reconciler({
     world: {
       cameras: new Map([['shop/front', camera]]) as unknown as Parts['world']['cameras'],
-      deployment: () => undefined,
+      deployment: () => scene.live,
       pods: () => [],
     },
     shared: {
       ...{ state: () => undefined, awayMs: 1, isListed: true, put: async () => {} },
       remove: async () => Promise.reject(new Error('NATS is away')),
     },
-    writer: writer as unknown as Writer,
+    writer: writer as Writer,
     ...{ record: () => {}, again: () => {}, onLeftoverRemoved: () => {} },
-    ...{ settings: SETTINGS, cleanUpMs: CLEAN_UP_MS, log: pino({ level: 'silent' }), now: () => scene.now },
+    ...{ settings, cleanUpMs: CLEAN_UP_MS, log: pino({ level: 'silent' }), now: () => scene.now },
   })
-  return { scene, reconcile: () => reconciler.reconcile('shop/front') }
+  return () => reconciler.reconcile('shop/front')
 }
 
 for (const [clock, deletionTimestamp] of [
   ['behind', '2999-01-01T00:00:00Z'],
-  ['ahead', '2001-01-01T00:00:00Z'],
-]) {
-  test(`a deleted Camera waits for NATS as long as it should where our clock is ${clock} of the API server’s`, async t => {
-    const { scene, reconcile } = deleted(deletionTimestamp ?? '')
+  ['ahead of', '2001-01-01T00:00:00Z'],
+] as const) {
+  test(`a deleted Camera waits for NATS as long as it should where our clock is ${clock} the API server’s`, async t => {
+    const scene = { now: 0, isGone: false }
+    const reconcile = reconciling(finalized({ deletionTimestamp }), scene, {
+      removeFinalizer: async () => void (scene.isGone = true),
+      writeStatus: async () => {},
+    })
     await reconcile()
     scene.now = CLEAN_UP_MS - 1
     await reconcile()
@@ -46,3 +54,31 @@ for (const [clock, deletionTimestamp] of [
     t.true(scene.isGone)
   })
 }
+
+test('what was refused is forgotten once it is accepted, also where the Deployment is as it should be', async t => {
+  await using identity = await startIdentity()
+  const camera = finalized()
+  const scene: Scene = { now: 0 }
+  const reasons: (string | undefined)[] = []
+  let refusal: Error | undefined
+  const writer: Partial<Writer> = {
+    applySecret: async () => (refusal === undefined ? undefined : Promise.reject(refusal)),
+    async applyDeployment({ metadata }) {
+      scene.live = { metadata: { ...metadata, generation: 1 } } as unknown as Deployment
+      return 1
+    },
+    async writeStatus(_, status) {
+      camera.status = status
+      reasons.push(status.reason)
+    },
+  }
+  const reconcile = reconciling(camera, scene, writer, { ...SETTINGS, signingDir: identity.signingDir })
+  await reconcile()
+  scene.now = 3_600_000 // its NATS user is written anew
+  refusal = new Refused('DeploymentRefused', 'failed calling webhook')
+  await reconcile()
+  scene.now += 60_000
+  refusal = undefined
+  await reconcile()
+  t.deepEqual(reasons, ['PodPending', 'DeploymentRefused', 'PodPending'])
+})
