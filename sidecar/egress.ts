@@ -9,7 +9,7 @@ import { resolveHost } from './address.ts'
 import { connectFailure, isName, listening, type Progress, type Relay } from './relay.ts'
 import { withoutTls } from './source.ts'
 
-const TIMEOUT_MS = 10_000
+const TIMEOUT_MS = 20_000
 const ORIGINS_MAX = 64
 const PLAYLIST = Buffer.from('#EXTM3U')
 const PLAYLIST_BYTES_MAX = 4 * 2 ** 20

@@ -17,7 +17,7 @@ import { Opening } from './opening.ts'
 import { Pictures } from './pictures.ts'
 import { openRelay, type Progress, type Relay } from './relay.ts'
 import { inputArgs, traitOfFormat, type Credentials, type Source, type Traits } from './source.ts'
-import { overdue, waitsForKeyframe, type Facts } from './watchdog.ts'
+import { looksSparse, overdue, waitsForKeyframe, type Facts } from './watchdog.ts'
 
 /** Further ahead of the clock than any live stream's first burst: a file, which is then read at its own pace. */
 const AHEAD_MAX_MS = 30_000
@@ -50,6 +50,8 @@ export class Session {
   #lastPacketMs: number | undefined
   #sized = false
   #firstTimestampMs = 0
+  #timestampMs = 0
+  #stepMs = 0
   #toldWaiting = false
   #run: DemuxRun | undefined
   #cause: Cause | undefined
@@ -172,10 +174,12 @@ export class Session {
     if (codec.width === 0 || codec.height === 0) return
     if (this.#firstPictureMs === undefined) {
       this.#firstPictureMs = performance.now()
-      this.#firstTimestampMs = dtsMs(packet, info)
+      this.#firstTimestampMs = this.#timestampMs = dtsMs(packet, info)
       this.#cause = undefined // what ffmpeg complained about while probing was not the end of it
       this.#events.onStreaming(this.#run?.pid ?? 0)
     }
+    this.#stepMs = dtsMs(packet, info) - this.#timestampMs
+    this.#timestampMs += this.#stepMs
     this.#checkPace(packet, info)
     this.#events.onPacket(packet, codec, newEpoch)
   }
@@ -198,7 +202,10 @@ export class Session {
         if (facts.nowMs - failedMs > GRACE_MS) return this.#end(progress.failure)
       }
       const verdict = overdue(facts)
-      if (verdict !== undefined) return this.#end(verdict)
+      if (verdict !== undefined) {
+        if (looksSparse(verdict, facts)) this.#traits.sparse = !facts.sparse
+        return this.#end(verdict)
+      }
       const waiting = this.#toldWaiting ? undefined : waitsForKeyframe(facts)
       if (waiting !== undefined) {
         this.#toldWaiting = true
@@ -216,6 +223,8 @@ export class Session {
       lastPacketMs: this.#lastPacketMs,
       sized: this.#sized,
       streaming: this.#firstPictureMs !== undefined,
+      stepMs: this.#stepMs,
+      sparse: this.#traits.sparse,
     }
   }
 }

@@ -61,8 +61,11 @@ const COPY = ['-c', 'copy']
 const PROBE = ['-fpsprobesize', '0', '-analyzeduration', '2000000', '-probesize', '1000000']
 /** Where nothing but video is asked for, looking ends with the first keyframe; it may be long in coming. */
 const PROBE_LONG = ['-fpsprobesize', '0', '-analyzeduration', '30000000', '-probesize', '32000000']
+/** Of pictures that come seconds apart one must do: ffmpeg would look at eight. */
+const PROBE_SHORT = ['-fpsprobesize', '0', '-probesize', '32']
 const BOUNDS = ['-max_pixels', String(PIXELS_MAX)]
-const IO_TIMEOUT_US = '10000000'
+/** Longer than pictures may be apart; whoever waits in vain is told so earlier (`watchdog.ts`). */
+const IO_TIMEOUT_US = '20000000'
 
 /** What was learnt of a source while it ran. */
 export type Traits = {
@@ -72,6 +75,8 @@ export type Traits = {
   paced: boolean
   /** A first look did not find the size of its picture. */
   slow: boolean
+  /** Its pictures may come seconds apart: there is no looking at many of them first. */
+  sparse: boolean
 }
 
 /** What ffmpeg says of an HTTP source's format tells how to read it. */
@@ -94,6 +99,12 @@ export function withoutTls(text: string): string {
   return url.href
 }
 
+function probeOf({ kind }: Source, { slow, sparse }: Traits): string[] {
+  if (slow) return PROBE_LONG
+  if (kind === 'rtsp') return sparse ? PROBE_SHORT : PROBE_LONG
+  return PROBE
+}
+
 /** ffmpeg's input for a relayed source: `at` is where ffmpeg connects. */
 export function inputArgs(
   source: Source,
@@ -104,7 +115,7 @@ export function inputArgs(
   const user = credentials === undefined ? '' : `${encodeURIComponent(credentials.username)}:${encodeURIComponent(credentials.password)}@`
   const clock = [...(traits.wallClock ? ['-use_wallclock_as_timestamps', '1'] : []), ...(traits.paced ? ['-re'] : [])]
   const address = `${at.host.includes(':') ? `[${at.host}]` : at.host}:${at.port}`
-  const probe = [...(source.kind === 'rtsp' || traits.slow ? PROBE_LONG : PROBE), ...BOUNDS]
+  const probe = [...probeOf(source, traits), ...BOUNDS]
   switch (source.kind) {
     case 'rtsp': {
       // The relay knows the password, and names the camera; ffmpeg knows neither.

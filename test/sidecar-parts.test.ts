@@ -14,7 +14,7 @@ import { Pictures } from '../sidecar/pictures.ts'
 import { inputArgs, parseSource, traitOfFormat } from '../sidecar/source.ts'
 import { overdue, waitsForKeyframe, type Facts } from '../sidecar/watchdog.ts'
 
-const TRAITS = { wallClock: false, paced: false, slow: false }
+const TRAITS = { wallClock: false, paced: false, slow: false, sparse: false }
 const AT = { host: '127.0.0.1', port: 5000 }
 
 // What ffmpeg is told.
@@ -134,6 +134,8 @@ const facts = (change: Partial<Facts>): Facts => ({
     lastPacketMs: undefined,
     sized: false,
     streaming: false,
+    stepMs: 0,
+    sparse: false,
   },
   ...change,
 })
@@ -152,6 +154,12 @@ test('a connection is given up when nothing can come of it any more', t => {
     ['packets without a keyframe for minutes', { startedMs: -30_000, lastPacketMs: 99_900, sized: true }, 'NoKeyframe'],
     ['it streams', { startedMs: 0, lastPacketMs: 99_000, sized: true, streaming: true }, undefined],
     ['it stands still', { startedMs: 0, lastPacketMs: 94_000, sized: true, streaming: true }, 'StreamStalled'],
+    ['pictures 4 s apart', { startedMs: 0, lastPacketMs: 93_000, sized: true, streaming: true, stepMs: 4_000 }, undefined],
+    ['a second one is missing', { startedMs: 0, lastPacketMs: 91_000, sized: true, streaming: true, stepMs: 4_000 }, 'StreamStalled'],
+    ['a jump of its clock', { startedMs: 0, lastPacketMs: 84_000, sized: true, streaming: true, stepMs: 3_600_000 }, 'StreamStalled'],
+    ['one picture of some that may be far apart', { startedMs: 80_000, lastPacketMs: 87_000, sized: true, sparse: true }, undefined],
+    ['data of such', { startedMs: 85_000, phase: 'playing', lastByteMs: 91_000, sparse: true }, undefined],
+    ['none of such', { startedMs: 80_000, phase: 'playing', lastByteMs: 84_000, sparse: true }, 'StreamStalled'],
     ['it stands still before a keyframe', { startedMs: 80_000, lastPacketMs: 94_000, sized: true }, 'StreamStalled'],
     [
       'it plays by UDP, where bytes come beside the connection',

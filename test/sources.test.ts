@@ -15,7 +15,7 @@ import { codecOf, decodedDamaged, decodedPlain, digest, videoFrame } from './fix
 import { startCamera } from './fixtures/rtsp-camera.ts'
 import { startBrokenCamera } from './fixtures/rtsp-garbage.ts'
 import { startSidecar, type Sidecar, type SidecarOptions } from './fixtures/sidecar.ts'
-import { temporaryFolder } from './fixtures/tmp.ts'
+import { temporaryFolder, type TemporaryFolder } from './fixtures/tmp.ts'
 import { turns } from './fixtures/turns.ts'
 import { until } from './fixtures/wait.ts'
 import { startWebCamera } from './fixtures/web-camera.ts'
@@ -152,21 +152,28 @@ for (const fps of [10, 25]) {
   test(`JPEG pictures in a multipart answer, ${fps} a second, have the time at which they came`, t =>
     turn(async () => {
       await using folder = await temporaryFolder()
-      const jpegs = folder.file('pictures')
-      await promisify(execFile)(ffmpegPath(process.env), [
-        '-v',
-        'error',
-        '-i',
-        await testVideo({ ...small, codec: 'mjpeg' }),
-        '-c',
-        'copy',
-        '-f',
-        'mjpeg',
-        jpegs,
-      ])
-      await using camera = await startWebCamera({ kind: 'pictures', file: jpegs, fps }, { login: 'u:p' })
+      await using camera = await startWebCamera({ kind: 'pictures', file: await jpegsOf(folder), fps }, { login: 'u:p' })
       await using sidecar = await start(camera.url, { credentials: { username: 'u', password: 'p' } })
       await plays(t, sidecar, { codec: 'mjpeg', width: 320, height: 192, fps, atMost: true })
+    }))
+}
+
+for (const [what, open] of [
+  ['RTSP', async () => startCamera({ file: await testVideo({ ...small, fps: 0.2, seconds: 20, gop: 1 }) })],
+  ['HTTP', async folder => startWebCamera({ kind: 'pictures', file: await jpegsOf(folder), fps: 1 / 6 })],
+] as const satisfies readonly (readonly [string, (folder: TemporaryFolder) => Promise<AsyncDisposable & { url: string }>])[]) {
+  test(`pictures that come seconds apart by ${what} are waited for`, t =>
+    turn(async () => {
+      await using folder = await temporaryFolder()
+      await using camera = await open(folder)
+      await using sidecar = await start(camera.url)
+      await using watching = await sidecar.watch('all')
+      await until(() => watching.frames.length >= 3, { what: `three frames\n${sidecar.log()}`, timeoutMs: 120_000 })
+      const [first, , third] = watching.frames
+      t.is(third?.epoch, first?.epoch)
+      const apartMs = (third?.timestamp ?? 0) - (first?.timestamp ?? 0)
+      t.true(apartMs > 8_000 && apartMs < 15_000, `${apartMs} ms`)
+      t.true((await sidecar.state())?.connection === 'streaming')
     }))
 }
 
@@ -268,6 +275,14 @@ test('a web server leads to an excluded address, a file or another protocol: nob
     }
     t.is(canary.connections(), 0)
   }))
+
+/** JPEG pictures, one behind the other. */
+async function jpegsOf(folder: TemporaryFolder): Promise<string> {
+  const jpegs = folder.file('pictures')
+  const input = await testVideo({ ...small, codec: 'mjpeg' })
+  await promisify(execFile)(ffmpegPath(process.env), ['-v', 'error', '-i', input, '-c', 'copy', '-f', 'mjpeg', jpegs])
+  return jpegs
+}
 
 /** Passes connections on to a port of this machine. */
 async function startInFront(
