@@ -104,7 +104,7 @@ export class Session {
       either.removeEventListener('abort', stopped)
       over.abort()
       await Promise.all([watching, rotated])
-      return { failure: this.#verdict ?? this.#named(relay?.progress.failure, end.signal), restart: this.#restart }
+      return { failure: this.#verdict ?? this.#named(relay?.progress, end.signal), restart: this.#restart }
     } catch (error) {
       return { failure: error instanceof Failure ? error : new Failure('InternalError', messageOf(error)), restart: false }
     } finally {
@@ -116,13 +116,16 @@ export class Session {
     if (!signal.aborted) this.#end(new Failure('CredentialsChanged', 'the credentials changed: connecting with the new ones'), true)
   }
 
-  #named(relayed: Failure | undefined, signal: NodeJS.Signals | null): Failure {
+  #named(progress: Progress | undefined, signal: NodeJS.Signals | null): Failure {
+    const relayed = progress?.failure
     const cause = relayed === undefined ? this.#cause : moreTelling(this.#cause, relayed)
     if (cause !== undefined) return new Failure(cause.reason, cause.message)
     if (signal !== null) return new Failure('FfmpegKilled', `the camera’s ffmpeg was ended by ${signal}`)
-    return this.#firstPictureMs === undefined
-      ? new Failure('ConnectFailed', 'the source ended before its first picture')
-      : new Failure('StreamEnded', 'the camera ended the stream')
+    if (this.#firstPictureMs !== undefined) return new Failure('StreamEnded', 'the camera ended the stream')
+    // A web page, or one picture: not every ffmpeg has words for it.
+    return this.#config.source.kind === 'http' && progress?.phase === 'playing'
+      ? new Failure('InvalidStream', 'what answers is no video stream: it ended before its first picture')
+      : new Failure('ConnectFailed', 'the source ended before its first picture')
   }
 
   #end(verdict: Failure, restart = false): void {

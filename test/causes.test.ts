@@ -112,6 +112,23 @@ test('what answers is a web server: InvalidStream', t =>
     }
   }))
 
+test('a web page in place of a stream, or a single picture: InvalidStream', t =>
+  turn(async () => {
+    const { stdout: picture } = await promisify(execFile)(
+      ffmpegPath(process.env),
+      ['-v', 'error', '-i', await small(), '-frames:v', '1', '-f', 'mjpeg', 'pipe:1'],
+      { encoding: 'buffer' },
+    )
+    for (const [type, body] of [
+      ['text/html', '<html><body>Log in, please</body></html>'],
+      ['image/jpeg', picture],
+    ] as const) {
+      await using camera = await startWebCamera({ kind: 'body', type, body })
+      await using sidecar = await start(camera.url)
+      t.is((await failsWith(sidecar, 'InvalidStream')).connection, 'waiting')
+    }
+  }))
+
 test('a real camera without this path: NotFound; without a picture: NoVideoTrack', t =>
   turn(async () => {
     await using camera = await startCamera({ file: await small() })
