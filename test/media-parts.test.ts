@@ -10,7 +10,7 @@ import { runFfmpeg } from '../common/media/ffmpeg.ts'
 import { ffmpegPath } from '../common/media/locate.ts'
 import { PictureMemory } from '../common/media/memory.ts'
 import { NutWriter } from '../common/media/nut.ts'
-import { continuesPicture, keyframeParameters } from '../common/media/parameters.ts'
+import { continuesPicture, isVp9Key, keyframeParameters } from '../common/media/parameters.ts'
 import { causeOf, moreTelling, scrub } from '../common/media/stderr.ts'
 import { ffprobePackets, ffprobePath } from './fixtures/media.ts'
 import { descendants } from './fixtures/processes.ts'
@@ -178,6 +178,21 @@ test('a piece of a picture is told from its beginning', async t => {
     )
     t.false(continuesPicture(codec, data, info.extradata))
   }
+})
+
+test('keyframes of VP9, which RTP does not mark, are told by themselves', async t => {
+  await using folder = await temporaryFolder()
+  for (const format of ['yuv420p', 'yuv444p', 'yuv420p10le', 'yuv444p10le']) {
+    const vp9 = ['-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-g', '5', '-pix_fmt', format]
+    const { packets } = await packetsOf(['-i', await encoded(folder, `${format}.webm`, '64x48', vp9, 12)])
+    t.deepEqual(
+      packets.map(({ data }) => isVp9Key(data)),
+      packets.map(({ key }) => key),
+      format,
+    )
+    t.is(packets.filter(({ key }) => key).length, 3)
+  }
+  t.false(isVp9Key(NONE))
 })
 
 test('NUT keeps every packet: bytes, times, keyframes', async t => {

@@ -1,7 +1,7 @@
 // A camera's packets as ffmpeg's demuxer sees them, without decoding: a description of each from the `framecrc` muxer, then its bytes
 // from the `data` muxer, one behind the other in one pipe by way of `tee`.
 import { openPipe, runFfmpeg, type End } from './ffmpeg.ts'
-import { keyframeParameters } from './parameters.ts'
+import { isVp9Key, keyframeParameters } from './parameters.ts'
 
 /** Times in `timeBase` ticks; undefined where the stream has none. */
 export type DemuxedPacket = {
@@ -176,10 +176,11 @@ class PacketParser {
     else if (name === 'extradata') Object.assign(this.#head, { extradataSize: a ?? 0, extradataCrc: value.split(',')[1]?.trim() ?? '' })
   }
 
-  #deliver({ size, bytes, pts, dts, key, corrupt, newExtradata, arrivedAt }: Arriving): void {
+  #deliver({ size, bytes, pts, dts, key: marked, corrupt, newExtradata, arrivedAt }: Arriving): void {
     this.#open = undefined
     const { codec, timeBase, width, height, pixFmt, extradataSize } = this.#head
-    const told = key && size >= extradataSize ? extradataSize : 0
+    const key = marked || (codec === 'vp9' && isVp9Key(bytes))
+    const told = marked && size >= extradataSize ? extradataSize : 0
     // The first packet may be no keyframe, and tells no extradata then.
     if (this.#info === undefined || this.#info.extradata.length < told) {
       this.#info = { codec, timeBase, width, height, pixFmt, extradata: Buffer.from(bytes.subarray(0, told)) }

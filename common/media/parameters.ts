@@ -36,6 +36,14 @@ export function continuesPicture(codec: string, data: Uint8Array, extradata: Uin
   return false
 }
 
+/** Of a VP9 packet, which RTP does not mark: it begins with a frame that needs no other (VP9 bitstream specification, 6.2). */
+export function isVp9Key(data: Uint8Array): boolean {
+  const [first = 0] = data
+  const profile = ((first >> 5) & 1) | ((first >> 3) & 2)
+  // Behind the marker and the profile (with a bit more where that is 3): show_existing_frame, then frame_type, of which 0 is a keyframe.
+  return first >> 6 === 2 && ((first >> (profile === 3 ? 1 : 2)) & 3) === 0
+}
+
 type Picture = Pick<Parameters, 'width' | 'height' | 'pixFmt'>
 type Syntax = {
   sps: number
