@@ -1,12 +1,16 @@
 // The decoder and the demuxer on every ffmpeg at hand: the one that is used, and the one that the set-up fetches.
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import anyTest from 'ava'
 import { fetchedFfmpeg } from '../common/cache.mjs'
 import { Decoder, type DecodedFrame } from '../common/media/decoder.ts'
 import { demux, type DemuxedPacket, type DemuxInfo } from '../common/media/demux.ts'
+import { Gop } from '../common/media/gop.ts'
 import { ffmpegPath } from '../common/media/locate.ts'
+import { PictureMemory } from '../common/media/memory.ts'
+import { StreamDecoder } from '../common/media/stream-decoder.ts'
 import { onPath } from '../common/which.mjs'
 import type { Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
@@ -229,6 +233,36 @@ for (const path of ffmpegs) {
     t.is((await decoded(codecOf(info, 0), packetsOf(packets), { maxFps: 5, isWanted })).length, 10)
   })
 }
+
+test('a live decoder that begins with a long and large group of pictures leaves out none that follow', async t => {
+  const { packets, info } = await demuxed(['-i', await testVideo({ fps: 30, seconds: 12, gop: 360, bitrate: 20_000_000, noise: 60 })])
+  const all = packetsOf(packets)
+  const [held, following] = [all.slice(0, 300), all.slice(300)]
+  t.true(held.reduce((bytes, { data }) => bytes + data.length, 0) > 12 * 2 ** 20)
+  const gop = new Gop()
+  for (const packet of held) gop.push(packet)
+  const shown: number[] = []
+  const memory = new PictureMemory()
+  const stream = new StreamDecoder(codecOf(info, 0), gop, {
+    ...{ decoding: { scale: undefined, maxFps: undefined }, memory, isWanted: () => true },
+    count: { dropped: cause => t.fail(cause), unwanted: () => {}, tookMs: () => {} },
+    onFrame: ({ packet, buffer }) => {
+      shown.push(packet.index)
+      memory.give(buffer)
+    },
+  })
+  const ended = stream.run()
+  for (const packet of following) {
+    await sleep(33)
+    gop.push(packet)
+    stream.feed(packet)
+  }
+  const expected = all.slice(held.length - 1).map(({ index }) => index)
+  await until(() => shown.length === expected.length, { what: 'the last frame' })
+  stream.stop()
+  await ended
+  t.deepEqual(shown, expected)
+})
 
 /** What ffmpeg alone makes of the file. */
 async function reference(file: string): Promise<(FrameInfo & { picture: string })[]> {

@@ -34,6 +34,8 @@ export class StreamDecoder {
   #decoder: Decoder | undefined
   #lastFrameMs = performance.now()
   #complaint = 'without a word'
+  /** The group of pictures it begins with may be larger, and is no reason to give up: it shrinks as that is decoded. */
+  #backlogMax = BACKLOG_MAX
   /** Too far behind: waiting for a keyframe to go on with, until what was fed has come out. */
   #skipping = false
 
@@ -61,6 +63,7 @@ export class StreamDecoder {
       })
       // Everything since the keyframe, packets that came while ffmpeg started included.
       for (const packet of this.#gop.packets) this.#write(decoder, packet)
+      this.#backlogMax += decoder.backlog
       this.#decoder = decoder
       await Promise.race([decoder.ended, this.#over.promise])
       return `the decoder ended: ${this.#complaint}`
@@ -74,10 +77,11 @@ export class StreamDecoder {
   feed(packet: Packet): void {
     const decoder = this.#decoder
     if (decoder === undefined) return // it starts with the group, which has the packet
+    this.#backlogMax = Math.min(this.#backlogMax, BACKLOG_MAX + decoder.backlog)
     if (this.#skipping && packet.key && decoder.backlog === 0 && this.#pace.isDrained) {
       this.#skipping = false
       this.#pace.resume()
-    } else if (decoder.backlog > BACKLOG_MAX || this.#pace.isBehind) this.#skipping = true
+    } else if (decoder.backlog > this.#backlogMax || this.#pace.isBehind) this.#skipping = true
     if (this.#skipping) this.#options.count.dropped('decoder_behind')
     else this.#write(decoder, packet)
   }
