@@ -21,6 +21,8 @@ import { looksSparse, overdue, waitsForKeyframe, type Facts } from './watchdog.t
 
 /** Further ahead of the clock than any live stream's first burst: a file, which is then read at its own pace. */
 const AHEAD_MAX_MS = 30_000
+/** A camera whose pictures are no further apart is none whose pictures come seconds apart. */
+const STEADY_MS = 1_000
 /** ffmpeg comes to an end by itself after its input did; what then remains is its own fault. */
 const GRACE_MS = 1_000
 const WATCH_MS = 250
@@ -183,6 +185,8 @@ export class Session {
     }
     this.#stepMs = dtsMs(packet, info) - this.#timestampMs
     this.#timestampMs += this.#stepMs
+    // It had only stopped: the next connection may look at more than one packet again.
+    if (this.#stepMs > 0 && this.#stepMs < STEADY_MS) this.#traits.sparse = false
     this.#checkPace(packet, info)
     this.#events.onPacket(packet, codec, newEpoch)
   }
