@@ -2,6 +2,8 @@
 import { status } from '@grpc/grpc-js'
 import test from 'ava'
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { connect as connectHttp2 } from 'node:http2'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { openBucket } from '../common/buckets.ts'
@@ -131,6 +133,31 @@ test('calls that clients abandon are over at once, and what they held is let go'
   await until(async () => (await running()) === 0, { what: 'the calls to end' })
   t.is(await gateway.metric('chrys_unsent_bytes'), 0)
   t.is((await client.latest(REQUEST)).device_id, 'door')
+})
+
+test('a call whose deadline passes before its client half-closes is over then', async t => {
+  await using nats = await startNats()
+  await using _cameras = await startCameras(nats.url, [CAMERA])
+  await using gateway = await startGateway(nats.url)
+  await isReady(gateway)
+  const session = connectHttp2(`http://127.0.0.1:${gateway.port}`)
+  for (const method of ['ListStreams', 'SystemTime']) {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': `/chrys.cloud.videostreaming.v1beta1.Image/${method}`,
+      'content-type': 'application/grpc',
+      'grpc-timeout': '50m',
+    })
+    stream.write(Buffer.alloc(5)) // a message without fields
+    const [fields] = (await once(stream, 'response')) as [Record<string, unknown>]
+    t.is(Number(fields['grpc-status']), status.DEADLINE_EXCEEDED)
+    stream.resume().end()
+    await once(stream, 'close')
+  }
+  session.close()
+  await using client = grpcClient(gateway.port)
+  t.is((await client.list()).length, 1) // by then what came before has been dealt with
+  await until(async () => (await gateway.metric('chrys_calls_running')) === 0, { what: 'the calls to end' })
 })
 
 test('more calls at once than the gateway takes are RESOURCE_EXHAUSTED, and the others go on', async t => {
