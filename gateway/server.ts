@@ -17,7 +17,6 @@ const CLOSE_MS = 500
 const OPTIONS = {
   'grpc.max_receive_message_length': 2 ** 20,
   'grpc.max_send_message_length': -1,
-  'grpc.max_concurrent_streams': 100,
   // A client that vanished without a word is gone after 20 s.
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 10_000,
@@ -40,13 +39,15 @@ export type GrpcServer = AsyncDisposable & {
 
 /** Throws Failure when the address can't be had. Port 0 takes any free one. */
 export async function serveGrpc(
-  { host, port }: { host: string; port: number },
+  { host, port, callsMax }: { host: string; port: number; callsMax: number },
   credentials: ServerCredentials,
   parts: ImageParts,
   log: Logger,
 ): Promise<GrpcServer> {
   if (!seamlessFraming()) log.warn('this version of grpc-js copies each frame once more: expect more CPU per client')
-  const server = new Server({ ...OPTIONS, interceptors: [untilTheEnd] })
+  // For each connection one more than are served in all: a client with too many is told so; beyond this limit its library would make it wait.
+  const limit = { 'grpc.max_concurrent_streams': callsMax + 1 }
+  const server = new Server({ ...OPTIONS, ...limit, interceptors: [untilTheEnd] })
   server.addService(imageDefinition, imageService(parts))
   const health = new HealthImplementation({ '': 'NOT_SERVING', [IMAGE_SERVICE]: 'NOT_SERVING' })
   health.addToServer(server)

@@ -292,6 +292,15 @@ test('frames that came in parts are served whole', async t => {
   t.true(frame?.data.equals(Buffer.alloc(640 * 360 * 3, 9)))
 })
 
+test('a client may have hundreds of streams on one connection', async t => {
+  const { name } = await addCamera(t)
+  await using client = grpcClient(t.context.gateway.port)
+  using stack = new DisposableStack()
+  const streams = Array.from({ length: 200 }, () => stack.use(client.stream()))
+  const answers = await Promise.all(streams.map(stream => stream.ask({ device_id: name })))
+  t.true(answers.every(({ device_id }) => device_id === name))
+})
+
 test('who joins a watched camera gets its newest frame at once, and its newest keyframe if it wants those', async t => {
   const camera = await addCamera(t)
   await using first = grpcClient(t.context.gateway.port)
