@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { startCloud, type CloudStub } from './fixtures/cloud.ts'
 import { startLocal } from './fixtures/local.ts'
-import { runPython, startPython } from './fixtures/python.ts'
+import { runPython, startPython, type PythonProcess } from './fixtures/python.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 import { until } from './fixtures/wait.ts'
 
@@ -93,16 +93,33 @@ test('the Python example asks for what its test runs with', async t => {
   for (const pin of await pins('../deploy/examples/python/requirements.txt')) t.true(tested.has(pin), pin)
 })
 
+/** Starts the client in the README, with this before it prints. */
+async function startReadmeClient(address: string, file: string, before = ''): Promise<PythonProcess> {
+  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
+  const client = /```python\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
+  await writeFile(file, client.replace('127.0.0.1:50001', address).replace('print(', `${before}print(`))
+  return await startPython(pathToFileURL(file).href)
+}
+
 test.serial('the client in the README prints frames as they come', async t => {
   await using folder = await temporaryFolder()
-  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
-  const client = /```python\n([\s\S]*?)```/.exec(readme)?.[1]?.replace('127.0.0.1:50001', t.context.address) ?? ''
-  await writeFile(folder.file('client.py'), client)
-  await using running = await startPython(pathToFileURL(folder.file('client.py')).href)
+  await using running = await startReadmeClient(t.context.address, folder.file('client.py'))
   let lines = 0
   for await (const line of running.lines) {
     t.regex(line, /^\d{13} [IPB] \(360, 640, 3\)$/)
     if (++lines === 10) return
   }
   t.fail(`only ${lines} frames`)
+})
+
+test.serial('with a slow model the client in the README still sees the camera as it is now', async t => {
+  await using folder = await temporaryFolder()
+  await using running = await startReadmeClient(t.context.address, folder.file('client.py'), "__import__('time').sleep(0.2); ")
+  const agesMs: number[] = []
+  for await (const line of running.lines) {
+    agesMs.push(Date.now() - Number(line.split(' ')[0]))
+    if (agesMs.length === 50) break
+  }
+  // It falls behind by ten frames of fifteen a second, and then goes on at the newest.
+  t.true(Math.min(...agesMs.slice(-20)) < 800, agesMs.join(' '))
 })
