@@ -138,12 +138,14 @@ export class PacketStream {
    * a reader that stalls holds up the server.
    */
   async *#messages(seq: number, signal: AbortSignal, config: Partial<ConsumerConfig> = {}): AsyncGenerator<JsMsg | undefined> {
-    const info = await this.#ask(signal, jsm =>
-      jsm.consumers.add(this.#name, {
+    const info = await this.#ask(signal, async jsm => {
+      const made = await jsm.consumers.add(this.#name, {
         ...{ name: nuid.next(), deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: seq, ack_policy: AckPolicy.None },
         ...{ inactive_threshold: nanos(IDLE_MS), mem_storage: true, ...config },
-      }),
-    )
+      })
+      if (signal.aborted) void jsm.consumers.delete(this.#name, made.name).catch(() => false) // nobody waits for it any more
+      return made
+    })
     const consumer = this.#nc.jetstream().consumers.getPullConsumerFor(info)
     const max_bytes = Math.max(AHEAD_BYTES, (this.#nc.info?.max_payload ?? 0) + SUBJECTS_BYTES)
     try {

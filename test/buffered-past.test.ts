@@ -210,7 +210,7 @@ test('a stream that runs empty ends a read, in its middle and before its first p
   }
 })
 
-test('whoever looks at a stream stops when its client leaves, though NATS does not answer', async t => {
+test('whoever looks at a stream stops when its client leaves, though NATS does not answer, and leaves nothing there', async t => {
   await using past = await startPast(SMALL)
   const stream = new PacketStream(past.nc, { ref: CAMERA, uid: CAMERA.uid })
   await silence(past)
@@ -220,4 +220,5 @@ test('whoever looks at a stream stops when its client leaves, though NATS does n
   await t.throwsAsync(reading.next(), { name: 'TimeoutError' })
   t.true(performance.now() - startedMs < 2_000)
   past.nats.cont()
+  await until(async () => (await consumers(past)).length === 0, { what: 'the end of the consumer that was asked for' })
 })
