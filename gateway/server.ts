@@ -23,6 +23,9 @@ const OPTIONS = {
   'grpc.max_connection_idle_ms': 300_000,
 }
 
+/** At first, and a second. Node ends a connection, with all that is on it, for 1,000 and 33: clients cancel a call for each frame. */
+const RESETS = { streamResetBurst: 10_000, streamResetRate: 1_000 }
+
 /**
  * A call whose deadline passes between its request and the client's half-close is over; grpc-js would still hand it to its handler, which nobody tells
  * of an end any more. Through an interceptor, though it does nothing, nothing comes after the end.
@@ -48,6 +51,7 @@ export async function serveGrpc(
   // For each connection one more than are served in all: a client with too many is told so; beyond this limit its library would make it wait.
   const limit = { 'grpc.max_concurrent_streams': callsMax + 1 }
   const server = new Server({ ...OPTIONS, ...limit, interceptors: [untilTheEnd] })
+  if (!allowResets(server)) log.warn('with this version of grpc-js a client that cancels many calls loses its connection')
   server.addService(imageDefinition, imageService(parts))
   const health = new HealthImplementation({ '': 'NOT_SERVING', [IMAGE_SERVICE]: 'NOT_SERVING' })
   health.addToServer(server)
@@ -60,6 +64,14 @@ export async function serveGrpc(
   let draining: Promise<void> | undefined
   const drain = () => (draining ??= shutDown(server, parts.calls, () => setServing(false)))
   return { port: bound, setServing, drain, [Symbol.asyncDispose]: drain }
+}
+
+/** grpc-js has no option for it, but an internal field with those of Node's server. False: this grpc-js is another. */
+function allowResets(server: Server): boolean {
+  const { commonServerOptions } = server as unknown as { commonServerOptions?: object }
+  if (commonServerOptions === undefined) return false
+  Object.assign(commonServerOptions, RESETS)
+  return true
 }
 
 function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {

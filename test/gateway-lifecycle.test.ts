@@ -3,7 +3,7 @@ import { status } from '@grpc/grpc-js'
 import test from 'ava'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { connect as connectHttp2 } from 'node:http2'
+import { connect as connectHttp2, constants } from 'node:http2'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { openBucket } from '../common/buckets.ts'
@@ -19,6 +19,7 @@ const CAMERA: FakeCamera = { namespace: 'default', name: 'door', uid: 'uid-door'
 const REQUEST = { device_id: 'door' }
 
 const isReady = (gateway: Gateway) => until(() => gateway.ready(), { what: 'the gateway to be ready' })
+const path = (method: string) => `/chrys.cloud.videostreaming.v1beta1.Image/${method}`
 const byText = (a = '', b = '') => a.localeCompare(b)
 /** A frame that comes in the end. */
 const frame = (client: Client) => until(async () => [await client.latest(REQUEST)].find(({ data }) => data.length > 0), { what: 'a frame' })
@@ -135,6 +136,26 @@ test('calls that clients abandon are over at once, and what they held is let go'
   t.is((await client.latest(REQUEST)).device_id, 'door')
 })
 
+test('a client that cancels calls by the thousand keeps its connection', async t => {
+  await using nats = await startNats()
+  await using _cameras = await startCameras(nats.url, [CAMERA])
+  await using gateway = await startGateway(nats.url)
+  await isReady(gateway)
+  const session = connectHttp2(`http://127.0.0.1:${gateway.port}`)
+  const call = (method: string) => session.request({ ':method': 'POST', ':path': path(method), 'content-type': 'application/grpc' })
+  await once(session, 'connect')
+  for (let batch = 0; batch < 30; batch++) {
+    const calls = Array.from({ length: 50 }, () => call('VideoLatestImage').resume())
+    const closed = Promise.all(calls.map(stream => once(stream, 'close')))
+    await delay(5) // for them to be on their way
+    for (const stream of calls) stream.close(constants.NGHTTP2_CANCEL)
+    await closed
+  }
+  const [fields] = (await once(call('SystemTime').end(Buffer.alloc(5)), 'response')) as [Record<string, unknown>]
+  t.is(fields[':status'], 200)
+  session.close()
+})
+
 test('a call whose deadline passes before its client half-closes is over then', async t => {
   await using nats = await startNats()
   await using _cameras = await startCameras(nats.url, [CAMERA])
@@ -144,7 +165,7 @@ test('a call whose deadline passes before its client half-closes is over then', 
   for (const method of ['ListStreams', 'SystemTime']) {
     const stream = session.request({
       ':method': 'POST',
-      ':path': `/chrys.cloud.videostreaming.v1beta1.Image/${method}`,
+      ':path': path(method),
       'content-type': 'application/grpc',
       'grpc-timeout': '50m',
     })
