@@ -1,4 +1,4 @@
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -249,6 +249,16 @@ test('a flood of lines goes to the file, and a few of it to the screen', async t
     sizes.every(size => size > 0 && size < 5_000_000),
     sizes.join(', '),
   )
+})
+
+test('a log that finds no room on the disk is said once, and its lines are shown all the same', async t => {
+  await using folder = await temporaryFolder()
+  await symlink('/dev/full', folder.file('camera-front.log'))
+  const shown: string[] = []
+  using log = new ChildLog(folder.path, 'camera-front', 'warn', line => shown.push(line))
+  for (let i = 0; i < 3; i++) log.take(`{"level":40,"msg":"line ${i}"}`)
+  const lost = `camera-front: ${folder.file('camera-front.log')} is not written: ENOSPC: no space left on device, write`
+  t.deepEqual(shown, [lost, 'camera-front: line 0', 'camera-front: line 1', 'camera-front: line 2'])
 })
 
 const running: PodState = { ...STARTING, running: true }

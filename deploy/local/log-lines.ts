@@ -2,6 +2,7 @@
 import { closeSync, openSync, renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LogLevel } from '../../common/env.ts'
+import { messageOf } from '../../common/errors.ts'
 import { isObject } from './schema.ts'
 
 const FILE_BYTES_MAX = 4 << 20
@@ -45,6 +46,7 @@ export class ChildLog implements Disposable {
   readonly #show: (text: string) => void
   #fd: number
   #written = 0
+  #isLost = false
   #second = 0
   #shown = 0
   #left = 0
@@ -71,14 +73,24 @@ export class ChildLog implements Disposable {
     else this.#left++
   }
 
+  /** A disk that is full costs the log, not the cameras. */
   #write(line: string): void {
-    if (this.#written > FILE_BYTES_MAX) {
-      closeSync(this.#fd)
-      renameSync(this.#path, `${this.#path}.1`)
-      this.#fd = openSync(this.#path, 'w', 0o600)
-      this.#written = 0
+    try {
+      if (this.#written > FILE_BYTES_MAX) this.#turn()
+      this.#written += writeSync(this.#fd, line)
+      this.#isLost = false
+    } catch (error) {
+      if (!this.#isLost) this.#show(`${this.#title}: ${this.#path} is not written: ${messageOf(error)}`)
+      this.#isLost = true
     }
-    this.#written += writeSync(this.#fd, line)
+  }
+
+  #turn(): void {
+    renameSync(this.#path, `${this.#path}.1`)
+    const before = this.#fd
+    this.#fd = openSync(this.#path, 'w', 0o600)
+    closeSync(before)
+    this.#written = 0
   }
 
   [Symbol.dispose](): void {
