@@ -1,7 +1,10 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import test from 'ava'
 import { stringify } from 'yaml'
 import { camera } from './fixtures/camera-manifests.ts'
@@ -130,6 +133,18 @@ test('what is wrong with the command line or the manifests is told, and nothing 
     t.deepEqual(await local.leftovers(), [])
   }
   taken.close()
+})
+
+test('a data folder is sought where the command was typed, and one that cannot be used is refused with what to do', async t => {
+  await using folder = await temporaryFolder()
+  await writeFile(folder.file('taken'), 'a file')
+  const main = fileURLToPath(new URL('../deploy/local/main.ts', import.meta.url))
+  const env = { ...process.env, INIT_CWD: folder.path } // npm has changed into the project's folder
+  const run = promisify(execFile)(process.execPath, [main, '--port', '0', '--data', 'taken'], { env, timeout: 60_000 })
+  const error = await t.throwsAsync<Error & { code: number; stderr: string }>(run)
+  t.is(error?.code, 1)
+  t.regex(error?.stderr ?? '', /^nothing can be kept in .*\(EEXIST: .*\): name another folder with --data\n$/)
+  t.true(error?.stderr.includes(folder.file('taken')))
 })
 
 test('a client that finds no server says what to do', async t => {

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
+import { messageOf } from '../../common/errors.ts'
 
 export type Folders = AsyncDisposable & {
   /** Private, and gone at the end. */
@@ -17,7 +18,7 @@ export async function makeFolders(data: string | undefined): Promise<Folders> {
   await using stack = new AsyncDisposableStack()
   const scratch = await mkdtemp(join(tmpdir(), 'chrysalis-edge-')) // mode 0700
   stack.defer(() => rm(scratch, { recursive: true, force: true, maxRetries: 5 }))
-  const kept = data === undefined ? scratch : resolve(data)
+  const kept = data ?? scratch
   if (data !== undefined) stack.use(await claim(kept))
   const folders = {
     scratch,
@@ -34,7 +35,6 @@ export async function makeFolders(data: string | undefined): Promise<Folders> {
 
 /** Two servers on one store would spoil it. */
 async function claim(folder: string): Promise<AsyncDisposable> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
   const file = join(folder, 'pid')
   const pid = Number(await readFile(file, 'utf8').catch(() => ''))
   if (pid > 0 && isRunning(pid)) {
@@ -42,7 +42,12 @@ async function claim(folder: string): Promise<AsyncDisposable> {
       `${folder} is in use by process ${pid}: stop that one, or name another folder with --data (if it is no process of ours, remove ${file})`,
     )
   }
-  await writeFile(file, String(process.pid))
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await writeFile(file, String(process.pid))
+  } catch (error) {
+    throw new Error(`nothing can be kept in ${folder} (${messageOf(error)}): name another folder with --data`, { cause: error })
+  }
   return { [Symbol.asyncDispose]: () => rm(file, { force: true }) }
 }
 

@@ -22,7 +22,7 @@ async function main(options: Options): Promise<number> {
   using signals = catchSignals(() => screen.say('stopping; Ctrl-C again ends everything at once'))
   try {
     const port = await reservePort(options.port)
-    await using folders = await makeFolders(options.data)
+    await using folders = await makeFolders(options.data === undefined ? undefined : fromUser(options.data))
     await runLocal({ ...manifests, port, logLevel: options.logLevel, folders, screen, signals })
   } catch (error) {
     say(messageOf(error))
@@ -31,11 +31,12 @@ async function main(options: Options): Promise<number> {
   return signals.isHard() ? EXIT.killed : EXIT.ok
 }
 
+/** npm changes into the project's folder; the user names files from where the command was typed. */
+const fromUser = (path: string) => resolve(process.env['INIT_CWD'] ?? process.cwd(), path)
+
 async function read(files: readonly string[]): Promise<Manifests | undefined> {
-  // npm changes into the project's folder; the user names files from where the command was typed.
-  const from = process.env['INIT_CWD'] ?? process.cwd()
   try {
-    return await readManifests(files.length === 0 ? [DEMO] : files.map(file => resolve(from, file)))
+    return await readManifests(files.length === 0 ? [DEMO] : files.map(fromUser))
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error
     for (const problem of error.problems) say(problem)
