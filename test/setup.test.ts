@@ -69,6 +69,18 @@ test('a set-up says everything that is wrong at once, and fails', async t => {
   t.regex(error?.stderr ?? '', /^setup: FFMPEG_PATH is .*\nsetup: NATS_SERVER is .*\n$/)
 })
 
+test('a cache that cannot be written to is told, with what to do', async t => {
+  await using folder = await temporaryFolder()
+  await writeFile(folder.file('cache'), 'a file')
+  const env = { ...process.env, XDG_CACHE_HOME: folder.file('cache'), FFMPEG_PATH: process.execPath, NATS_SERVER: '', PATH: folder.path }
+  await symlink('/bin/false', folder.file('go')) // a way to fetch, without which nothing is tried
+  const error = await t.throwsAsync<Error & { code: number; stderr: string }>(run(process.execPath, [SETUP], { env }))
+  t.is(error?.code, 1)
+  const said =
+    /\nsetup: nothing can be fetched to .*cache\/chrysalis-edge \(ENOTDIR: .*\): set XDG_CACHE_HOME to a folder that can be written to\n$/
+  t.regex(error?.stderr ?? '', said)
+})
+
 test('an old nats-server on PATH is used only where no other can be had, and never in silence', async t => {
   await using folder = await temporaryFolder()
   await mkdir(folder.file('bin'))

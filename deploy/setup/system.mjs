@@ -183,16 +183,28 @@ async function removeAbandoned(cache) {
 }
 
 /**
+ * @param {string} cache
+ * @returns {Promise<string>}
+ */
+async function makeScratch(cache) {
+  try {
+    await mkdir(cache, { recursive: true })
+    await removeAbandoned(cache)
+    return await mkdtemp(join(cache, SCRATCH))
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new SetupProblem(`nothing can be fetched to ${cache} (${reason}): set XDG_CACHE_HOME to a folder that can be written to`)
+  }
+}
+
+/**
  * Gives the task a folder in the cache (whence a rename is atomic) that goes when the task is done.
  * @template T
  * @param {(folder: string) => Promise<T>} task
  * @returns {Promise<T>}
  */
 export async function inScratch(task) {
-  const cache = cacheFolder(process.env)
-  await mkdir(cache, { recursive: true })
-  await removeAbandoned(cache)
-  const folder = await mkdtemp(join(cache, SCRATCH))
+  const folder = await makeScratch(cacheFolder(process.env))
   try {
     return await task(folder)
   } finally {
