@@ -6,7 +6,9 @@ import test from 'ava'
 import type { PodState } from '../common/record.ts'
 import { runChild, type Ending } from '../deploy/local/child.ts'
 import { makeFolders } from '../deploy/local/folders.ts'
+import { Guard } from '../deploy/local/guard.ts'
 import { ChildLog, readableLine } from '../deploy/local/log-lines.ts'
+import { startNats } from '../deploy/local/nats.ts'
 import { parseOptions } from '../deploy/local/options.ts'
 import { reservePort } from '../deploy/local/ports.ts'
 import { rowLine, rowOf, tableLines } from '../deploy/local/rows.ts'
@@ -259,6 +261,30 @@ test('a log that finds no room on the disk is said once, and its lines are shown
   for (let i = 0; i < 3; i++) log.take(`{"level":40,"msg":"line ${i}"}`)
   const lost = `camera-front: ${folder.file('camera-front.log')} is not written: ENOSPC: no space left on device, write`
   t.deepEqual(shown, [lost, 'camera-front: line 0', 'camera-front: line 1', 'camera-front: line 2'])
+})
+
+test('a nats-server that lacked room on its disk is started anew once there is some', async t => {
+  await using folder = await temporaryFolder()
+  const full = '[7] 2026/01/02 03:04:05.678 [ERR] Filestore [x] Critical write error: write 1.blk: no space left on device'
+  await writeFile(folder.file('nats-server'), `#!/bin/sh\necho started\necho "${full}"\nexec sleep 100\n`, { mode: 0o755 })
+  process.env['NATS_SERVER'] = folder.file('nats-server')
+  const { ending, stop } = endings()
+  const lines: string[] = []
+  const settings = { scratch: folder.path, store: folder.file('store'), onLine: (line: string) => lines.push(line), onTrouble: () => {} }
+  using guard = new Guard(folder.file('nothing'))
+  const server = await startNats({ ...settings, guard }, ending)
+  try {
+    await Promise.allSettled([server.url, until(() => lines.filter(line => line === 'started').length > 1, { what: 'a second start' })])
+    t.deepEqual(lines.slice(0, 4), [
+      'started',
+      full,
+      'the disk was full and has room again: the server is started anew, to write again',
+      'started',
+    ])
+  } finally {
+    stop()
+    await server.ended
+  }
 })
 
 const running: PodState = { ...STARTING, running: true }

@@ -1,5 +1,6 @@
 // The nats-server of local mode: a child of ours, on loopback, on a port of its own choosing.
-import { mkdir, readdir, readFile, statfs, writeFile } from 'node:fs/promises'
+import { statfsSync } from 'node:fs'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { sleep } from '../../common/stop.ts'
@@ -15,6 +16,11 @@ const PAYLOAD_BYTES_MAX = 8 * MIB
 const PENDING_BYTES_MAX = 64 * MIB
 const READY_TIMEOUT_MS = 30_000
 const POLL_MS = 25
+/** What the server could not write for want of room it never writes again, however much there is later, until it is started anew. */
+const NO_ROOM = /Critical write error: .*no space left on device/
+const ROOM_POLL_MS = 5_000
+/** A camera's buffer, unless its spec says otherwise. */
+const ROOM_BYTES = 64 * MIB
 
 export type NatsServer = {
   /** Resolves when the server first serves; rejects when it can't be started. */
@@ -41,23 +47,40 @@ export async function startNats({ scratch, store, guard, onLine, onTrouble }: Se
   const config = join(scratch, 'nats.conf')
   await mkdir(store, { recursive: true, mode: 0o700 })
   await mkdir(ports)
-  const limits = await limitsFor(store)
+  const limits = limitsFor(store)
   await writeFile(config, configuration(-1, ports, store, limits))
 
   let trouble: string | undefined
+  let pid: number | undefined
+  let lacksRoom = false
   const ended = keepRunning(
     { command, args: ['-c', config], env: process.env, graceMs: 5_000 },
     {
-      onLine,
-      onStart: pid => guard.watch(pid),
+      onLine: line => {
+        lacksRoom ||= NO_ROOM.test(line)
+        onLine(line)
+      },
+      onStart: started => guard.watch((pid = started)),
       onPod: ({ running, message }) => {
-        if (!running) guard.watch(undefined)
+        if (!running) guard.watch((pid = undefined))
+        if (!running) lacksRoom = false
         trouble = running ? undefined : message
         onTrouble(trouble)
       },
     },
     ending,
   )
+  const timer = setInterval(() => {
+    try {
+      if (!lacksRoom || roomIn(store) < ROOM_BYTES || pid === undefined) return
+      lacksRoom = false
+      onLine('the disk was full and has room again: the server is started anew, to write again')
+      process.kill(pid, 'SIGTERM')
+    } catch {
+      // it has just ended, or the disk does not answer
+    }
+  }, ROOM_POLL_MS)
+  void ended.then(() => clearInterval(timer))
   const url = chosenPort(ports, () => trouble, ending.stop).then(async port => {
     // From now on it is this port: the others have been told.
     await writeFile(config, configuration(port, ports, store, limits))
@@ -69,9 +92,13 @@ export async function startNats({ scratch, store, guard, onLine, onTrouble }: Se
 type Limits = { memory: number; file: number }
 
 /** JetStream reserves what streams ask for within these, and refuses the rest. */
-async function limitsFor(store: string): Promise<Limits> {
-  const { bavail, bsize } = await statfs(store)
-  return { memory: Math.floor(totalmem() / 2), file: Math.max(256 * MIB, Math.floor((bavail * bsize) / 2)) }
+function limitsFor(store: string): Limits {
+  return { memory: Math.floor(totalmem() / 2), file: Math.max(256 * MIB, Math.floor(roomIn(store) / 2)) }
+}
+
+function roomIn(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize
 }
 
 function configuration(port: number, ports: string, store: string, { memory, file }: Limits): string {
