@@ -135,9 +135,9 @@ async function follow(nats: Nats, name: BucketName, view: BucketView, signal: Ab
 
 const patienceMs = ({ fills, expects }: BucketView): number => (fills === true ? 0 : expects === undefined ? YOUNG_MS : EXPECT_MS)
 
-/** How long more keys are waited for; `leftMs` until the bucket is young no more. */
-function settleMs({ expects }: BucketView, keys: ReadonlySet<string>, leftMs: number): number {
-  if (expects === undefined) return leftMs
+/** How long more keys are waited for; `leftMs` until the bucket is young no more, which it may be by a hair already. */
+export function settleMs({ expects }: Pick<BucketView, 'expects'>, keys: ReadonlySet<string>, leftMs: number): number {
+  if (expects === undefined) return Math.max(0, leftMs)
   const isRefilled = keys.size > 0 && expects().every(key => keys.has(key))
   return isRefilled ? QUIET_MS : Math.max(QUIET_MS, leftMs)
 }

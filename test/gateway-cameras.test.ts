@@ -2,6 +2,7 @@
 import test from 'ava'
 import pino from 'pino'
 import { Registry } from 'prom-client'
+import { settleMs } from '../common/buckets.ts'
 import { Cameras } from '../gateway/cameras.ts'
 import { createMetrics } from '../gateway/metrics.ts'
 import { listStream } from '../gateway/service/list-streams.ts'
@@ -189,4 +190,9 @@ test('the clocks’ skew is told, and goes with the camera', async t => {
   t.true(Math.abs((skew?.value ?? 0) - 60) < 5)
   cameras.setRecord(cameraKey(DOOR), undefined)
   t.deepEqual((await metrics.clockSkew.get()).values, [])
+})
+
+test('what comes to a bucket that has just ceased to be young is not waited for a negative time, of which Node would complain', t => {
+  t.is(settleMs({}, new Set(['default.door']), -0.4), 0)
+  t.is(settleMs({}, new Set(), 600), 600)
 })
