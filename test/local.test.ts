@@ -1,6 +1,6 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -8,10 +8,13 @@ import { promisify } from 'node:util'
 import test from 'ava'
 import { stringify } from 'yaml'
 import { camera } from './fixtures/camera-manifests.ts'
-import { allGone, runWatch, startLocal } from './fixtures/local.ts'
+import { allGone, isAlive, runWatch, startLocal } from './fixtures/local.ts'
+import { descendants } from './fixtures/processes.ts'
 import { startCamera } from './fixtures/rtsp-camera.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 import { until } from './fixtures/wait.ts'
+
+const MAIN = fileURLToPath(new URL('../deploy/local/main.ts', import.meta.url))
 
 // Each starts a whole product: one after the other is enough for a small machine.
 test.serial('the demo camera runs, is watched, survives kill -9 of its process and of nats-server, and ends with Ctrl-C', async t => {
@@ -95,6 +98,22 @@ test.serial('nothing outlives a supervisor that is killed', async t => {
   t.pass()
 })
 
+test.serial('nothing outlives an npm that is killed', async t => {
+  await using folder = await temporaryFolder()
+  const env = { ...process.env, npm_lifecycle_event: 'start', TMPDIR: folder.path }
+  const npm = spawn('/bin/sh', ['-c', '"$0" "$@"; exit', process.execPath, MAIN, '--port', '0'], { stdio: 'ignore', env })
+  const processes = () => descendants(npm.pid)
+  await until(() => processes().some(({ command }) => command.includes('ffmpeg')), { what: 'a camera', timeoutMs: 90_000 })
+  const before = processes()
+  npm.kill('SIGKILL')
+  try {
+    await allGone(before)
+  } finally {
+    for (const { pid, command } of before) if (command.includes(MAIN) && isAlive(pid)) process.kill(pid, 'SIGTERM')
+  }
+  t.deepEqual(await readdir(folder.path), [])
+})
+
 test.serial('a second Ctrl-C ends everything at once', async t => {
   await using local = await startLocal()
   await local.line(/demo: running/)
@@ -138,9 +157,8 @@ test('what is wrong with the command line or the manifests is told, and nothing 
 test('a data folder is sought where the command was typed, and one that cannot be used is refused with what to do', async t => {
   await using folder = await temporaryFolder()
   await writeFile(folder.file('taken'), 'a file')
-  const main = fileURLToPath(new URL('../deploy/local/main.ts', import.meta.url))
   const env = { ...process.env, INIT_CWD: folder.path } // npm has changed into the project's folder
-  const run = promisify(execFile)(process.execPath, [main, '--port', '0', '--data', 'taken'], { env, timeout: 60_000 })
+  const run = promisify(execFile)(process.execPath, [MAIN, '--port', '0', '--data', 'taken'], { env, timeout: 60_000 })
   const error = await t.throwsAsync<Error & { code: number; stderr: string }>(run)
   t.is(error?.code, 1)
   t.regex(error?.stderr ?? '', /^nothing can be kept in .*\(EEXIST: .*\): name another folder with --data\n$/)

@@ -19,7 +19,8 @@ async function main(options: Options): Promise<number> {
   const manifests = await read(options.files)
   if (manifests === undefined) return EXIT.manifests
   using screen = openScreen(process.stdout)
-  using signals = catchSignals(() => screen.say('stopping; Ctrl-C again ends everything at once'))
+  const isOfNpm = process.env['npm_lifecycle_event'] !== undefined // which tells us of signals, but not of a SIGKILL
+  using signals = catchSignals(() => screen.say('stopping; Ctrl-C again ends everything at once'), isOfNpm)
   try {
     const port = await reservePort(options.port)
     await using folders = await makeFolders(options.data === undefined ? undefined : fromUser(options.data))

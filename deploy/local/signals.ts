@@ -2,6 +2,7 @@ import type { Ending } from './child.ts'
 
 /** npm passes Ctrl-C on to us though the terminal has sent it already: what comes so soon is the same keystroke. */
 const SAME_KEYSTROKE_MS = 1_000
+const PARENT_POLL_MS = 500
 
 export type Signals = Disposable & {
   ending: Ending
@@ -11,8 +12,8 @@ export type Signals = Disposable & {
   isHard(): boolean
 }
 
-/** SIGINT, SIGTERM and SIGHUP: the first stops gently, a later one at once. */
-export function catchSignals(onFirst: () => void): Signals {
+/** SIGINT, SIGTERM and SIGHUP: the first stops gently, a later one at once. `isChild`: that the parent has gone is a signal, too. */
+export function catchSignals(onFirst: () => void, isChild: boolean): Signals {
   const stop = new AbortController()
   const kill = new AbortController()
   let firstMs: number | undefined
@@ -25,6 +26,12 @@ export function catchSignals(onFirst: () => void): Signals {
       kill.abort()
     }
   }
+  const parent = process.ppid
+  const orphaned = setInterval(() => {
+    if (!isChild || process.ppid === parent) return
+    clearInterval(orphaned)
+    onSignal()
+  }, PARENT_POLL_MS)
   const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   for (const name of names) process.on(name, onSignal)
   return {
@@ -32,6 +39,7 @@ export function catchSignals(onFirst: () => void): Signals {
     stop: () => stop.abort(),
     isHard: () => kill.signal.aborted,
     [Symbol.dispose]() {
+      clearInterval(orphaned)
       for (const name of names) process.off(name, onSignal)
     },
   }
