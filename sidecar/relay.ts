@@ -94,6 +94,9 @@ function relay(client: Socket, target: Target, progress: Progress, sockets: Set<
     progress.phase = 'connected'
   })
   camera.once('error', error => (progress.failure ??= connectFailure(error, progress)))
+  camera.once('end', () => {
+    if (progress.lastByteAt === undefined) progress.failure ??= new Failure('ConnectionLost', 'the camera closed the connection')
+  })
   client.on('drain', () => camera.resume())
   if (session === undefined) client.pipe(camera)
   else converse(client, camera, session)

@@ -98,6 +98,20 @@ for (const transport of ['tcp', 'udp'] as const) {
     }))
 }
 
+test('a camera that takes the request and closes the connection without a word: ConnectionLost', t =>
+  turn(async () => {
+    const server = createServer(socket => socket.on('error', () => {}).once('data', () => socket.end()))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    try {
+      const address = server.address()
+      await using sidecar = await start(`rtsp://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/video`)
+      t.is((await failsWith(sidecar, 'ConnectionLost')).connection, 'waiting')
+    } finally {
+      server.close()
+    }
+  }))
+
 test('what answers is a web server: InvalidStream', t =>
   turn(async () => {
     const server = createServer(socket => socket.on('error', () => {}).once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')))
