@@ -81,6 +81,18 @@ test('a cache that cannot be written to is told, with what to do', async t => {
   t.regex(error?.stderr ?? '', said)
 })
 
+test('an npm that fails is quoted, without the places in its own code', async t => {
+  await using folder = await temporaryFolder()
+  const npm = ['npm error code ECONNREFUSED', 'npm error     at connect (net.js:1)', 'npm error Is there a proxy?'].map(
+    line => `echo '${line}'`,
+  )
+  await writeFile(folder.file('npm'), ['#!/bin/sh', ...npm, 'exit 1'].join('\n'), { mode: 0o755 })
+  const module = JSON.stringify(new URL('../deploy/setup/packages.mjs', import.meta.url).href)
+  const code = `import(${module}).then(({ preparePackages }) => preparePackages('${folder.path}')).catch(error => console.log(error.message))`
+  const { stdout } = await run(process.execPath, ['-e', code], { env: { PATH: folder.path } })
+  t.is(stdout, 'npm ci failed:\n  npm error code ECONNREFUSED\n  npm error Is there a proxy?\n')
+})
+
 test('an old nats-server on PATH is used only where no other can be had, and never in silence', async t => {
   await using folder = await temporaryFolder()
   await mkdir(folder.file('bin'))

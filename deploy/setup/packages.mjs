@@ -13,7 +13,7 @@ export async function preparePackages(root) {
     say('installing npm packages (npm ci)')
     // No package's own script runs: none that is needed has one.
     const { ok, output } = await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root })
-    if (!ok) throw new SetupProblem(`npm ci failed:\n  ${output.split('\n').slice(0, 8).join('\n  ')}`)
+    if (!ok) throw new SetupProblem(`npm ci failed:\n  ${withoutStack(output).slice(0, 8).join('\n  ')}`)
     if (isProgram(node)) {
       const tried = await run(node, ['--version'])
       if (!tried.ok)
@@ -26,6 +26,9 @@ export async function preparePackages(root) {
     )
   }
 }
+
+/** Where in npm's own code it failed is nothing to a person. */
+const withoutStack = (/** @type {string} */ output) => output.split('\n').filter(line => !/^npm error +at /.test(line))
 
 const installNode = () => `install Node ${NODE_MAJOR} or newer (nodejs.org) and put it first on PATH`
 
