@@ -64,7 +64,7 @@ test('what was refused is forgotten once it is accepted, also where the Deployme
   const writer: Partial<Writer> = {
     applySecret: async () => (refusal === undefined ? undefined : Promise.reject(refusal)),
     async applyDeployment({ metadata }) {
-      scene.live = { metadata: { ...metadata, generation: 1 } } as unknown as Deployment
+      scene.live = { metadata: Object.assign({ generation: 1 }, metadata) } as unknown as Deployment
       return 1
     },
     async writeStatus(_, status) {
