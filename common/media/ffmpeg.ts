@@ -13,11 +13,6 @@ import { ffmpegPath } from './locate.ts'
 /** Said by every run: levels in front of lines, no banner, no progress, no keyboard. */
 const QUIET = ['-nostdin', '-nostats', '-hide_banner', '-loglevel', 'level+info']
 const KILL_AFTER_MS = 5_000
-/**
- * The GNU C library gives pictures that were freed back to the kernel now and then, and new memory is dear; what ffmpeg frees it needs again for
- * the next picture. The first is the most that mallopt(3) allows.
- */
-const KEEP_FREED = { MALLOC_MMAP_THRESHOLD_: String(1 << 25), MALLOC_TRIM_THRESHOLD_: String(1 << 30) }
 const LINE_MAX = 8_192
 
 export type End = { code: number | null; signal: NodeJS.Signals | null }
@@ -84,7 +79,7 @@ export async function runFfmpeg(args: readonly string[], { stdin = false, pipes 
 
 function start(args: string[], stdio: StdioOptions, outputFd: number | undefined): ChildProcess {
   try {
-    return spawn(ffmpegPath(process.env), args, { stdio, env: KEEP_FREED })
+    return spawn(ffmpegPath(process.env), args, { stdio, env: {} })
   } catch (error) {
     throw spawnFailed(error) // no descriptors left, no ffmpeg
   } finally {
