@@ -71,9 +71,9 @@ async function plays(t: ExecutionContext, sidecar: Sidecar, expected: Expected) 
   const seconds = ((packets.at(-1)?.timestamp ?? 0) - (packets[0]?.timestamp ?? 0)) / 1000
   const rate = (packets.length - 1) / seconds
   t.true(rate > fps * (expected.atMost === true ? 0.3 : 0.8) && rate < fps * 1.2, `${rate} frames a second by their timestamps`)
-  // Not from the future, and not of long ago.
+  // Not from the future, and not of long ago, as a busy machine counts.
   t.true(Math.min(...lags) > -200, `lag ${Math.min(...lags)} ms`)
-  t.true((lags.toSorted((a, b) => a - b)[lags.length >> 1] as number) < 2000, `lags ${lags.join(' ')}`)
+  t.true((lags.toSorted((a, b) => a - b)[lags.length >> 1] as number) < 5000, `lags ${lags.join(' ')}`)
   return frames
 }
 
