@@ -42,6 +42,11 @@ export class Subscription {
     this.#onHaste = onHaste
   }
 
+  /** No frame comes any more. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
   /** A request of `client`, which found a frame that it had not had, or has to wait. */
   asked(client: object, found: boolean): void {
     if (this.leisure.asked(client, found, performance.now())) this.#onHaste()
@@ -50,7 +55,7 @@ export class Subscription {
   /** The next frame's arrival, or the end of the wait: `ms`, `signal`, the end of the subscription. */
   changed(ms: number, signal: AbortSignal): Promise<void> {
     return new Promise(resolve => {
-      if (signal.aborted || this.#isOver) return resolve()
+      if (signal.aborted) return resolve()
       const end = () => {
         clearTimeout(timer)
         this.#waiting.delete(end)

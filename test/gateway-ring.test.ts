@@ -1,8 +1,14 @@
+import { Metadata } from '@grpc/grpc-js'
 import test from 'ava'
+import { Registry } from 'prom-client'
 import { ClientCursors, read, type Position } from '../gateway/cursor.ts'
 import { Wish } from '../gateway/demand.ts'
+import { createMetrics } from '../gateway/metrics.ts'
 import { Ring } from '../gateway/ring.ts'
+import { LatestImages, type LatestImageParts } from '../gateway/service/latest-image.ts'
+import { Subscription } from '../gateway/subscription.ts'
 import type { Frame } from '../proto/messages.ts'
+import { cameraRecord } from './fixtures/cameras.ts'
 
 const KIB = 1024
 
@@ -222,4 +228,30 @@ test('all frames are wanted while anyone asked for all in the last ten seconds, 
   t.is(wish.wants(12_001), 'keyframes')
   t.is(wish.wants(15_000), 'keyframes')
   t.is(wish.wants(15_001), 'none')
+})
+
+test('a request that waits when its camera is deleted is answered, and does not look again and again until its time is over', async t => {
+  const record = cameraRecord({ namespace: 'default', name: 'door', uid: 'uid-door' })
+  const known = { ref: record, uid: record.uid, deviceId: 'door', record, report: undefined }
+  const metrics = createMetrics(new Registry())
+  const subscription = new Subscription(known, KIB, metrics, () => {})
+  let waits = 0
+  const changed = subscription.changed.bind(subscription)
+  subscription.changed = (ms, signal) => {
+    if (++waits === 1) setImmediate(() => void subscription.end())
+    return changed(ms, signal)
+  }
+  const images = new LatestImages({
+    ...{ cursors: new ClientCursors(), metrics, unsentBytesMax: KIB, emptyFrame: () => Buffer.from('empty') },
+    cameras: { resolve: () => known } as unknown as LatestImageParts['cameras'],
+    subscriptions: { ask: () => subscription } as unknown as LatestImageParts['subscriptions'],
+  })
+  const requests = (async function* () {
+    yield { device_id: 'door', key_frame_only: false }
+  })()
+  const answers: string[] = []
+  const caller = { metadata: new Metadata(), peer: 'somebody', signal: new AbortController().signal }
+  for await (const answer of images.answer(requests, caller)) answers.push(answer.toString())
+  t.deepEqual(answers, ['empty'])
+  t.is(waits, 1)
 })

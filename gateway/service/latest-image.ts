@@ -96,7 +96,7 @@ async function nextReading(subscription: Subscription, cursor: Cursor, keyframes
     cursor.position = reading.position
     reading.frame?.lease?.hold()
     if (looks === 0) subscription.asked(cursor, reading.frame !== undefined)
-    if (reading.frame !== undefined || nowMs >= endMs || signal.aborted) return reading
+    if (reading.frame !== undefined || nowMs >= endMs || signal.aborted || subscription.isOver) return reading
     await subscription.changed(endMs - nowMs, signal)
   }
 }
