@@ -259,7 +259,10 @@ asRoot('a full volume costs the archive its packets, nobody else anything, and i
   await until(() => watching.frames.length > before + 60, { what: 'frames while the volume is full' })
   t.is((await sidecar.state())?.archive?.reason, 'ArchiveDiskFull')
   await allAccepted(t, folder.file('cam'))
-  t.true((await metric(sidecar, 'chrys_archive_dropped_total')) > 0)
+  const dropped = await metric(sidecar, 'chrys_archive_dropped_total')
+  await until(async () => (await metric(sidecar, 'chrys_archive_dropped_total')) > dropped, {
+    what: 'more to be dropped, as the alert has it',
+  })
 
   await unlink(folder.file('ballast'))
   const count = (await archivedFiles(folder.file('cam'))).length
