@@ -1,10 +1,22 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
+/** Why a valid annotation is not acknowledged. */
+const UNSTORED = ['full', 'nats', 'timeout', 'cancelled', 'size'] as const
+export type Unstored = (typeof UNSTORED)[number]
+
 export type AnnotationMetrics = ReturnType<typeof createAnnotationMetrics>
 
 /** Of annotations on their way, and of what the cloud is asked. */
 export function createAnnotationMetrics(registry: Registry) {
   const registers = [registry]
+  const unstored = new Counter({
+    name: 'chrys_annotations_unstored_total',
+    help: 'Valid annotations that were not acknowledged, by why',
+    labelNames: ['reason'] as const,
+    registers,
+  })
+  // What is there from the begin has an increase at the first one, which the alert asks for.
+  for (const reason of UNSTORED) unstored.inc({ reason }, 0)
   return {
     accepted: new Counter({ name: 'chrys_annotations_accepted_total', help: 'Annotations stored and acknowledged', registers }),
     repeated: new Counter({
@@ -12,12 +24,7 @@ export function createAnnotationMetrics(registry: Registry) {
       help: 'Annotations acknowledged that were stored before, by their idempotency key',
       registers,
     }),
-    unstored: new Counter({
-      name: 'chrys_annotations_unstored_total',
-      help: 'Valid annotations that were not acknowledged, by why',
-      labelNames: ['reason'] as const,
-      registers,
-    }),
+    unstored,
     delivered: new Counter({ name: 'chrys_annotations_delivered_total', help: 'Annotations that the cloud accepted', registers }),
     retried: new Counter({
       name: 'chrys_annotations_retried_total',

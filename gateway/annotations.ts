@@ -14,7 +14,7 @@ import {
   DEAD_LETTER_SUBJECT,
   type CameraRef,
 } from '../proto/subjects.ts'
-import type { AnnotationMetrics } from './annotation-metrics.ts'
+import type { AnnotationMetrics, Unstored } from './annotation-metrics.ts'
 import { Refusal } from './status.ts'
 
 export type QueueOptions = {
@@ -144,7 +144,7 @@ export class AnnotationQueue {
     this.#metrics.deadLetters.set((await jsm.streams.info(DEAD_LETTER_STREAM)).state.messages)
   }
 
-  #unstored(reason: string, refusal: Refusal): Refusal {
+  #unstored(reason: Unstored, refusal: Refusal): Refusal {
     this.#metrics.unstored.inc({ reason })
     return refusal
   }

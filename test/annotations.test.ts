@@ -164,6 +164,7 @@ test('a full queue refuses what is new where annotations are delivered, and lets
     await using gateway = await startGateway(nats.url, { ...cloud.env, ...max })
     await until(() => gateway.ready(), { what: 'the gateway to be ready' })
     await using client = grpcClient(gateway.port)
+    t.true((await gateway.metrics()).includes('chrys_annotations_unstored_total{reason="full"} 0'), 'the first one would be no increase')
     for (let i = 0; i < 20; i++) await annotate(client, annotation(), `kept-${i}`)
     t.deepEqual(await failure(annotate(client, annotation(), 'one-more')), {
       code: status.RESOURCE_EXHAUSTED,
