@@ -1,7 +1,7 @@
 // What helm makes of the chart, without a cluster.
 import ava from 'ava'
 import { execFile } from 'node:child_process'
-import { readFile, mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { parse } from 'yaml'
@@ -258,6 +258,22 @@ test(titled('alerts and dashboard ask for metrics that there are'), async t => {
     .match(/\b(?:chrys|chrysalis_operator|controller_runtime|workqueue|leader|process)_[a-z_]+/g)
   const unknown = [...new Set(asked)].filter(name => !known.has(name.replace(/_(bucket|count|sum)$/, '')) && !node.includes(name))
   t.deepEqual(unknown, [])
+})
+
+test(titled('alerts ask for causes and reasons that there are'), async t => {
+  const { groups } = (await chartFile('files/alerts.yaml')) as { groups: { rules: { expr: string }[] }[] }
+  const exprs = groups.flatMap(({ rules }) => rules.map(({ expr }) => expr))
+  const values = exprs.flatMap(expr => [...expr.matchAll(/\b(?:cause|reason)[!=]~"([^"]+)"/g)].flatMap(([, list = '']) => list.split('|')))
+  const folders = ['common', 'gateway', 'operator', 'sidecar'].map(name => new URL(`../${name}/`, import.meta.url))
+  const files = await Promise.all(
+    folders.map(async folder => (await readdir(folder)).filter(name => name.endsWith('.ts')).map(name => new URL(name, folder))),
+  )
+  const code = (await Promise.all(files.flat().map(file => readFile(file, 'utf8')))).join('\n')
+  t.true(values.length > 10)
+  t.deepEqual(
+    values.filter(value => !new RegExp(`'${value}'|^  ${value}: {`, 'm').test(code)),
+    [],
+  )
 })
 
 test(titled('the plain manifests are what the chart renders'), async t => {
