@@ -85,7 +85,7 @@ export class Archive {
 
   /** The stream has ended: so does the file. */
   cut(): void {
-    this.#put('cut')
+    if (this.#queue.at(-1) !== 'cut') this.#put('cut')
   }
 
   /** Writes, and looks after what is there, until `signal` aborts; finishes then what it has, and tidies no more. May be called again. */
