@@ -10,7 +10,7 @@ import { Refusal, toStatus, type Status } from './status.ts'
 export type Caller = { readonly metadata: Metadata; readonly peer: string; readonly signal: AbortSignal }
 
 type ServerCall = { metadata: Metadata; getPeer(): string; on(event: 'cancelled', listener: () => void): unknown }
-type Writer<Response> = { write(message: Response, callback: () => void): boolean }
+type Writer<Response> = { write(message: Response, callback: () => void): boolean; emit(event: 'error', refusal: Status): boolean }
 /** A call until its last byte is sent. `over` aborts with the Status that ended it from outside. */
 type Call = { over: AbortController; fail: (refusal: Status) => void }
 
@@ -42,9 +42,9 @@ export class Calls {
 
   serverStream<Request, Response>(method: string, handle: (request: Request, caller: Caller) => AsyncIterable<Response>) {
     const handler: handleServerStreamingCall<Request, Response> = call => {
-      const fail = (refusal: Status) => void call.emit('error', refusal)
-      void this.#run(method, call, fail, async caller => {
-        await sendAll(call, handle(call.request, caller), caller.signal)
+      const answers = new Answers<Response>(call)
+      void this.#run(method, call, answers.fail, async caller => {
+        await answers.send(handle(call.request, caller), caller.signal)
         if (!caller.signal.aborted) call.end()
       })
     }
@@ -54,11 +54,11 @@ export class Calls {
   /** Requests leave the transport as the handler asks for them, so that a client can't pile them up here. */
   duplex<Request, Response>(method: string, handle: (requests: AsyncIterable<Request>, caller: Caller) => AsyncIterable<Response>) {
     const handler: handleBidiStreamingCall<Request, Response> = call => {
-      const fail = (refusal: Status) => void call.emit('error', refusal)
-      void this.#run(method, call, fail, async caller => {
+      const answers = new Answers<Response>(call)
+      void this.#run(method, call, answers.fail, async caller => {
         // By default the iterator destroys the stream, answers included, when the client half-closes.
         const requests = call.iterator({ destroyOnReturn: false })
-        await sendAll(call, handle(requests, caller), caller.signal)
+        await answers.send(handle(requests, caller), caller.signal)
         if (!caller.signal.aborted) call.end()
       })
     }
@@ -118,21 +118,43 @@ export class Calls {
 
 const shuttingDown = () => new Refusal('unavailable', 'shutting down')
 
-async function sendAll<Response>(call: Writer<Response>, responses: AsyncIterable<Response>, signal: AbortSignal): Promise<void> {
-  for await (const response of responses) {
-    if (!signal.aborted) await sent(call, response, signal)
-    if (signal.aborted) return
-  }
-}
+/** What is sent to one client: of each call at most one message is unsent. */
+class Answers<Response> {
+  readonly #call: Writer<Response>
+  #isSending = false
+  #refusal: Status | undefined
 
-/** Settles when the transport has taken the message or the call is over: of each call at most one message is unsent. */
-function sent<Response>(call: Writer<Response>, message: Response, signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    const end = () => {
-      signal.removeEventListener('abort', end)
-      resolve()
+  constructor(call: Writer<Response>) {
+    this.#call = call
+  }
+
+  async send(responses: AsyncIterable<Response>, signal: AbortSignal): Promise<void> {
+    for await (const response of responses) {
+      if (!signal.aborted) await this.#sent(response, signal)
+      if (signal.aborted) return
     }
-    signal.addEventListener('abort', end)
-    call.write(message, end)
-  })
+  }
+
+  /** Behind what is being sent: an error before that makes grpc-js's iterator of the requests destroy the stream, and no status is sent. */
+  readonly fail = (refusal: Status): void => {
+    if (this.#isSending) this.#refusal = refusal
+    else this.#call.emit('error', refusal)
+  }
+
+  /** Settles when the transport has taken the message or the call is over. */
+  #sent(message: Response, signal: AbortSignal): Promise<void> {
+    return new Promise(resolve => {
+      const end = () => {
+        signal.removeEventListener('abort', end)
+        resolve()
+      }
+      signal.addEventListener('abort', end)
+      this.#isSending = true
+      this.#call.write(message, () => {
+        this.#isSending = false
+        if (this.#refusal !== undefined) this.fail(this.#refusal)
+        end()
+      })
+    })
+  }
 }

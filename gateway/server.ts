@@ -1,7 +1,15 @@
 // The gRPC server: bind, limits, health, reflection, and an orderly end.
-import { Server, ServerInterceptingCall, type ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js'
+import {
+  Server,
+  ServerInterceptingCall,
+  ServerListenerBuilder,
+  status,
+  type ServerCredentials,
+  type ServerInterceptor,
+} from '@grpc/grpc-js'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation } from 'grpc-health-check'
+import { constants, type ServerHttp2Session } from 'node:http2'
 import { isIPv6 } from 'node:net'
 import { Failure } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
@@ -11,7 +19,7 @@ import { seamlessFraming } from './framing.ts'
 import { IMAGE_PACKAGE, IMAGE_SERVICE, imageDefinition, imageService, type ImageParts } from './service/image.ts'
 
 const DRAIN_MS = 10_000
-/** After the last call, for what is on its way and for those who only watch the health. */
+/** After the last call, for what is on its way. */
 const CLOSE_MS = 500
 
 const OPTIONS = {
@@ -32,6 +40,28 @@ const RESETS = { streamResetBurst: 10_000, streamResetRate: 1_000 }
  */
 const untilTheEnd: ServerInterceptor = (_method, call) => new ServerInterceptingCall(call)
 
+/** The calls that libraries serve, such as those that watch the health: they would end with their connection, as if something had failed. */
+class LibraryCalls {
+  readonly #open = new Set<ServerInterceptingCall>()
+
+  readonly interceptor: ServerInterceptor = (method, call) => {
+    if (method.path.startsWith(`/${IMAGE_SERVICE}/`)) return untilTheEnd(method, call)
+    const listener = new ServerListenerBuilder()
+      .withOnReceiveMetadata((metadata, pass) => {
+        this.#open.add(followed)
+        pass(metadata)
+      })
+      .withOnCancel(() => this.#open.delete(followed)) // comes at the end of every call
+      .build()
+    const followed = new ServerInterceptingCall(call, { start: pass => pass(listener) })
+    return followed
+  }
+
+  end(): void {
+    for (const call of this.#open) call.sendStatus({ code: status.UNAVAILABLE, details: 'shutting down' })
+  }
+}
+
 export type GrpcServer = AsyncDisposable & {
   port: number
   /** What health checks are told; NOT_SERVING until then. */
@@ -50,7 +80,8 @@ export async function serveGrpc(
   if (!seamlessFraming()) log.warn('this version of grpc-js copies each frame once more: expect more CPU per client')
   // For each connection one more than are served in all: a client with too many is told so; beyond this limit its library would make it wait.
   const limit = { 'grpc.max_concurrent_streams': callsMax + 1 }
-  const server = new Server({ ...OPTIONS, ...limit, interceptors: [untilTheEnd] })
+  const library = new LibraryCalls()
+  const server = new Server({ ...OPTIONS, ...limit, interceptors: [library.interceptor] })
   if (!allowResets(server)) log.warn('with this version of grpc-js a client that cancels many calls loses its connection')
   server.addService(imageDefinition, imageService(parts))
   const health = new HealthImplementation({ '': 'NOT_SERVING', [IMAGE_SERVICE]: 'NOT_SERVING' })
@@ -62,7 +93,7 @@ export async function serveGrpc(
   const bound = await bind(server, `${isIPv6(host) ? `[${host}]` : host}:${port}`, credentials)
   log.info({ host, port: bound }, 'serving gRPC')
   let draining: Promise<void> | undefined
-  const drain = () => (draining ??= shutDown(server, parts.calls, () => setServing(false)))
+  const drain = () => (draining ??= shutDown(server, parts.calls, library, () => setServing(false)))
   return { port: bound, setServing, drain, [Symbol.asyncDispose]: drain }
 }
 
@@ -83,11 +114,25 @@ function bind(server: Server, address: string, credentials: ServerCredentials): 
   return promise
 }
 
-async function shutDown(server: Server, calls: Calls, stopServing: () => void): Promise<void> {
+/** grpc-js would still ping at its time, fail at it on a connection that is being closed, and cut that off with what is on its way to the client. */
+function pingNoMore(server: Server): void {
+  Object.assign(server, { keepaliveTimeMs: 0 })
+}
+
+/** Clients that did not take what they were sent are to connect again; grpc-js would have them believe that they cancelled their calls. */
+function cutOff(server: Server): void {
+  const { sessions } = server as unknown as { sessions?: Map<ServerHttp2Session, unknown> }
+  for (const session of sessions?.keys() ?? []) session.destroy(undefined, constants.NGHTTP2_REFUSED_STREAM)
+}
+
+async function shutDown(server: Server, calls: Calls, library: LibraryCalls, stopServing: () => void): Promise<void> {
   stopServing()
   const closed = new AbortController()
+  pingNoMore(server)
   server.tryShutdown(() => closed.abort()) // no new connection or call
+  library.end()
   await calls.drain(DRAIN_MS)
   await sleep(CLOSE_MS, closed.signal)
+  cutOff(server)
   server.forceShutdown()
 }

@@ -10,7 +10,7 @@ import { openBucket } from '../common/buckets.ts'
 import { encodeState } from '../proto/state.ts'
 import { BUCKET, cameraKey } from '../proto/subjects.ts'
 import { cameraRecord, startCameras, type FakeCamera } from './fixtures/cameras.ts'
-import { failure, grpcClient, startGateway, type Client, type Gateway } from './fixtures/gateway.ts'
+import { failure, grpcClient, startGateway, type Client, type FrameStream, type Gateway } from './fixtures/gateway.ts'
 import { startNats } from './fixtures/nats.ts'
 import { freePort } from './fixtures/ports.ts'
 import { until } from './fixtures/wait.ts'
@@ -98,22 +98,48 @@ test('at the end running calls are told, demand is withdrawn, and the process ex
   t.false(/"level":(50|60)/.test(gateway.log()))
 })
 
-test('a client that reads nothing does not keep the gateway from ending', async t => {
+test('at the end who takes what waits for it is told, and who reads nothing is cut off as unavailable after ten seconds', async t => {
   await using nats = await startNats()
   await using cameras = await startCameras(nats.url, [CAMERA])
   await using gateway = await startGateway(nats.url)
   await isReady(gateway)
-  await using client = grpcClient(gateway.port)
-  using stuck = client.stream()
-  await stuck.ask(REQUEST)
-  stuck.call.pause()
+  await using clientOfSlow = grpcClient(gateway.port)
+  await using clientOfStuck = grpcClient(gateway.port)
+  const streams = [clientOfSlow.stream(), clientOfStuck.stream()]
+  const [slow, stuck] = streams as [FrameStream, FrameStream]
+  const ends = streams.map(({ call }) => failure(once(call, 'never')))
+  await Promise.all(streams.map(stream => stream.ask(REQUEST)))
+  for (const { call } of streams) call.pause()
   for (let seq = 1; seq < 60; seq++) {
-    stuck.send(REQUEST)
+    for (const stream of streams) stream.send(REQUEST)
     cameras.send(CAMERA, { seq, width: 1280, height: 720 })
     await cameras.nc.flush()
   }
-  await until(async () => (await gateway.metric('chrys_unsent_bytes')) > 0, { what: 'a frame that waits to be sent' })
+  const twoFrames = 2 * 1280 * 720 * 3
+  await until(async () => (await gateway.metric('chrys_unsent_bytes')) >= twoFrames, { what: 'frames that wait to be sent' })
+  const startMs = performance.now()
+  const stopped = gateway.stop()
+  await delay(1_000)
+  slow.end().catch(() => {})
+  t.deepEqual(await ends[0], { code: status.UNAVAILABLE, details: 'shutting down' })
+  t.is((await ends[1])?.code, status.UNAVAILABLE)
+  t.true(performance.now() - startMs > 9_500)
+  t.is(await stopped, 0)
+  stuck[Symbol.dispose]()
+})
+
+test('at the end who watches the health is told to try again', async t => {
+  await using nats = await startNats()
+  await using _cameras = await startCameras(nats.url, [CAMERA])
+  await using gateway = await startGateway(nats.url)
+  await isReady(gateway)
+  await using client = grpcClient(gateway.port)
+  const plain = (bytes: Buffer) => bytes
+  const watching = client.stub.makeServerStreamRequest('/grpc.health.v1.Health/Watch', plain, plain, Buffer.alloc(0))
+  await once(watching, 'data')
+  const end = failure(once(watching, 'never'))
   t.is(await gateway.stop(), 0)
+  t.deepEqual(await end, { code: status.UNAVAILABLE, details: 'shutting down' })
 })
 
 test('calls that clients abandon are over at once, and what they held is let go', async t => {
