@@ -3,6 +3,8 @@ import {
   Server,
   ServerInterceptingCall,
   ServerListenerBuilder,
+  logVerbosity,
+  setLogVerbosity,
   status,
   type ServerCredentials,
   type ServerInterceptor,
@@ -77,6 +79,8 @@ export async function serveGrpc(
   parts: ImageParts,
   log: Logger,
 ): Promise<GrpcServer> {
+  // It would write a line of its own for each illegal metadata that a client sends, with what that is. Errors of the server are thrown to us besides.
+  setLogVerbosity(logVerbosity.NONE)
   if (!seamlessFraming()) log.warn('this version of grpc-js copies each frame once more: expect more CPU per client')
   // For each connection one more than are served in all: a client with too many is told so; beyond this limit its library would make it wait.
   const limit = { 'grpc.max_concurrent_streams': callsMax + 1 }

@@ -240,6 +240,18 @@ test.serial('bad values about cameras are dropped and counted, and what was know
   t.is(refText(CAMERA), 'default/door')
 })
 
+test('metadata that is none is not written to the log', async t => {
+  const { gateway } = t.context
+  const session = connectHttp2(`http://127.0.0.1:${gateway.port}`)
+  const path = '/chrys.cloud.videostreaming.v1beta1.Image/SystemTime'
+  const stream = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', 'x-note': 'gardé' })
+  const [fields] = (await once(stream.end(Buffer.alloc(5)), 'response')) as [Record<string, unknown>]
+  t.is(fields[':status'], 200)
+  await once(stream.resume(), 'close')
+  session.close()
+  t.notRegex(gateway.log(), /^[^{]/m)
+})
+
 test('health checks by the standard service', async t => {
   const client = new GrpcClient(`127.0.0.1:${t.context.gateway.port}`, credentials.createInsecure())
   const check = (service: string) =>
