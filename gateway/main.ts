@@ -9,6 +9,7 @@ import { connectNats, type Nats } from '../common/nats.ts'
 import { keepSharedStreams } from '../common/shared-streams.ts'
 import { serveProbes } from '../common/probes.ts'
 import { aborted, runProcess, unlessStopped, within } from '../common/stop.ts'
+import { refText } from '../proto/subjects.ts'
 import { createAnnotationMetrics } from './annotation-metrics.ts'
 import { AnnotationQueue } from './annotations.ts'
 import { Calls } from './calls.ts'
@@ -76,6 +77,9 @@ await runProcess(process.env, async signal => {
     cursors.expire(performance.now())
     metrics.cursors.set(cursors.size)
     metrics.natsConnected.set(isConnected() ? 1 : 0)
+  })
+  using _tidying = every(10_000, () => {
+    if (cameras.isListed) void metrics.forgetOthersThan(new Set(cameras.list().map(({ ref }) => refText(ref))))
   })
   using _counted = nats.onReconnect(() => metrics.natsReconnects.inc())
   void cameras.follow(nats, log, signal)

@@ -115,6 +115,12 @@ export function createMetrics(registry: Registry) {
     labelNames: ['camera', 'to'] as const,
     registers,
   })
+  /** A camera that is gone takes its series with it. */
+  const forget = (name: string): void => {
+    for (const metric of Object.values(ofCamera)) metric.remove({ camera: name })
+    for (const cause of DROP_CAUSES) framesDropped.remove({ camera: name, cause })
+    for (const to of ['Sidecar', 'Gateway']) moves.remove({ camera: name, to })
+  }
   return {
     ...ofCamera,
     framesDropped,
@@ -165,11 +171,13 @@ export function createMetrics(registry: Registry) {
       }),
     },
     unsentBytes: new Gauge({ name: 'chrys_unsent_bytes', help: 'Bytes of frames on their way to clients', registers }),
-    /** A camera that is gone takes its series with it. */
-    forget(name: string): void {
-      for (const metric of Object.values(ofCamera)) metric.remove({ camera: name })
-      for (const cause of DROP_CAUSES) framesDropped.remove({ camera: name, cause })
-      for (const to of ['Sidecar', 'Gateway']) moves.remove({ camera: name, to })
+    forget,
+    /** Calls and decoders that end after their camera count for it once more. */
+    async forgetOthersThan(names: ReadonlySet<string>): Promise<void> {
+      for (const metric of [...Object.values(ofCamera), framesDropped, moves]) {
+        const { values } = await metric.get()
+        for (const { labels } of values) if (labels.camera !== undefined && !names.has(String(labels.camera))) forget(String(labels.camera))
+      }
     },
   }
 }

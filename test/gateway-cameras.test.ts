@@ -192,6 +192,22 @@ test('the clocks’ skew is told, and goes with the camera', async t => {
   t.deepEqual((await metrics.clockSkew.get()).values, [])
 })
 
+test('what ends after its camera leaves no series of it', async t => {
+  const { cameras, put, metrics } = world()
+  put(DOOR)
+  cameras.setRecord(cameraKey(DOOR), undefined)
+  for (const camera of ['default/door', 'default/yard']) {
+    metrics.emptyServed.inc({ camera })
+    metrics.delivery.observe({ camera }, 1)
+    metrics.framesDropped.inc({ camera, cause: 'late' })
+  }
+  await metrics.forgetOthersThan(new Set(['default/yard']))
+  for (const metric of [metrics.emptyServed, metrics.delivery, metrics.framesDropped]) {
+    const { values } = await metric.get()
+    t.deepEqual([...new Set(values.map(({ labels }) => labels.camera))], ['default/yard'])
+  }
+})
+
 test('what comes to a bucket that has just ceased to be young is not waited for a negative time, of which Node would complain', t => {
   t.is(settleMs({}, new Set(['default.door']), -0.4), 0)
   t.is(settleMs({}, new Set(), 600), 600)
