@@ -36,6 +36,8 @@ const HOLD_MS = 3_000
 const WAIT_MS = 30_000
 const RETRY_MS = 1_000
 const ANSWER_MS = 5_000
+/** An annotation was found good before it was stored, and by another clock than that of NATS. */
+const STORED_SLACK_MS = 86_400_000
 
 type Queued = Letter & { readonly seq: number; readonly storedMs: number }
 type Item = Queued & { readonly json: string }
@@ -213,7 +215,7 @@ const idOf = (headers: MsgHdrs | undefined, seq: number): string => headers?.get
 function jsonOf({ id, bytes, storedMs }: Queued): { json: string } | { problem: string } {
   try {
     const annotation = decodeAnnotation(bytes)
-    const problem = problemWith(annotation, storedMs)
+    const problem = problemWith(annotation, storedMs, STORED_SLACK_MS)
     return problem === undefined ? { json: cloudJson(annotation, id) } : { problem }
   } catch (error) {
     return { problem: `no AnnotateRequest: ${messageOf(error)}` }

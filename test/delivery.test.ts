@@ -1,4 +1,5 @@
 // Annotations from the queue to the cloud. The cloud is a stand-in that checks signatures; everything else is real.
+import type { ServiceDefinition } from '@grpc/proto-loader'
 import test from 'ava'
 import { connect } from 'nats'
 import { writeFile } from 'node:fs/promises'
@@ -10,7 +11,7 @@ import { annotate, annotation, emptyQueue, stored } from './fixtures/annotations
 import { startCameras } from './fixtures/cameras.ts'
 import { selfSigned } from './fixtures/certificate.ts'
 import { startCloud, type CloudRequest, type CloudStub } from './fixtures/cloud.ts'
-import { grpcClient, startGateway, type Client, type Gateway } from './fixtures/gateway.ts'
+import { grpcClient, imagePackage, startGateway, type Client, type Gateway } from './fixtures/gateway.ts'
 import { startNats, type NatsServer } from './fixtures/nats.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 import { until } from './fixtures/wait.ts'
@@ -132,6 +133,18 @@ test('a batch that is refused is halved until the bad ones are found; they are d
   t.is(await w.gateway.metric('chrys_annotations_dead_total', 'reason="422"'), 3)
   t.is(await w.gateway.metric('chrys_annotations_delivered_total'), 37)
   await until(async () => (await w.gateway.metric('chrys_annotations_dead_letters')) === 3, { what: 'the gauge of dead letters' })
+})
+
+test('an annotation is delivered that was in time when it was accepted, and by the clock of NATS is not', async t => {
+  await using w = await world()
+  const nc = await connect({ servers: w.nats.url })
+  const { Annotate } = imagePackage['chrys.cloud.videostreaming.v1beta1.Image'] as ServiceDefinition
+  const late = Annotate?.requestSerialize(annotation({ start_timestamp: Date.now() - 7 * 86_400_000 - 60_000 }))
+  await nc.jetstream().publish('chrys.annotations.other', late, { msgID: 'late' })
+  await nc.close()
+  await isEmpty(w)
+  t.deepEqual(w.cloud.accepted(), ['late'])
+  t.deepEqual(await stored(w.nats, DEAD_LETTER_STREAM), [])
 })
 
 test('what is no annotation is a dead letter and holds nothing up', async t => {
