@@ -1,13 +1,20 @@
 // Runs the calls of all RPCs alike. Handlers are functions, or async generators, of requests; cancellation, back-pressure, errors, the
 // limit on calls and the end of the process are dealt with here.
 import { status, type handleBidiStreamingCall, type handleServerStreamingCall, type handleUnaryCall, type Metadata } from '@grpc/grpc-js'
+import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Logger } from '../common/log.ts'
 import { sleep } from '../common/stop.ts'
 import type { Metrics } from './metrics.ts'
 import { Refusal, toStatus, type Status } from './status.ts'
 
 /** What a handler knows of its call besides the request. `signal` aborts when nobody waits for an answer any more. */
-export type Caller = { readonly metadata: Metadata; readonly peer: string; readonly signal: AbortSignal }
+export type Caller = {
+  readonly metadata: Metadata
+  readonly peer: string
+  readonly signal: AbortSignal
+  /** Ends the call at once, with what is unsent. */
+  readonly cutOff: () => void
+}
 
 type ServerCall = { metadata: Metadata; getPeer(): string; on(event: 'cancelled', listener: () => void): unknown }
 type Writer<Response> = { write(message: Response, callback: () => void): boolean; emit(event: 'error', refusal: Status): boolean }
@@ -95,7 +102,7 @@ export class Calls {
     try {
       if (this.#isDraining) throw shuttingDown()
       if (this.#open.size > this.#max) throw new Refusal('exhausted', `too many calls, at most ${this.#max} are served at once`)
-      await work({ metadata: serverCall.metadata, peer: serverCall.getPeer(), signal })
+      await work({ metadata: serverCall.metadata, peer: serverCall.getPeer(), signal, cutOff: () => cutOff(serverCall) })
     } catch (error) {
       // What is thrown after the end is the end's own doing, such as the error of a stream cut off.
       if (!signal.aborted) {
@@ -114,6 +121,12 @@ export class Calls {
     this.#metrics.callsRunning.dec({ method })
     if (this.#open.size === 0) this.#drained?.()
   }
+}
+
+/** grpc-js has no way to end a call but behind what is unsent; its client gets RESOURCE_EXHAUSTED. With another grpc-js the call goes on. */
+function cutOff(serverCall: ServerCall): void {
+  const { call } = serverCall as { call?: { nextCall?: { stream?: ServerHttp2Stream } } }
+  call?.nextCall?.stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
 }
 
 const shuttingDown = () => new Refusal('unavailable', 'shutting down')

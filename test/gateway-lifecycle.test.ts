@@ -242,6 +242,53 @@ test('frames over the budget for unsent bytes are withheld, not queued', async t
   )
 })
 
+/** Asks for a frame by a connection of its own, and reads none of it. */
+async function askWithoutReading(gateway: Gateway, streams: number) {
+  const session = connectHttp2(`http://127.0.0.1:${gateway.port}`)
+  const fields = { ':method': 'POST', ':path': path('VideoLatestImage'), 'content-type': 'application/grpc' }
+  const request = Buffer.from('\0\0\0\0\x06\x12\x04door')
+  const calls = Array.from({ length: streams }, (_, i) => session.request({ ...fields, 'client-id': `${i}` }).on('error', () => {}))
+  for (const call of calls) call.write(request)
+  await Promise.all(calls.map(call => once(call, 'response')))
+  return { calls, [Symbol.dispose]: () => session.destroy() }
+}
+
+test('a connection with many streams that nobody reads leaves others their frames', async t => {
+  await using nats = await startNats()
+  await using cameras = await startCameras(nats.url, [CAMERA])
+  await using gateway = await startGateway(nats.url, { CHRYS_UNSENT_MAX_BYTES: '8Mi' })
+  await isReady(gateway)
+  await using client = grpcClient(gateway.port)
+  await client.latest(REQUEST)
+  cameras.send(CAMERA, { seq: 1, width: 1280, height: 720 })
+  await frame(client)
+  using _stuck = await askWithoutReading(gateway, 10)
+  await until(async () => (await gateway.metric('chrys_unsent_bytes')) > 0, { what: 'frames that wait to be sent' })
+  cameras.send(CAMERA, { seq: 2, width: 1280, height: 720 })
+  t.is((await frame(client)).packet, 2)
+})
+
+test('clients that read nothing are cut off when others have no room', async t => {
+  await using nats = await startNats()
+  await using cameras = await startCameras(nats.url, [CAMERA])
+  await using gateway = await startGateway(nats.url, { CHRYS_UNSENT_MAX_BYTES: '4Mi' })
+  await isReady(gateway)
+  await using client = grpcClient(gateway.port)
+  await client.latest(REQUEST)
+  cameras.send(CAMERA, { seq: 1, width: 1280, height: 720 })
+  await frame(client)
+  using stuck = await askWithoutReading(gateway, 1)
+  await until(async () => (await gateway.metric('chrys_unsent_bytes')) > 0, { what: 'a frame that waits to be sent' })
+  const startMs = performance.now()
+  for (let seq = 2; (await client.latest(REQUEST)).data.length === 0; seq++) {
+    cameras.send(CAMERA, { seq, width: 1280, height: 720 })
+    t.true(performance.now() - startMs < 20_000)
+    await delay(500)
+  }
+  t.true(performance.now() - startMs > 9_000)
+  await until(() => stuck.calls[0]?.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM, { what: 'the end of the call' })
+})
+
 test('NATS killed and back: clients see empty answers, then frames, and no error', async t => {
   await using nats = await startNats()
   await using cameras = await startCameras(nats.url, [CAMERA])

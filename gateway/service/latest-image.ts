@@ -7,6 +7,7 @@ import { read, type ClientCursors, type Cursor, type Position, type Reading } fr
 import type { Metrics } from '../metrics.ts'
 import type { Subscription } from '../subscription.ts'
 import type { Subscriptions } from '../subscriptions.ts'
+import { Unsent } from '../unsent.ts'
 
 /** How long a request waits for a new frame. */
 const WAIT_MS = 16 * 3
@@ -27,10 +28,11 @@ export type LatestImageParts = {
 
 export class LatestImages {
   readonly #parts: LatestImageParts
-  #unsentBytes = 0
+  readonly #unsent: Unsent
 
   constructor(parts: LatestImageParts) {
     this.#parts = parts
+    this.#unsent = new Unsent(parts.unsentBytesMax, bytes => parts.metrics.unsentBytes.set(bytes))
   }
 
   async *answer(requests: AsyncIterable<VideoFrameRequest__Output>, caller: Caller): AsyncGenerator<Buffer> {
@@ -38,15 +40,15 @@ export class LatestImages {
     for await (const { device_id: deviceId, key_frame_only: keyframesOnly } of requests) {
       const camera = this.#parts.cameras.resolve(deviceId)
       const subscription = this.#parts.subscriptions.ask(camera, keyframesOnly)
-      yield* this.#send(camera, deviceId, await cursors.next(camera, subscription, keyframesOnly))
+      yield* this.#send(camera, deviceId, await cursors.next(camera, subscription, keyframesOnly), caller)
     }
   }
 
-  async *#send(camera: KnownCamera, deviceId: string, reading: Reading): AsyncGenerator<Buffer> {
+  async *#send(camera: KnownCamera, deviceId: string, reading: Reading, caller: Caller): AsyncGenerator<Buffer> {
     const lease = reading.frame?.lease
     let isSent = false
     try {
-      yield* this.#answerWith(camera, deviceId, reading)
+      yield* this.#answerWith(camera, deviceId, reading, caller)
       isSent = true
     } finally {
       // The transport of a call that was cut off doesn't say when it is through with what it has.
@@ -55,35 +57,28 @@ export class LatestImages {
     }
   }
 
-  async *#answerWith({ ref }: KnownCamera, deviceId: string, { frame, missed }: Reading): AsyncGenerator<Buffer> {
-    const { cameras, metrics, unsentBytesMax, emptyFrame } = this.#parts
+  async *#answerWith({ ref }: KnownCamera, deviceId: string, { frame, missed }: Reading, caller: Caller): AsyncGenerator<Buffer> {
+    const { cameras, metrics, emptyFrame } = this.#parts
     const camera = refText(ref)
     if (missed > 0) metrics.framesMissed.inc({ camera }, missed)
     const size = frame?.message.length ?? 0
-    const isWithheld = this.#unsentBytes + size > unsentBytesMax
-    if (isWithheld) metrics.framesWithheld.inc({ camera })
-    if (frame === undefined || isWithheld) {
+    const room = frame && this.#unsent.take(caller, size, performance.now())
+    if (frame === undefined || room === undefined) {
+      if (frame !== undefined) metrics.framesWithheld.inc({ camera })
       yield emptyFrame(deviceId)
       metrics.emptyServed.inc({ camera })
       return
     }
     const { message } = frame
-    this.#count(size)
-    try {
+    {
+      using _ = room
       // The decoder says its camera's canonical id. Of a field that comes twice the last one counts, so that a client that
       // asked by another id gets that one.
       yield deviceId === cameras.deviceId(ref) ? message : Buffer.concat([message, emptyFrame(deviceId)])
-    } finally {
-      this.#count(-size)
     }
     metrics.framesServed.inc({ camera })
     metrics.bytesServed.inc({ camera }, size)
     metrics.delivery.observe({ camera }, Math.max(0, Date.now() - frame.timestamp) / 1000)
-  }
-
-  #count(bytes: number): void {
-    this.#unsentBytes += bytes
-    this.#parts.metrics.unsentBytes.set(this.#unsentBytes)
   }
 }
 
