@@ -48,6 +48,9 @@ export function sealFrame(buffer: Buffer, offset: number, size: number, fields: 
   return buffer.subarray(offset - head.length, offset + size + tail.length)
 }
 
+/** Larger than any camera's picture: what a decoder refuses before it makes room for it. */
+export const PIXELS_MAX = 40_000_000
+
 /** What a sealed frame is longer than its picture, at most. */
 export const SEAL_BYTES_MAX = 6 + FRAME_ROOM.tail
 

@@ -2,13 +2,13 @@
 // thing itself, the headers say what it is. Decoding is total: a checked value, or a BadMessage to be counted.
 import { headers as newHeaders, type MsgHdrs } from 'nats'
 import * as v from 'valibot'
-import { isSealed, SEAL_BYTES_MAX } from './frame.ts'
+import { isSealed, PIXELS_MAX, SEAL_BYTES_MAX } from './frame.ts'
 import { Codec } from './state.ts'
 import { HEADER } from './subjects.ts'
 
 const WIRE_VERSION = '1'
-/** Beyond this no packet or frame is believed: 16384 × 16384 × 3 bytes. */
-const SIZE_MAX = 805_306_368
+/** Beyond this no packet or frame is believed: the largest picture there is. */
+const SIZE_MAX = PIXELS_MAX * 3 + SEAL_BYTES_MAX
 const PARTS_MAX = 1024
 const TEN_YEARS_MS = 10 * 365.25 * 86_400_000
 

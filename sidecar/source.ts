@@ -1,7 +1,7 @@
 // A camera's URL → what ffmpeg is told. ffmpeg connects to loopback relays of ours, never to a name: one protocol is
 // open to it, and no address, redirect or playlist of a camera's choosing.
-import { PIXELS_MAX } from '../common/media/codecs.ts'
 import type { Transport } from '../proto/camera.ts'
+import { PIXELS_MAX } from '../proto/frame.ts'
 
 export type Source =
   | { kind: 'rtsp' | 'rtmp'; tls: boolean; host: string; port: number; path: string; origin: string; transport: Transport }

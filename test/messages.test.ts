@@ -36,6 +36,12 @@ test('a frame is received as it was sent, in one message or in parts', t => {
   t.is(received(longest)?.message.length, longest.message.length)
 })
 
+test('a frame that is larger than any picture is refused at its first part', t => {
+  const [first] = frameMessages(CAMERA.uid, frame({ width: 8_000, height: 6_000, message: Buffer.alloc(8_000 * 6_000 * 3 + 10) }), 2 ** 20)
+  const message = { headers: first?.headers, data: first?.payload ?? Buffer.alloc(0) }
+  t.is(t.throws(() => new Reassembly(CAMERA.uid).frame(message), { instanceOf: BadMessage })?.reason, 'header')
+})
+
 test('a frame whose picture is not as large as it says is no frame, and its bytes are no client’s', t => {
   const { message } = frame()
   const picture = 320 * 192 * 3

@@ -1,6 +1,3 @@
-/** Larger than any camera's picture: what a decoder refuses before it makes room for it. */
-export const PIXELS_MAX = 40_000_000
-
 /** ffmpeg's long names of the codecs that cameras send. */
 const LONG_NAMES: Readonly<Record<string, string>> = {
   h264: 'H.264 / AVC / MPEG-4 AVC / MPEG-4 part 10',

@@ -1,8 +1,8 @@
 // Packets in, BGR24 frames out, each with exactly the metadata of the packet it came from. One ffmpeg per decoder: NUT on
 // its stdin, raw frames on a pipe, their description (showinfo) and their damage (-debug_ts) on stderr.
+import { PIXELS_MAX } from '../../proto/frame.ts'
 import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
-import { PIXELS_MAX } from './codecs.ts'
 import { runFfmpeg, type End, type Run } from './ffmpeg.ts'
 import { FrameReader, type Description } from './frame-reader.ts'
 import type { PictureMemory } from './memory.ts'

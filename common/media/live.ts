@@ -1,11 +1,10 @@
 // Packets → frames while somebody wants them: from the last keyframe held, delivered from the newest frame on once the
 // decoder has caught up.
-import { FRAME_ROOM } from '../../proto/frame.ts'
+import { FRAME_ROOM, PIXELS_MAX } from '../../proto/frame.ts'
 import type { Frame, Packet } from '../../proto/messages.ts'
 import type { Codec, Demand } from '../../proto/state.ts'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { PIXELS_MAX } from './codecs.ts'
 import { Decoder, type DecodedFrame } from './decoder.ts'
 import type { Gop } from './gop.ts'
 import { PictureMemory } from './memory.ts'
