@@ -11,7 +11,7 @@ import {
 } from '@grpc/grpc-js'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation } from 'grpc-health-check'
-import { constants, type ServerHttp2Session } from 'node:http2'
+import { constants, type Http2Server, type ServerHttp2Session } from 'node:http2'
 import { isIPv6 } from 'node:net'
 import { Failure } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
@@ -23,6 +23,8 @@ import { IMAGE_PACKAGE, IMAGE_SERVICE, imageDefinition, imageService, type Image
 const DRAIN_MS = 10_000
 /** After the last call, for what is on its way. */
 const CLOSE_MS = 500
+/** 2³¹ milliseconds. */
+const DEADLINE_HOURS_MAX = 596
 
 const OPTIONS = {
   'grpc.max_receive_message_length': 2 ** 20,
@@ -95,6 +97,7 @@ export async function serveGrpc(
     for (const name of ['', IMAGE_SERVICE]) health.setStatus(name, isServing ? 'SERVING' : 'NOT_SERVING')
   }
   const bound = await bind(server, `${isIPv6(host) ? `[${host}]` : host}:${port}`, credentials)
+  boundDeadlines(server)
   log.info({ host, port: bound }, 'serving gRPC')
   let draining: Promise<void> | undefined
   const drain = () => (draining ??= shutDown(server, parts.calls, library, () => setServing(false)))
@@ -107,6 +110,18 @@ function allowResets(server: Server): boolean {
   if (commonServerOptions === undefined) return false
   Object.assign(commonServerOptions, RESETS)
   return true
+}
+
+/** grpc-js keeps of a deadline in milliseconds 32 bits, by which one in 30 days would have passed. With another grpc-js it goes on so. */
+function boundDeadlines(server: Server): void {
+  const { http2Servers } = server as unknown as { http2Servers?: Map<Http2Server, unknown> }
+  for (const http2Server of http2Servers?.keys() ?? []) {
+    http2Server.prependListener('stream', (_stream, headers) => {
+      const [, count, unit] = /^(\d+)([HMS])$/.exec(String(headers['grpc-timeout'])) ?? []
+      const hours = Number(count) / { H: 1, M: 60, S: 3_600 }[unit as 'H' | 'M' | 'S']
+      if (hours > DEADLINE_HOURS_MAX) headers['grpc-timeout'] = `${DEADLINE_HOURS_MAX}H`
+    })
+  }
 }
 
 function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {

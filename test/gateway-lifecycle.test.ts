@@ -207,6 +207,17 @@ test('a call whose deadline passes before its client half-closes is over then', 
   await until(async () => (await gateway.metric('chrys_calls_running')) === 0, { what: 'the calls to end' })
 })
 
+test('a deadline that is a month away or more has not passed', async t => {
+  await using nats = await startNats()
+  await using _cameras = await startCameras(nats.url, [CAMERA])
+  await using gateway = await startGateway(nats.url)
+  await isReady(gateway)
+  for (const timeout of ['720H', '5000000S', '99999999M', '99999999H']) {
+    using asking = await askWithoutReading(gateway, 1, { 'grpc-timeout': timeout })
+    t.deepEqual(asking.statuses, [undefined], timeout)
+  }
+})
+
 test('more calls at once than the gateway takes are RESOURCE_EXHAUSTED, and the others go on', async t => {
   await using nats = await startNats()
   await using _cameras = await startCameras(nats.url, [CAMERA])
@@ -243,14 +254,14 @@ test('frames over the budget for unsent bytes are withheld, not queued', async t
 })
 
 /** Asks for a frame by a connection of its own, and reads none of it. */
-async function askWithoutReading(gateway: Gateway, streams: number) {
+async function askWithoutReading(gateway: Gateway, streams: number, metadata: Record<string, string> = {}) {
   const session = connectHttp2(`http://127.0.0.1:${gateway.port}`)
-  const fields = { ':method': 'POST', ':path': path('VideoLatestImage'), 'content-type': 'application/grpc' }
+  const fields = { ':method': 'POST', ':path': path('VideoLatestImage'), 'content-type': 'application/grpc', ...metadata }
   const request = Buffer.from('\0\0\0\0\x06\x12\x04door')
   const calls = Array.from({ length: streams }, (_, i) => session.request({ ...fields, 'client-id': `${i}` }).on('error', () => {}))
   for (const call of calls) call.write(request)
-  await Promise.all(calls.map(call => once(call, 'response')))
-  return { calls, [Symbol.dispose]: () => session.destroy() }
+  const responses = (await Promise.all(calls.map(call => once(call, 'response')))) as [Record<string, unknown>][]
+  return { calls, statuses: responses.map(([fields]) => fields['grpc-status']), [Symbol.dispose]: () => session.destroy() }
 }
 
 test('a connection with many streams that nobody reads leaves others their frames', async t => {
