@@ -4,7 +4,7 @@ import { Failure } from '../common/errors.ts'
 const HEADER_MAX = 64 * 1024
 const BODY_MAX = 1024 * 1024
 
-/** `header` ends with the empty line; `status` is an answer's, undefined for a request. */
+/** `header` ends with the empty line, all its lines with CRLF; `status` is an answer's, undefined for a request. */
 export type Message = { kind: 'message'; bytes: Buffer; header: string; body: Buffer; status: number | undefined }
 export type Unit = { kind: 'frame'; bytes: Buffer } | Message
 
@@ -38,18 +38,18 @@ export class Units {
     }
     // An answer or a request, as far as it is there.
     if (!/^([A-Z_]{1,20}$|[A-Z_]{3,20}[ /])/.test(pending.toString('latin1', 0, 21))) throw notRtsp()
-    const end = pending.indexOf('\r\n\r\n')
-    if (end < 0 && pending.length > HEADER_MAX) throw new Failure('InvalidStream', 'the camera’s answer has no end')
-    if (end < 0) return undefined
-    const header = pending.toString('latin1', 0, end + 4)
+    const begun = headerOf(pending)
+    if (begun === undefined && pending.length > HEADER_MAX) throw new Failure('InvalidStream', 'the camera’s answer has no end')
+    if (begun === undefined) return undefined
+    const { header, end } = begun
     const status = /^RTSP\/\d\.\d (\d{3})/.exec(header)?.[1]
     if (status === undefined && !/^[A-Z_]+ \S+ RTSP\/\d\.\d\r\n/.test(header)) throw notRtsp()
     const length = bodyLength(header)
     if (length > BODY_MAX) throw new Failure('InvalidStream', 'the camera’s answer is too long')
-    const size = end + 4 + length
+    const size = end + length
     if (pending.length < size) return undefined
     const bytes = pending.subarray(0, size)
-    return { kind: 'message', bytes, header, body: bytes.subarray(end + 4), status: status === undefined ? undefined : Number(status) }
+    return { kind: 'message', bytes, header, body: bytes.subarray(end), status: status === undefined ? undefined : Number(status) }
   }
 }
 
@@ -86,19 +86,27 @@ export class HeaderWatch {
       this.#skip = seen.readUInt16BE(2)
       return 4
     }
-    const end = seen.indexOf('\r\n\r\n')
-    if (end < 0) {
+    const begun = headerOf(seen)
+    if (begun === undefined) {
       this.#lost = seen.length > HEADER_MAX || !/^[A-Z]/.test(seen.toString('latin1', 0, 1))
       return 0
     }
-    const header = seen.toString('latin1', 0, end + 4)
-    headers.push(header)
-    this.#skip = bodyLength(header)
-    return end + 4
+    headers.push(begun.header)
+    this.#skip = bodyLength(begun.header)
+    return begun.end
   }
 }
 
 const NOTHING = Buffer.alloc(0)
+
+/** The header that `bytes` begin with, and where it ends. Some cameras end lines with LF alone; ffmpeg takes that, and heeds no CR anywhere. */
+function headerOf(bytes: Buffer): { header: string; end: number } | undefined {
+  const text = bytes.toString('latin1', 0, HEADER_MAX)
+  const empty = /\n\r*\n/.exec(text)
+  if (empty === null) return undefined
+  const end = empty.index + empty[0].length
+  return { header: text.slice(0, end).replaceAll('\r', '').replaceAll('\n', '\r\n'), end }
+}
 
 const bodyLength = (header: string): number => Number(/\r\nContent-Length: *(\d+)/i.exec(header)?.[1] ?? 0)
 

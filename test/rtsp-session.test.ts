@@ -72,6 +72,8 @@ for (const size of [1, 2, 7, 10_000]) {
       answer(2, '302 Found', ['Location: rtsp://elsewhere/']),
       answer(2, '301 Moved Permanently', ['Location: rtsp://elsewhere/']),
       'REDIRECT rtsp://h/x RTSP/1.0\r\nCSeq: 7\r\nLocation: rtsp://elsewhere/\r\n\r\n',
+      'RTSP/1.0 302 Found\nLocation: rtsp://elsewhere/\n\n',
+      'RTSP/1.0 30\r2 Found\n\r\r\n',
     ]) {
       const session = sessionWith()
       respond(session, answer(1), size)
@@ -158,6 +160,26 @@ for (const size of [1, 2, 7, 10_000]) {
       t.is(respond(session, answer(++sent), size).toFfmpeg, answer(i + 1))
     }
     t.true(session.playing)
+  })
+}
+
+for (const size of [1, 2, 7, 10_000]) {
+  test(`a camera that ends lines with LF alone is understood, in pieces of ${size} bytes`, t => {
+    const session = sessionWith({ credentials: VIEWER })
+    const bare = (text: string) => text.replaceAll('\r', '')
+    const passing = bare(answer(1, '200 OK', ['Public: OPTIONS'])) + VIDEO
+    t.deepEqual(respond(session, passing, size), { toFfmpeg: passing, toCamera: '' })
+    request(session, ask('DESCRIBE', 2))
+    t.regex(respond(session, bare(refusal(2, 'n1', '', 'no\n\n')), size).toCamera, /nonce="n1".*\r\nCSeq: 3\r\n/s)
+    t.is(
+      respond(session, bare(answer(3, '200 OK', ['Content-Type: application/sdp'], bare(SDP))), size).toFfmpeg.split('\r\n')[1],
+      'CSeq: 2',
+    )
+    request(session, ask('PLAY', 3))
+    respond(session, bare(answer(4)) + VIDEO, size)
+    t.true(session.playing)
+    request(session, ask('GET_PARAMETER', 4))
+    t.regex(respond(session, VIDEO + bare(refusal(5, 'n2')) + VIDEO, size).toCamera, /^GET_PARAMETER .*nonce="n2".*\r\nCSeq: 6\r\n/s)
   })
 }
 
