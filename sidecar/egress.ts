@@ -1,11 +1,12 @@
 // The HTTP proxy through which ffmpeg fetches http and https sources: playlists, segments and redirects may lead
 // anywhere, so every single request is resolved and held against the address policy here. All TLS ends here too, since cameras
 // vouch for themselves: ffmpeg asks for http only, and of what it is told to fetch, https is rewritten and all else refused.
+import type { LookupAddress } from 'node:dns'
 import { createServer, request, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http'
 import { request as requestTls } from 'node:https'
 import type { BlockList, Socket } from 'node:net'
 import { Failure, messageOf } from '../common/errors.ts'
-import { resolveHost } from './address.ts'
+import { oneAfterTheOther, resolveHost } from './address.ts'
 import { connectFailure, isName, listening, type Progress, type Relay } from './relay.ts'
 import { withoutTls } from './source.ts'
 
@@ -17,11 +18,11 @@ const PLAYLIST_BYTES_MAX = 4 * 2 ** 20
 const RECODING = ['content-encoding', 'icy-metaint'] as const
 
 /** A forward proxy on loopback, for one ffmpeg that fetches `url`; everything ends with it. */
-export async function openEgress(url: string, deny: BlockList): Promise<Relay> {
+export async function openEgress(url: string, deny: BlockList, resolve = resolveHost): Promise<Relay> {
   const progress: Progress = { phase: 'connecting', lastByteAt: undefined, failure: undefined }
   const sockets = new Set<Socket>()
   const tls = new TlsOrigins(url)
-  const server = createServer((incoming, response) => void forward(incoming, response, deny, progress, tls))
+  const server = createServer((incoming, response) => void forward(incoming, response, host => resolve(host, deny), progress, tls))
   server.on('connection', (socket: Socket) => sockets.add(socket.once('close', () => sockets.delete(socket))))
   return listening(server, sockets, progress)
 }
@@ -73,20 +74,21 @@ function received(progress: Progress): void {
 async function forward(
   incoming: IncomingMessage,
   response: ServerResponse,
-  deny: BlockList,
+  resolve: (host: string) => Promise<LookupAddress[]>,
   progress: Progress,
   tls: TlsOrigins,
 ): Promise<void> {
   const url = URL.parse(incoming.url ?? '')
   if (url === null || url.protocol !== 'http:') return void response.writeHead(400).end()
   try {
-    const host = await resolveHost(url.hostname, deny)
+    const addresses = await resolve(url.hostname)
     const { 'proxy-connection': _, ...asked } = incoming.headers
     const isTls = tls.has(url)
     const name = isTls ? url.host.replace(/:443$/, '') : url.host
     const headers = { ...asked, host: name, connection: 'close', 'accept-encoding': 'identity' }
     const outgoing = (isTls ? requestTls : request)({
-      ...{ host, port: url.port === '' ? 80 : url.port, path: `${url.pathname}${url.search}`, method: incoming.method, headers },
+      ...oneAfterTheOther(url.hostname, addresses),
+      ...{ port: url.port === '' ? 80 : url.port, path: `${url.pathname}${url.search}`, method: incoming.method, headers },
       ...(isTls ? { rejectUnauthorized: false, servername: isName(url.hostname) ? url.hostname : '' } : {}),
       timeout: TIMEOUT_MS,
     })

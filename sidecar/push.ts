@@ -60,10 +60,10 @@ export class Push {
   async run(): Promise<Failure | undefined> {
     const { target, deny } = this.#options
     try {
-      const address = await resolveHost(target.host, deny)
+      const addresses = await resolveHost(target.host, deny)
       await using relay = await openRelay({
-        address,
         host: target.host,
+        addresses,
         port: target.port,
         tls: target.tls,
         isVerified: true,

@@ -1,9 +1,11 @@
 // Loopback relays between ffmpeg and the camera. They open the one connection we decided on, end TLS (so that the
 // camera's name is checked against nothing but what we resolved), and tell how far the connection has come.
+import type { LookupAddress } from 'node:dns'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { Failure } from '../common/errors.ts'
+import { oneAfterTheOther } from './address.ts'
 import { RtspSession } from './rtsp-session.ts'
 import type { Credentials } from './source.ts'
 
@@ -19,8 +21,9 @@ export type Progress = {
 export type Relay = AsyncDisposable & { host: string; port: number; progress: Progress }
 
 type Target = {
-  address: string
   host: string
+  /** Of `host`, as the policy allows them. */
+  addresses: readonly LookupAddress[]
   port: number
   tls: boolean
   /** Of an RTSP camera, which is spoken to by an RtspSession; bytes of any other protocol just pass. */
@@ -64,8 +67,8 @@ export async function listening(server: Server, sockets: Set<Socket>, progress: 
 }
 
 function relay(client: Socket, target: Target, progress: Progress, sockets: Set<Socket>): void {
-  const { address, port, host, tls, rtsp, isVerified = false } = target
-  const session = rtsp && rtspSession(rtsp, address, client.localPort ?? 0)
+  const { host, addresses, port, tls, rtsp, isVerified = false } = target
+  let session: RtspSession | undefined
   // Node's own reads bring 64 KiB of fresh memory for each piece of a picture.
   let memory = Buffer.allocUnsafeSlow(READ_BYTES)
   const onread = {
@@ -83,23 +86,25 @@ function relay(client: Socket, target: Target, progress: Progress, sockets: Set<
       return !client.writableNeedDrain
     },
   }
-  const way = { host: address, port, onread }
+  const way = { ...oneAfterTheOther(host, addresses), port, onread }
   // A camera's certificate is hardly ever signed by anyone; the connection is encrypted, and its address is the one we chose.
   const trust = { servername: isName(host) ? host : '', rejectUnauthorized: isVerified }
   const camera: Socket = tls ? connectTls({ ...way, ...trust }) : connect(way)
   own(sockets, client, camera)
-  camera.setTimeout(CONNECT_TIMEOUT_MS, () => camera.destroy(new Failure('ConnectTimeout', `${address}:${port} does not answer`)))
+  const places = addresses.map(({ address }) => `${address}:${port}`).join(', ')
+  camera.setTimeout(CONNECT_TIMEOUT_MS, () => camera.destroy(new Failure('ConnectTimeout', `no answer from ${places}`)))
   camera.once(tls ? 'secureConnect' : 'connect', () => {
     camera.setTimeout(0)
     progress.phase = 'connected'
+    session = rtsp && rtspSession(rtsp, camera.remoteAddress ?? '', client.localPort ?? 0)
+    if (session === undefined) client.pipe(camera)
+    else converse(client, camera, session)
   })
   camera.once('error', error => (progress.failure ??= connectFailure(error, progress)))
   camera.once('end', () => {
     if (progress.lastByteAt === undefined) progress.failure ??= new Failure('ConnectionLost', 'the camera closed the connection')
   })
   client.on('drain', () => camera.resume())
-  if (session === undefined) client.pipe(camera)
-  else converse(client, camera, session)
 }
 
 function rtspSession({ origin, credentials, udp }: NonNullable<Target['rtsp']>, address: string, port: number): RtspSession {

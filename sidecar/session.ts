@@ -243,7 +243,7 @@ async function openWay(source: Source, credentials: Credentials | undefined, den
   if (source.kind === 'testsrc') return undefined
   if (source.kind === 'http') return openEgress(source.url, deny)
   const { kind, host, port, tls, transport, origin } = source
-  const address = await resolveHost(host, deny)
-  const way = { address, host, port, tls }
+  const addresses = await resolveHost(host, deny)
+  const way = { host, addresses, port, tls }
   return openRelay(kind === 'rtmp' ? way : { ...way, rtsp: { origin, credentials, udp: transport === 'udp' } })
 }

@@ -2,21 +2,20 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import test from 'ava'
 import { ffmpegPath } from '../common/media/locate.ts'
+import { startDeaf } from './fixtures/deaf.ts'
 import { freePort } from './fixtures/ports.ts'
 import { testVideo } from './fixtures/media.ts'
 import { startNats, type NatsServer } from './fixtures/nats.ts'
-import { end, spawnMortal } from './fixtures/processes.ts'
 import { startCamera } from './fixtures/rtsp-camera.ts'
 import { startDoor } from './fixtures/rtsp-digest.ts'
 import { startBrokenCamera, type Misbehaviour } from './fixtures/rtsp-garbage.ts'
 import { startSidecar, type Sidecar, type SidecarOptions } from './fixtures/sidecar.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 import { turns } from './fixtures/turns.ts'
-import { until, within } from './fixtures/wait.ts'
+import { until } from './fixtures/wait.ts'
 import { startWebCamera } from './fixtures/web-camera.ts'
 
 let nats: NatsServer
@@ -272,24 +271,3 @@ test('a picture of more than 40 megapixels: ResolutionTooLarge', t =>
     await using sidecar = await start(camera.url)
     t.is((await failsWith(sidecar, 'ResolutionTooLarge')).connection, 'waiting')
   }))
-
-/** Listens, and accepts nobody: what connects gets no answer at all. */
-async function startDeaf(): Promise<AsyncDisposable & { port: number }> {
-  const program = `
-import socket, time
-server = socket.socket()
-server.bind(('127.0.0.1', 0))
-server.listen(0)
-waiting = [socket.socket() for _ in range(4)]
-for one in waiting:
-    one.setblocking(False)
-    one.connect_ex(server.getsockname())
-time.sleep(0.2)
-print(server.getsockname()[1], flush=True)
-time.sleep(600)
-`
-  const child = spawnMortal('/usr/bin/python3', ['-c', program], { stdio: ['ignore', 'pipe', 'inherit'] })
-  if (child.stdout === null) throw new Error('no pipe')
-  const line = await within(once(createInterface({ input: child.stdout }), 'line'), { what: 'the deaf server’s port' })
-  return { port: Number(line[0]), [Symbol.asyncDispose]: () => end(child, 'SIGKILL') }
-}

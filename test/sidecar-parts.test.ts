@@ -119,7 +119,7 @@ test('addresses that the policy excludes are never connected to, by whatever nam
     const error = await t.throwsAsync(resolveHost(host, deny), { instanceOf: Failure }, host)
     t.is(error?.reason, 'AddressDenied', host)
   }
-  t.is(await resolveHost('192.0.2.7', deny), '192.0.2.7')
+  t.deepEqual(await resolveHost('192.0.2.7', deny), [{ address: '192.0.2.7', family: 4 }])
   t.is((await t.throwsAsync(resolveHost('nowhere.invalid', deny), { instanceOf: Failure }))?.reason, 'HostNotFound')
 })
 
