@@ -88,7 +88,7 @@ export class Session {
       const { args, codecArgs, copyTimestamps } = inputArgs(source, relay ?? { host: '', port: 0 }, credentials, this.#traits)
       await using run = await demux(
         args,
-        { codecArgs, copyTimestamps },
+        { codecArgs, copyTimestamps, isWallClock: this.#traits.wallClock },
         {
           onPacket: (packet, info) => this.#packet(packet, info),
           onLine: line => this.#line(line, log),

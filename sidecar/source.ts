@@ -149,7 +149,11 @@ export function inputArgs(
       const proxy = `http://${at.host}:${at.port}`
       // No tls and no httpproxy: a playlist could have ffmpeg connect by them, past the proxy. `crypto` decrypts segments.
       const input = ['-protocol_whitelist', 'http,tcp,crypto', '-format_whitelist', HTTP_FORMATS, '-http_proxy', proxy]
-      return { args: [...input, '-rw_timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url], codecArgs: COPY, copyTimestamps: false }
+      return {
+        args: [...input, '-rw_timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url],
+        codecArgs: COPY,
+        copyTimestamps: traits.wallClock,
+      }
     }
     case 'testsrc': {
       const { width, height, rate, gop } = source

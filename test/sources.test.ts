@@ -148,13 +148,18 @@ for (const tls of [false, true]) {
     }))
 }
 
-for (const fps of [10, 25]) {
+for (const fps of [10, 25, 60]) {
   test(`JPEG pictures in a multipart answer, ${fps} a second, have the time at which they came`, t =>
     turn(async () => {
       await using folder = await temporaryFolder()
       await using camera = await startWebCamera({ kind: 'pictures', file: await jpegsOf(folder), fps }, { login: 'u:p' })
       await using sidecar = await start(camera.url, { credentials: { username: 'u', password: 'p' } })
       await plays(t, sidecar, { codec: 'mjpeg', width: 320, height: 192, fps, atMost: true })
+      const packets = await sidecar.packets()
+      const [num, den] = codecOf(packets).timeBase
+      const [first, last] = [packets[0], packets.at(-1)]
+      const apartMs = (times: 'pts' | 'timestamp') => (last?.[times] ?? 0) - (first?.[times] ?? 0)
+      t.true(Math.abs((apartMs('pts') * 1000 * num) / den - apartMs('timestamp')) < 1000)
     }))
 }
 

@@ -55,12 +55,18 @@ export type DemuxHandlers = {
   onDesync: (problem: string) => void
 }
 
-/** `codecArgs`: `-c copy`, or an encoder for a source that is not compressed. `copyTimestamps`: the source's own clock is continuous. */
-export type DemuxOptions = { codecArgs: readonly string[]; copyTimestamps: boolean }
+export type DemuxOptions = {
+  /** `-c copy`, or an encoder for a source that is not compressed. */
+  codecArgs: readonly string[]
+  /** The source's own clock is continuous. */
+  copyTimestamps: boolean
+  /** Timestamps, copied, are the wall clock's, which is read to the millisecond here: ffmpeg's ticks may last 40 ms, and no two packets share one. */
+  isWallClock?: boolean
+}
 
 /** Runs ffmpeg on `inputArgs` (up to `-i URL`). */
 export async function demux(inputArgs: readonly string[], options: DemuxOptions, handlers: DemuxHandlers): Promise<DemuxRun> {
-  const parser = new PacketParser(handlers)
+  const parser = new PacketParser(handlers, options.isWallClock === true)
   const timestamps = options.copyTimestamps ? ['-copyts'] : []
   const args = [...inputArgs, ...timestamps, '-map', '0:v:0', ...options.codecArgs, ...OUTPUT]
   const chunk = Buffer.allocUnsafeSlow(READ_BYTES)
@@ -99,6 +105,7 @@ type Arriving = Omit<DemuxedPacket, 'data'> & { size: number; filled: number; by
 
 class PacketParser {
   readonly #handlers: DemuxHandlers
+  readonly #clock: WallClock | undefined
   /** The beginning of a line whose end has not come. */
   #line = ''
   /** The packet whose bytes are coming. */
@@ -108,8 +115,9 @@ class PacketParser {
   #newExtradata = false
   #broken = false
 
-  constructor(handlers: DemuxHandlers) {
+  constructor(handlers: DemuxHandlers, isWallClock: boolean) {
     this.#handlers = handlers
+    this.#clock = isWallClock ? new WallClock() : undefined
   }
 
   /**
@@ -157,9 +165,11 @@ class PacketParser {
     }
     this.#newExtradata ||= announcesExtradata(flags, this.#head)
     if (size === 0) return // nothing but what stands beside it
+    const arrivedAt = Date.now()
+    const times = this.#clock?.read(ticks(pts), this.#head.timeBase, arrivedAt) ?? { pts: ticks(pts), dts: ticks(dts) }
     this.#open = {
-      ...{ pts: ticks(pts), dts: ticks(dts), key: (bits & 1) !== 0, corrupt: (bits & 2) !== 0 },
-      ...{ newExtradata: this.#newExtradata, arrivedAt: Date.now() },
+      ...{ ...times, key: (bits & 1) !== 0, corrupt: (bits & 2) !== 0 },
+      ...{ newExtradata: this.#newExtradata, arrivedAt },
       // Held for a GOP: must not be a part of something larger.
       ...{ size, filled: 0, bytes: Buffer.allocUnsafeSlow(size) },
     }
@@ -178,7 +188,8 @@ class PacketParser {
 
   #deliver({ size, bytes, pts, dts, key: marked, corrupt, newExtradata, arrivedAt }: Arriving): void {
     this.#open = undefined
-    const { codec, timeBase, width, height, pixFmt, extradataSize } = this.#head
+    const { codec, width, height, pixFmt, extradataSize } = this.#head
+    const timeBase: [number, number] = this.#clock === undefined ? this.#head.timeBase : [1, TICKS_PER_MS * 1000]
     const key = marked || (codec === 'vp9' && isVp9Key(bytes))
     const told = marked && size >= extradataSize ? extradataSize : 0
     // The first packet may be no keyframe, and tells no extradata then.
@@ -192,6 +203,29 @@ class PacketParser {
   #desync(problem: string): void {
     this.#broken = true
     this.#handlers.onDesync(problem)
+  }
+}
+
+/** As RTP has it: steps of one tick would be taken for timestamps that stand still. */
+const TICKS_PER_MS = 90
+/** Between packets that come at once. Half of it may be taken back (CaptureClock), and timestamps rise by 1 ms at least. */
+const STEP_MS = 2
+/** Further back than this the clock was set. */
+const SET_MS = 10_000
+
+/** Times from the first packet on, each later than the one before unless the clock is set. */
+class WallClock {
+  #startMs: number | undefined
+  #lastMs = -Infinity
+
+  /** ffmpeg read the packet by the end of tick `pts`, unless others took the ticks before, and no later than it arrived here. */
+  read(pts: number | undefined, [num, den]: readonly [number, number], arrivedAt: number): { pts: number; dts: number } {
+    const atMs = pts === undefined ? arrivedAt : Math.min(arrivedAt, Math.ceil(((pts + 1) * 1000 * num) / den))
+    this.#startMs ??= atMs
+    const sinceMs = atMs - this.#startMs
+    this.#lastMs = this.#lastMs - sinceMs > SET_MS ? sinceMs : Math.max(sinceMs, this.#lastMs + STEP_MS)
+    const time = this.#lastMs * TICKS_PER_MS
+    return { pts: time, dts: time }
   }
 }
 
