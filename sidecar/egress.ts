@@ -7,7 +7,7 @@ import { request as requestTls } from 'node:https'
 import type { BlockList, Socket } from 'node:net'
 import { Failure, messageOf } from '../common/errors.ts'
 import { oneAfterTheOther, resolveHost } from './address.ts'
-import { connectFailure, isName, listening, type Progress, type Relay } from './relay.ts'
+import { CAMERA_TLS, connectFailure, isName, listening, type Progress, type Relay } from './relay.ts'
 import { withoutTls } from './source.ts'
 
 const TIMEOUT_MS = 20_000
@@ -89,7 +89,7 @@ async function forward(
     const outgoing = (isTls ? requestTls : request)({
       ...oneAfterTheOther(url.hostname, addresses),
       ...{ port: url.port === '' ? 80 : url.port, path: `${url.pathname}${url.search}`, method: incoming.method, headers },
-      ...(isTls ? { rejectUnauthorized: false, servername: isName(url.hostname) ? url.hostname : '' } : {}),
+      ...(isTls ? { ...CAMERA_TLS, servername: isName(url.hostname) ? url.hostname : '' } : {}),
       timeout: TIMEOUT_MS,
     })
     outgoing.on('error', () => {}) // after the answer began, its end tells

@@ -38,6 +38,12 @@ type Target = {
   isVerified?: boolean
 }
 
+/**
+ * A camera's certificate is hardly ever signed by anyone; the connection is encrypted, and its address is the one we chose. Old cameras speak
+ * TLS 1.0 or 1.1 alone, which OpenSSL allows at this level only.
+ */
+export const CAMERA_TLS = { rejectUnauthorized: false, minVersion: 'TLSv1', ciphers: 'DEFAULT:@SECLEVEL=0' } as const
+
 const CONNECT_TIMEOUT_MS = 10_000
 const READ_BYTES = 64 * 1024
 
@@ -87,8 +93,7 @@ function relay(client: Socket, target: Target, progress: Progress, sockets: Set<
     },
   }
   const way = { ...oneAfterTheOther(host, addresses), port, onread }
-  // A camera's certificate is hardly ever signed by anyone; the connection is encrypted, and its address is the one we chose.
-  const trust = { servername: isName(host) ? host : '', rejectUnauthorized: isVerified }
+  const trust = { servername: isName(host) ? host : '', ...(isVerified ? {} : CAMERA_TLS) }
   const camera: Socket = tls ? connectTls({ ...way, ...trust }) : connect(way)
   own(sockets, client, camera)
   const places = addresses.map(({ address }) => `${address}:${port}`).join(', ')
