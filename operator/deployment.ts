@@ -154,8 +154,11 @@ function environment(camera: Camera, settings: PodSettings): V1EnvVar[] {
   // Not its hostname, which is cut to 63 characters: pods of a camera with a long name would have one in common.
   const holder = { name: 'CHRYS_LEASE_HOLDER', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }
   const theirs = (pod?.env ?? []).filter(({ name }) => !(name in ours) && name !== holder.name)
-  return [...Object.entries(ours).map(([key, value]) => ({ name: key, value })), holder, ...theirs]
+  return [...Object.entries(ours).map(([key, value]) => ({ name: key, value: verbatim(value) })), holder, ...theirs]
 }
+
+/** The kubelet replaces `$(NAME)` in a value, and makes one of two dollar signs. */
+const verbatim = (value: string): string => value.replaceAll('$', '$$$$')
 
 /** The one that is made for the camera, or the one that was named for all. */
 const natsSecret = (camera: Camera, { signingDir, natsSecret: given }: PodSettings): string | undefined =>

@@ -66,6 +66,14 @@ test('the sidecar is told who it is and what to do, and nothing secret', t => {
   t.false('pod' in told)
 })
 
+test('dollar signs of the spec are the sidecar’s to see, not the kubelet’s', t => {
+  const url = 'rtsp://h/$$live/$(CHRYS_NATS_URL)/$x?a=$(b'
+  const told = desired({ source: { url, transport: 'tcp' } }).env['CHRYS_CAMERA_SPEC'] as string
+  // As the kubelet expands it.
+  const seen = told.replaceAll(/\$(\$|\(CHRYS_NATS_URL\))/g, (_, what) => (what === '$' ? '$' : 'nats://nats:4222'))
+  t.is((JSON.parse(seen) as CameraSpec).source.url, url)
+})
+
 test('a camera in the gateway’s own namespace is called by its bare name', t => {
   t.is(desired({}, { gatewayNamespace: 'shop' }).env['CHRYS_DEVICE_ID'], 'front')
 })
