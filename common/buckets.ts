@@ -1,12 +1,12 @@
 // The KV buckets that processes share: opened here with their settings by whoever comes first, and followed here.
-import { DiscardPolicy, RetentionPolicy, StorageType, type KV, type NatsConnection } from 'nats'
+import { DiscardPolicy, nanos, RetentionPolicy, StorageType, type KV, type NatsConnection } from 'nats'
 import { bucketStream, bucketSubject } from '../proto/permissions.ts'
 import { BUCKET } from '../proto/subjects.ts'
 import { messageOf } from './errors.ts'
 import type { Logger } from './log.ts'
 import { isConfined, type Nats } from './nats.ts'
 import { sleep, whenAborted } from './stop.ts'
-import { ensureStream, isStreamMissing } from './streams.ts'
+import { DUPLICATES_MS, ensureStream, isStreamMissing } from './streams.ts'
 
 export type BucketName = keyof typeof BUCKET
 
@@ -43,6 +43,7 @@ const bucketConfig = (name: BucketName) => ({
   max_msgs_per_subject: 1,
   allow_direct: true,
   allow_rollup_hdrs: false,
+  duplicate_window: nanos(DUPLICATES_MS),
   ...SETTINGS[name],
 })
 

@@ -4,12 +4,11 @@ import type { Storage } from '../proto/camera.ts'
 import { packetStream, packetSubject, refText, type CameraRef } from '../proto/subjects.ts'
 import { messageOf } from './errors.ts'
 import { within } from './stop.ts'
-import { ensureStream, isAsConfigured, isQuotaRefusal, isStreamMissing } from './streams.ts'
+import { DUPLICATES_MS, ensureStream, isAsConfigured, isQuotaRefusal, isStreamMissing } from './streams.ts'
 
 export type BufferLimits = { durationMs: number; maxBytes: number; storage: Storage }
 type Owner = CameraRef & { uid: string }
 
-const DUPLICATES_MS = 1_000
 const ASK_MS = 1_000
 
 const packetStreamConfig = (camera: Owner, { durationMs, maxBytes, storage }: BufferLimits) => ({
@@ -21,7 +20,7 @@ const packetStreamConfig = (camera: Owner, { durationMs, maxBytes, storage }: Bu
   storage: storage === 'File' ? StorageType.File : StorageType.Memory,
   max_age: nanos(durationMs),
   max_bytes: maxBytes,
-  // Nothing is published twice; the server's default may be longer than the buffer, which it refuses.
+  // The server refuses one that is longer than the buffer.
   duplicate_window: nanos(Math.min(durationMs, DUPLICATES_MS)),
   allow_direct: true,
 })

@@ -6,7 +6,7 @@ import { messageOf } from './errors.ts'
 import { everyMinute, type Logger } from './log.ts'
 import type { Nats } from './nats.ts'
 import { sleep, within } from './stop.ts'
-import { ensureStream } from './streams.ts'
+import { DUPLICATES_MS, ensureStream } from './streams.ts'
 
 const FRAMES = {
   name: FRAME_STREAM,
@@ -17,6 +17,7 @@ const FRAMES = {
   max_msgs_per_subject: 3,
   max_age: nanos(3_000),
   max_bytes: 128 * 2 ** 20,
+  duplicate_window: nanos(DUPLICATES_MS),
 }
 
 const CHECK_MS = 15_000

@@ -1,5 +1,11 @@
 import { NatsError, type JetStreamManager, type StreamConfig, type StreamInfo } from 'nats'
 
+/**
+ * For so long NATS remembers the ids of messages, where what cameras' users publish is kept. Nothing is published twice there: it is the least that
+ * NATS takes, since by ids of 60 kB a camera's user could have it use up its memory within the two minutes of its own choice.
+ */
+export const DUPLICATES_MS = 100
+
 /** JetStream's error codes that mean something to us. */
 const NOT_FOUND = 10_059
 const NAME_IN_USE = 10_058

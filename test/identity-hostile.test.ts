@@ -1,6 +1,6 @@
 // A camera's pod that was taken over: what whoever did so can do with its NATS user.
 import test from 'ava'
-import { connect, headers, type MsgHdrs, type NatsConnection } from 'nats'
+import { connect, headers, nanos, type MsgHdrs, type NatsConnection } from 'nats'
 import { openBucket } from '../common/buckets.ts'
 import { ensurePacketStream } from '../common/packet-stream.ts'
 import { ensureFrameStream } from '../common/shared-streams.ts'
@@ -165,6 +165,14 @@ test('it cannot fill what is shared, nor could it where an earlier version made 
   await w.evil.flush()
   const states = await openBucket(w.admin, 'states')
   for (const bucket of [leases, states]) await t.notThrowsAsync(bucket.put('yard.good', 'x'.repeat(2_000)))
+})
+
+test('ids of its messages do not fill NATS’ memory', async t => {
+  await using w = await world()
+  const own = [OWN, 'chrys_frames', 'KV_chrys_states', 'KV_chrys_leases']
+  for await (const { config } of (await w.admin.jetstreamManager()).streams.list()) {
+    if (own.includes(config.name)) t.true(config.duplicate_window <= nanos(100), config.name)
+  }
 })
 
 /** Its every right, with the server's answers sent to where a request does harm, and bodies that it wrote itself. */
