@@ -8,7 +8,7 @@ export type PodReport = {
   state: CameraRecord['pod']
   /** Why no container runs, where that is so; transitional reasons included. */
   notRunning?: { reason: KnownReason; message?: string }
-  /** When the running container started, ms since the epoch. */
+  /** When the running container started, ms since the epoch, by its node's clock. */
   startedAt?: number
 }
 

@@ -42,6 +42,8 @@ type Memory = {
   /** Our last apply, and the generation that it gave the Deployment: a later one is somebody else's edit. */
   applied: { hash: string; generation: number } | undefined
   rejections: Rejections | undefined
+  /** What the node calls the start of the container that was seen last, and when that was by our clock. */
+  start: { startedAt: number | undefined; at: number } | undefined
   /** The NATS user that was applied last, when, and the pod that was being created then. */
   user: { fingerprint: string; at: number; pod: string | undefined } | undefined
   problem: { reason: KnownReason; message: string } | undefined
@@ -110,7 +112,14 @@ export class Reconciler {
   #remember(key: string, { metadata: { uid } }: WatchedCamera): Memory {
     const known = this.#memory.get(key)
     if (known?.uid === uid) return known
-    const nothing = { applied: undefined, rejections: undefined, user: undefined, problem: undefined, deletedAt: undefined }
+    const nothing = {
+      applied: undefined,
+      rejections: undefined,
+      start: undefined,
+      user: undefined,
+      problem: undefined,
+      deletedAt: undefined,
+    }
     const memory = { uid, isCleaned: false, ...nothing, refusals: 0, statusAt: -Infinity }
     this.#memory.set(key, memory)
     return memory
@@ -172,13 +181,22 @@ export class Reconciler {
     }
   }
 
+  /** By our own clock, since the node's may be wrong; but that one tells how long a container has run that ran before we looked. */
+  #runningMs({ startedAt }: PodReport, memory: Memory): number {
+    const nowMs = this.#parts.now()
+    const before = memory.start === undefined && startedAt !== undefined ? Math.max(0, Date.now() - startedAt) : 0
+    if (memory.start === undefined || memory.start.startedAt !== startedAt) memory.start = { startedAt, at: nowMs - before }
+    return startedAt === undefined ? 0 : nowMs - memory.start.at
+  }
+
   async #writeStatus(key: string, camera: WatchedCamera, pod: PodReport, memory: Memory): Promise<void> {
     const { shared, now, again, writer } = this.#parts
+    const runningMs = this.#runningMs(pod, memory)
     const mayKnowMore = pod.state.running && !shared.isListed && now() < LISTING_MS
     if (mayKnowMore) return again(key, 1_000)
     const state = shared.state(key, memory.uid)
     const { problem } = memory
-    const status = cameraStatus({ camera, pod, state, problem, natsAway: shared.awayMs > 0, now: Date.now() })
+    const status = cameraStatus({ camera, pod, runningMs, state, problem, natsAway: shared.awayMs > 0, now: Date.now() })
     if (status.reason === 'Starting') again(key, SILENCE_MS)
     if (!isNews(status, camera.status)) return
     const wait = memory.statusAt + STATUS_SPACING_MS - now()

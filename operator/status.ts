@@ -9,6 +9,8 @@ import { explain, type KnownReason } from './reasons.ts'
 export type Observed = {
   camera: WatchedCamera
   pod: PodReport
+  /** How long the pod's container has run; 0 where none does. */
+  runningMs: number
   /** What the sidecar last said; undefined when it said nothing, or too long ago. */
   state: CameraState | undefined
   natsAway: boolean
@@ -26,7 +28,7 @@ type Verdict = { status: Condition['status']; reason: string; message?: string |
 const no = (reason: KnownReason, message?: string): Verdict => ({ status: 'False', reason, message })
 const yes = (reason: KnownReason): Verdict => ({ status: 'True', reason })
 const unknown = (reason: KnownReason, message?: string): Verdict => ({ status: 'Unknown', reason, message })
-const isStarting = ({ pod, now }: Observed): boolean => now - (pod.startedAt ?? 0) < START_MS
+const isStarting = ({ runningMs }: Observed): boolean => runningMs < START_MS
 const silent = ({ pod: { state } }: Observed): Verdict =>
   unknown(
     'SidecarSilent',

@@ -2,9 +2,9 @@
 import test from 'ava'
 import pino from 'pino'
 import { Refused, type Writer } from '../operator/apply.ts'
-import { FINALIZER, type Deployment, type WatchedCamera } from '../operator/kinds.ts'
+import { FINALIZER, type CameraStatus, type Deployment, type Pod, type WatchedCamera } from '../operator/kinds.ts'
 import { Reconciler, type Parts } from '../operator/reconcile.ts'
-import { SETTINGS, watchedCamera } from './fixtures/camera-objects.ts'
+import { podWith, SETTINGS, watchedCamera } from './fixtures/camera-objects.ts'
 import { startIdentity } from './fixtures/identity.ts'
 
 const CLEAN_UP_MS = 4_000
@@ -14,7 +14,7 @@ function finalized(more: Partial<WatchedCamera['metadata']> = {}): WatchedCamera
   return { ...rest, metadata: { ...metadata, finalizers: [FINALIZER], ...more } }
 }
 
-type Scene = { now: number; live?: Deployment }
+type Scene = { now: number; live?: Deployment; pods?: Pod[]; awayMs?: number }
 
 /** Reconciles the camera in the scene as it is then. */
 function reconciling(camera: WatchedCamera, scene: Scene, writer: object, settings = SETTINGS): () => Promise<void> {
@@ -22,10 +22,11 @@ function reconciling(camera: WatchedCamera, scene: Scene, writer: object, settin
     world: {
       cameras: new Map([['shop/front', camera]]) as unknown as Parts['world']['cameras'],
       deployment: () => scene.live,
-      pods: () => [],
+      pods: () => scene.pods ?? [],
     },
     shared: {
-      ...{ state: () => undefined, awayMs: 1, isListed: true, put: async () => {} },
+      ...{ state: () => undefined, isListed: true, put: async () => {} },
+      awayMs: scene.awayMs ?? 1,
       remove: async () => Promise.reject(new Error('NATS is away')),
     },
     writer: writer as Writer,
@@ -82,3 +83,25 @@ test('what was refused is forgotten once it is accepted, also where the Deployme
   await reconcile()
   t.deepEqual(reasons, ['PodPending', 'DeploymentRefused', 'PodPending'])
 })
+
+for (const [clock, hours] of [
+  ['behind', -1],
+  ['ahead', 1],
+] as const) {
+  test(`a pod that does not report is starting for half a minute, and silent then, where its node’s clock is an hour ${clock}`, async t => {
+    const camera = finalized()
+    const scene: Scene = { now: 0, awayMs: 0 }
+    const reasons: (string | undefined)[] = []
+    const reconcile = reconciling(camera, scene, {
+      applyDeployment: async () => 1,
+      async writeStatus(_: WatchedCamera, status: CameraStatus) {
+        camera.status = status
+        reasons.push(status.reason)
+      },
+    })
+    await reconcile()
+    scene.pods = [podWith({ state: { running: { startedAt: new Date(Date.now() + hours * 3_600_000).toISOString() } } })]
+    for (scene.now = 10_000; scene.now <= 50_000; scene.now += 10_000) await reconcile()
+    t.deepEqual(reasons, ['PodPending', 'Starting', 'SidecarSilent'])
+  })
+}

@@ -20,12 +20,23 @@ type Scene = {
   state?: CameraState | undefined
   natsAway?: boolean
   problem?: Observed['problem']
+  runningMs?: number
   now?: number
 }
 
-function statusOf({ spec, before, pods = [runningPod], held, state, natsAway = false, problem, now = NOW }: Scene): CameraStatus {
+function statusOf({
+  spec,
+  before,
+  pods = [runningPod],
+  held,
+  state,
+  natsAway = false,
+  problem,
+  runningMs = 60_000,
+  now = NOW,
+}: Scene): CameraStatus {
   const camera = watchedCamera(spec, before === undefined ? {} : { status: before })
-  return cameraStatus({ camera, pod: reportOn(pods, undefined, held), state, natsAway, problem, now })
+  return cameraStatus({ camera, pod: reportOn(pods, undefined, held), runningMs, state, natsAway, problem, now })
 }
 
 const condition = (status: CameraStatus, type: string) => status.conditions?.find(each => each.type === type)
@@ -67,7 +78,7 @@ const READY: [title: string, scene: Scene, expected: string][] = [
     { spec: { suspend: true }, problem: { reason: 'DeploymentRefused', message: 'no' } },
     'Ready False DeploymentRefused',
   ],
-  ['just started', { now: Date.parse('2026-01-01T00:00:10Z') }, 'Ready False Starting'],
+  ['just started', { runningMs: 5_000 }, 'Ready False Starting'],
   ['silent', {}, 'Ready Unknown SidecarSilent'],
   ['NATS is away', { natsAway: true }, 'Ready Unknown NatsAway'],
   ['connecting', { state: cameraState({ connection: 'connecting' }) }, 'Ready False Connecting'],
@@ -101,6 +112,7 @@ test('Ready: being deleted', t => {
   const status = cameraStatus({
     camera,
     pod: reportOn([], undefined, undefined),
+    runningMs: 0,
     state: undefined,
     natsAway: true,
     problem: undefined,
@@ -130,7 +142,7 @@ const OTHERS: [title: string, scene: Scene, expected: string][] = [
   ['nobody asks for frames', { state: cameraState() }, 'Decoding False NoDemand'],
   ['frames are made', { state: cameraState({ decoding: { active: true, ok: true } }) }, 'Decoding True Decoding'],
   ['no connection, no frames', { state: failing('AuthFailed') }, 'Decoding False NotConnected'],
-  ['just started', { now: Date.parse('2026-01-01T00:00:10Z') }, 'Decoding False NotConnected'],
+  ['just started', { runningMs: 5_000 }, 'Decoding False NotConnected'],
   ['silent', {}, 'Decoding Unknown SidecarSilent'],
   ['connected although the buffer fails', { state: cameraState({ buffer: { ok: false } }) }, 'Connected True Streaming'],
   [
