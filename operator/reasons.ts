@@ -22,6 +22,7 @@ export const REASONS = {
   Recording: { meaning: 'The stream is being written to the archive.', todo: '' },
   NotConfigured: { meaning: 'The spec does not ask for it.', todo: '' },
   Suspended: { meaning: 'The camera is stopped, as spec.suspend asks.', todo: 'Set it to false to start the camera.' },
+  Uninstalled: { meaning: 'Chrysalis Edge was uninstalled: nothing runs for the camera.', todo: 'Install it again, or delete the Camera.' },
   Deleting: { meaning: 'The Camera is being deleted, and what it left in NATS is being removed.', todo: '' },
 
   // On its way.

@@ -1,5 +1,6 @@
 // Runs before the chart is uninstalled: stops the operator, which would finalize Cameras as long as it runs, removes the decoders, which it
-// could not remove any more, and lets go of the Cameras, which without it could never be deleted. Cameras themselves are left.
+// could not remove any more, and lets go of the Cameras, which without it could never be deleted. Cameras themselves are left; their status
+// says that nothing runs for them.
 import { setTimeout as delay } from 'node:timers/promises'
 import { Registry } from 'prom-client'
 import { createLog, type Logger } from '../common/log.ts'
@@ -12,6 +13,7 @@ import { operatorMetrics } from './metrics.ts'
 import { isOver } from './pods.ts'
 import type { KubeObject } from './reflector.ts'
 import { readReleaseConfig, type ReleaseConfig } from './release-config.ts'
+import { uninstalledStatus } from './status.ts'
 
 /** The operator's pods end within their grace period; that of a lost node never does. */
 const STOPPING_MS = 45_000
@@ -80,6 +82,8 @@ async function removeDecoders(api: KubeApi, log: Logger, signal: AbortSignal): P
 async function releaseCameras(api: KubeApi, log: Logger, signal: AbortSignal): Promise<void> {
   const writer = new Writer(api, operatorMetrics(new Registry()), signal)
   const cameras = (await list<KubeObject>(api, '/apis/video.chrys.cloud/v1beta1/cameras')).map(keepCamera)
+  const left = cameras.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+  await each(left, signal, camera => ignoringMissing(writer.writeStatus(camera, uninstalledStatus(camera, Date.now()))))
   const held = cameras.filter(({ metadata }) => (metadata as { finalizers?: string[] }).finalizers?.includes(FINALIZER) === true)
   await each(held, signal, camera => writer.removeFinalizer(camera))
   log.info({ count: held.length }, 'Cameras are released')

@@ -63,6 +63,18 @@ export function cameraStatus(observed: Observed): CameraStatus {
   })
 }
 
+/** Of a Camera that nobody sees to any more, `now` in ms since the epoch: what is lasting of its status stays. */
+export function uninstalledStatus({ metadata: { generation }, status: before = {} }: WatchedCamera, now: number): CameraStatus {
+  const types: ConditionType[] = ['Ready', 'Connected', 'Decoding', 'ProxyActive', 'Archiving']
+  const { codec, size, lastFrameTime } = before
+  return defined<CameraStatus>({
+    observedGeneration: generation,
+    conditions: types.map(type => condition(type, no('Uninstalled'), generation, before.conditions, now)),
+    reason: 'Uninstalled',
+    ...{ codec, size, lastFrameTime },
+  })
+}
+
 /**
  * Whether `next` says something that `before` does not. The time of the last frame alone is no news while frames come; conditions of
  * others are none of ours.

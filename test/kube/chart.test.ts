@@ -255,7 +255,10 @@ test(
     await release(kube, jobs, 'uninstall')
     await ending
     t.deepEqual(failed(jobs), [])
-    t.deepEqual((await cameras.camera('front'))?.metadata.finalizers ?? [], [])
+    const left = await cameras.camera('front')
+    t.deepEqual(left?.metadata.finalizers ?? [], [])
+    t.is(left?.status?.reason, 'Uninstalled')
+    t.deepEqual([...new Set(left?.status?.conditions?.map(({ status, reason }) => `${status} ${reason}`))], ['False Uninstalled'])
     t.true((await keys(kube)).every(data => data !== undefined))
     await until(async () => (await cameras.deployments()).length + (await cameras.pods()).length === 0, { what: 'the end of the decoder' })
     await cameras.delete('front')
