@@ -126,9 +126,9 @@ test(titled('all problems of the values are named at once'), async t => {
   t.regex(message, /persistence\.size/)
 })
 
-test(titled('a name that looks like a number is text'), async t => {
+test(titled('a name that looks like a number, or a truth, is text'), async t => {
   const values = {
-    fullnameOverride: 'shop',
+    fullnameOverride: 'true',
     nameOverride: '1',
     global: { imagePullSecrets: ['2'] },
     operator: { priorityClassName: '3' },
@@ -141,19 +141,27 @@ test(titled('a name that looks like a number is text'), async t => {
     networkPolicy: { cameraNamespaces: ['10'] },
     monitoring: { podMonitor: { enabled: true } },
   }
-  const numbers: string[] = []
+  const others: string[] = []
   const search = (value: unknown, path: string): void => {
-    if (typeof value === 'number' && /(name|Name|namespace|Class|instance|value)$/.test(path)) numbers.push(path)
+    if (['number', 'boolean'].includes(typeof value) && /(name|Name|namespace|Class|instance|value|dnsNames\.\d)$/.test(path))
+      others.push(path)
     if (typeof value === 'object' && value !== null) for (const [key, inner] of Object.entries(value)) search(inner, `${path}.${key}`)
   }
   for (const [chosen, more] of [
     [values, []],
     [{}, ['--namespace', '4711']],
-    [{ nats: { persistence: { storageClass: '1' } }, gateway: { tls: { certManager: { enabled: true, issuerRef: { name: '2' } } } } }, []],
+    [
+      {
+        fullnameOverride: 'true',
+        nats: { persistence: { storageClass: '1' } },
+        gateway: { tls: { certManager: { enabled: true, issuerRef: { name: '2' } } } },
+      },
+      [],
+    ],
   ] as const) {
     for (const object of await render(chosen, more)) if (object.kind !== 'CustomResourceDefinition') search(object, object.kind)
   }
-  t.deepEqual(numbers, [])
+  t.deepEqual(others, [])
 })
 
 test(titled('the CRD is rendered as it is written, and kept unless told otherwise'), async t => {

@@ -38,8 +38,9 @@ app.kubernetes.io/part-of: chrysalis-edge
 {{/* (list . component suffix annotations): the metadata of an object in the release's namespace. */}}
 {{- define "chrysalis.metadata" -}}
 {{- $root := index . 0 -}}
+{{- $name := include "chrysalis.fullname" $root -}}
 metadata:
-  name: {{ include "chrysalis.fullname" $root }}{{ with index . 2 }}-{{ . }}{{ end }}
+  name: {{ with index . 2 }}{{ $name }}-{{ . }}{{ else }}{{ quote $name }}{{ end }}
   namespace: {{ quote $root.Release.Namespace }}
   labels: {{- include "chrysalis.labels" (list $root (index . 1)) | nindent 4 }}
   {{- $annotations := merge (dict) (index (append . dict) 3) $root.Values.commonAnnotations }}
