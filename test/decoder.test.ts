@@ -1,6 +1,6 @@
 // The decoder and the demuxer on every ffmpeg at hand: the one that is used, and the one that the set-up fetches.
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import anyTest from 'ava'
@@ -232,6 +232,30 @@ for (const path of ffmpegs) {
     const isWanted = ({ index }: Packet) => index % 2 === 0
     t.is((await decoded(codecOf(info, 0), packetsOf(packets), { maxFps: 5, isWanted })).length, 10)
   })
+
+  test(`${path}: a scale that makes pictures of gigabytes takes no memory for them`, async t => {
+    await using(t)
+    const { packets, info } = await demuxed(['-i', await testVideo({ width: 320, height: 192, seconds: 2 })])
+    await using decoder = await Decoder.start({
+      ...{ codec: codecOf(info, 0), threads: 1, room: ROOM, scale: '25000:25000' },
+      onFrame: () => true,
+    })
+    let mostMb = 0
+    const timer = setInterval(() => (mostMb = Math.max(mostMb, residentMb(decoder.pid))), 5)
+    for (const packet of packetsOf(packets)) decoder.feed(packet)
+    const { code } = await decoder.ended
+    clearInterval(timer)
+    t.not(code, 0)
+    t.true(mostMb < 500, `${mostMb} MB`)
+  })
+}
+
+const residentMb = (pid: number): number => {
+  try {
+    return Number(/VmHWM:\s*(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1_000
+  } catch {
+    return 0 // it has ended
+  }
 }
 
 test('a live decoder that begins with a long and large group of pictures leaves out none that follow', async t => {

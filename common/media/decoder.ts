@@ -47,6 +47,8 @@ const TICK = 2
 const UNWANTED = 1
 /** Packets whose frames have not come out: beyond this the decoder is not keeping up or not decoding. */
 const AWAITED_MAX = 1024
+/** Of a decoded picture, which has at most two bytes for each of three colours; one that is scaled beyond ends the decoder before it is made. */
+const PICTURE_BYTES_MAX = 2 ** 28
 /** NUT's times must be ≥ 0; B-frames of the first GOP may lie before the first packet. */
 const PTS_MARGIN_S = 30
 /** The same before `skipBefore`: longer than any GOP that can be held. */
@@ -222,7 +224,7 @@ function decodeArgs(options: DecoderOptions): string[] {
   ]
   return [
     ...['-debug_ts', '-probesize', '32', '-analyzeduration', '0', '-fpsprobesize', '0', '-threads', String(threads)],
-    ...['-max_pixels', String(PIXELS_MAX)],
+    ...['-max_pixels', String(PIXELS_MAX), '-max_alloc', String(PICTURE_BYTES_MAX)],
     ...['-protocol_whitelist', 'pipe', '-copyts', '-f', 'nut', '-i', 'pipe:0', '-map', '0:v:0'],
     // Without -noautoscale a change of size in the stream would be scaled to the first size.
     ...['-vf', filters.join(','), '-noautoscale', '-fps_mode', 'passthrough'],
