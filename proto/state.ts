@@ -41,6 +41,9 @@ export const CameraRecord = v.object({
 })
 export type CameraRecord = v.InferOutput<typeof CameraRecord>
 
+/** As ffmpeg has it: a fraction's parts are 32-bit integers. */
+const ticks = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(2 ** 31 - 1))
+
 /** The codec of one epoch. */
 export const Codec = v.object({
   /** ffmpeg's name: h264, hevc, mjpeg, av1 … */
@@ -53,7 +56,7 @@ export const Codec = v.object({
   /** Parameter sets as the container carries them, base64. */
   extradata: text(65_536),
   /** Seconds per tick, as a fraction. */
-  timeBase: v.tuple([v.pipe(v.number(), v.integer(), v.minValue(1)), v.pipe(v.number(), v.integer(), v.minValue(1))]),
+  timeBase: v.tuple([ticks, ticks]),
   /** How many frames the decoder must hold back to put them in presentation order. */
   reorder: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(16)),
 })

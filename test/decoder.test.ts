@@ -15,6 +15,7 @@ import { onPath } from '../common/which.mjs'
 import type { Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
 import { decodeBgr24, ffprobePackets, testVideo, type FrameInfo } from './fixtures/media.ts'
+import { descendants } from './fixtures/processes.ts'
 import { decodedDamaged, digest } from './fixtures/reference.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 import { until } from './fixtures/wait.ts'
@@ -249,6 +250,18 @@ for (const path of ffmpegs) {
     t.true(mostMb < 500, `${mostMb} MB`)
   })
 }
+
+test('a codec that is none, as a pod that was taken over may call it, leaves no ffmpeg behind', async t => {
+  const codec = codecOf((await demuxed(['-i', await testVideo({ width: 320, height: 192, seconds: 2 })])).info, 0)
+  for (const name of ['none', 'constructor']) {
+    const starting = Decoder.start({ codec: { ...codec, name }, threads: 1, room: ROOM, onFrame: () => true })
+    await t.throwsAsync(starting, { message: `NUT carries no ${name}` })
+  }
+  t.deepEqual(
+    descendants().filter(({ command }) => command.includes('ffmpeg')),
+    [],
+  )
+})
 
 const residentMb = (pid: number): number => {
   try {

@@ -1,6 +1,8 @@
 // What is believed of a message that says it is a frame.
 import test from 'ava'
+import * as v from 'valibot'
 import { BadMessage, frameMessages, Reassembly, type Frame } from '../proto/messages.ts'
+import { Codec } from '../proto/state.ts'
 import { fakeFrame } from './fixtures/cameras.ts'
 
 const CAMERA = { namespace: 'default', name: 'door', uid: 'uid' }
@@ -64,4 +66,17 @@ test('a frame whose picture is not as large as it says is no frame, and its byte
       t.is(error?.reason, 'shape', what)
     }
   }
+})
+
+test('a codec whose time base ffmpeg could not have said is refused: its ticks are written bit by bit', t => {
+  const codec = { ...{ name: 'h264', longName: 'H.264', width: 64, height: 64, pixFmt: 'yuv420p', extradata: '' }, reorder: 0 }
+  const parsed = (timeBase: number[]) => v.safeParse(Codec, { ...codec, timeBase }).success
+  t.true(parsed([1, 2 ** 31 - 1]))
+  for (const bad of [
+    [1, 1.7e308],
+    [1e300, 1],
+    [1, 2 ** 31],
+    [0, 1],
+  ])
+    t.false(parsed(bad), String(bad))
 })

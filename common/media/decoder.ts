@@ -85,16 +85,18 @@ export class Decoder implements AsyncDisposable {
     run.stdin?.write(this.#nut.header())
   }
 
-  /** Starts ffmpeg. Rejects with Failure SpawnFailed. */
+  /** Starts ffmpeg. Rejects with Failure SpawnFailed, and with an Error for a codec that can't be decoded. */
   static async start(options: DecoderOptions): Promise<Decoder> {
     const lines: Lines = { handler: () => {} }
     const frames = new FrameReader(options.room, options.memory)
     const { writeFd } = await frames.open()
+    let run: Run | undefined
     try {
-      const run = await runFfmpeg(decodeArgs(options), { stdin: true, outputFd: writeFd, onLine: line => lines.handler(line) })
+      run = await runFfmpeg(decodeArgs(options), { stdin: true, outputFd: writeFd, onLine: line => lines.handler(line) })
       return new Decoder(options, run, frames, lines)
     } catch (error) {
       frames.close()
+      await run?.stop()
       throw error
     }
   }

@@ -50,7 +50,7 @@ const FOURCC: Readonly<Record<string, string>> = {
   vp8: 'VP80',
   vp9: 'VP90',
 }
-export const isDecodable = (codec: string): boolean => codec in FOURCC
+export const isDecodable = (codec: string): boolean => Object.hasOwn(FOURCC, codec)
 
 const FRAME_CODE = { key: 1, codedPts: 8, sizeMsb: 32, checksum: 64, coded: 4096 } as const
 const MSB_PTS_SHIFT = 7
@@ -67,7 +67,7 @@ export class NutWriter {
   header(): Buffer {
     const { name, width, height, timeBase, reorder, extradata } = this.#codec
     const fourcc = FOURCC[name]
-    if (fourcc === undefined) throw new Error(`NUT carries no ${name}`)
+    if (fourcc === undefined || !isDecodable(name)) throw new Error(`NUT carries no ${name}`)
     const [num, den] = timeBase
     const main = [
       ...[3, 1, 65_536, 1, num, den], // version, streams, max_distance, one time base
