@@ -1,9 +1,10 @@
 // What helm makes of the chart, without a cluster.
 import ava from 'ava'
 import { execFile } from 'node:child_process'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { connect, StorageType } from 'nats'
 import { parse } from 'yaml'
 import { natsServerPath } from '../deploy/local/locate-nats.ts'
 import { readConfig as readGatewayConfig } from '../gateway/config.ts'
@@ -11,6 +12,8 @@ import { readConfig as readOperatorConfig } from '../operator/config.ts'
 import { ConfigError } from '../common/errors.ts'
 import { MATRIX, REFUSED } from './fixtures/chart-values.ts'
 import { chartFile, helm, missingHelm, render, type Container, type Rendered } from './fixtures/helm.ts'
+import { startNats } from './fixtures/nats.ts'
+import { freePort } from './fixtures/ports.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 
 const missing = missingHelm()
@@ -248,6 +251,51 @@ test(titled('nats-server takes the configuration'), async t => {
   await writeFile(folder.file('nats/nats.conf'), data['nats.conf'] ?? '')
   await writeFile(folder.file('nats-keys/accounts.conf'), 'max_connections: 1000\n')
   await t.notThrowsAsync(promisify(execFile)(natsServerPath(process.env), ['-t', '-c', folder.file('nats/nats.conf')]))
+})
+
+// Only root may mount; elsewhere nothing stands in for a full disk.
+const asRoot = missing === undefined && process.getuid?.() === 0 ? ava.serial : ava.skip
+const run = promisify(execFile)
+
+asRoot(titled('a nats-server whose disk was full fails its liveness probe until it is started anew, with what was stored'), async t => {
+  type Probes = Record<'startupProbe' | 'livenessProbe' | 'readinessProbe', { httpGet: { path: string } }>
+  const probes = containerOf(await render(), 'nats') as unknown as Probes
+  await using folder = await temporaryFolder()
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder.path])
+  await using stack = new AsyncDisposableStack()
+  stack.defer(async () => void (await run('umount', ['--lazy', folder.path])))
+  const port = await freePort()
+  await using server = await startNats({ storeDir: folder.file('store'), extraConfig: `http: "127.0.0.1:${port}"` })
+  const statuses = () =>
+    Promise.all(
+      (['startupProbe', 'livenessProbe', 'readinessProbe'] as const).map(
+        async name => (await fetch(`http://127.0.0.1:${port}${probes[name].httpGet.path}`)).status,
+      ),
+    )
+  const stored = async (name: string) => {
+    const nc = await connect({ servers: server.url })
+    await using _closed = { [Symbol.asyncDispose]: () => nc.close() }
+    const jsm = await nc.jetstreamManager()
+    await jsm.streams.add({ name: 'x', subjects: ['x.*'], storage: StorageType.File, max_bytes: 2 ** 20 })
+    const { seq } = await nc.jetstream().publish(name, Buffer.alloc(200_000), { timeout: 1_000 })
+    return seq
+  }
+  t.is(await stored('x.before'), 1)
+  t.deepEqual(await statuses(), [200, 200, 200])
+  await t.throwsAsync(writeFile(folder.file('ballast'), Buffer.alloc(8 * 2 ** 20)), { code: 'ENOSPC' })
+  await t.throwsAsync(stored('x.full'), { message: 'TIMEOUT' })
+  t.like(await statuses(), { 1: 503, 2: 200 }, 'what is not stored is served all the same')
+
+  await server.restart()
+  t.deepEqual(await statuses(), [200, 200, 200], 'it starts though the disk is full still')
+  await t.throwsAsync(stored('x.full'), { message: 'TIMEOUT' })
+  await rm(folder.file('ballast'))
+  await t.throwsAsync(stored('x.after'), { message: 'TIMEOUT' })
+  t.is((await statuses())[1], 503)
+
+  await server.restart()
+  t.is(await stored('x.after'), 2)
+  t.deepEqual(await statuses(), [200, 200, 200])
 })
 
 test(titled('alerts and dashboard ask for metrics that there are'), async t => {
