@@ -92,7 +92,7 @@ function signed({ key, secret }: Credentials, body: string, nowMs: number): Reco
 async function request({ method, url, body, headers = {} }: CloudCall, credentials: Credentials, signal: AbortSignal): Promise<Outcome> {
   const own = { 'Content-Type': 'application/json', 'User-Agent': 'chrysalis-edge', ...signed(credentials, body, Date.now()) }
   const response = await fetch(url, { method, body, headers: { ...headers, ...own }, redirect: 'manual', signal })
-  const text = clean(await beginning(response), credentials)
+  const text = clean(await beginning(response).catch(() => ''), credentials) // the status says what it decided, whatever becomes of its words
   return { kind: 'answered', status: response.status, text, retryAfterMs: retryAfter(response.headers.get('retry-after'), Date.now()) }
 }
 

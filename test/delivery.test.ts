@@ -106,6 +106,29 @@ test('a cloud that refuses connections, hangs or hangs up gets everything in the
   t.true((await w.gateway.metric('chrys_cloud_calls_total', 'outcome="unreachable"')) >= 2)
 })
 
+test('an answer that breaks off or never ends counts by its status', async t => {
+  await using w = await world({ CHRYS_CLOUD_TIMEOUT_MS: '1000' })
+  const endings = ['drop', 'hang'] as const
+  w.cloud.answer(({ body }) => {
+    const [number = 0] = (body.data ?? []).map(item => Number(item['object_id']))
+    return { status: number % 2 === 0 ? 200 : 422, body: '{"ok":', ending: endings[number % 4 < 2 ? 0 : 1] ?? 'drop' }
+  })
+  for (const number of [4, 5, 6, 7]) {
+    await annotate(w.client, annotation({ object_id: String(number) }), `id-${number}`)
+    await isEmpty(w)
+  }
+  t.deepEqual(
+    w.cloud.requests.map(({ body, status }) => [body.data?.[0]?.idempotency_key, status]),
+    [
+      ['id-4', 200],
+      ['id-5', 422],
+      ['id-6', 200],
+      ['id-7', 422],
+    ],
+  )
+  t.is((await stored(w.nats, DEAD_LETTER_STREAM)).length, 2)
+})
+
 test('a batch that is refused is halved until the bad ones are found; they are dead letters, the others arrive', async t => {
   await using w = await world()
   const bad = new Set(['id-7', 'id-8', 'id-39'])
