@@ -58,12 +58,12 @@ const ALWAYS_THERE: readonly string[] = ['device_name', 'type', 'start_timestamp
 export function cloudJson(annotation: Annotation, id: string): string {
   const isLong = (name: string): name is Long => (LONGS as readonly string[]).includes(name)
   const members = Object.entries(annotation).flatMap(([name, value]) => {
-    if (!ALWAYS_THERE.includes(name) && isDefault(value)) return []
+    if (!ALWAYS_THERE.includes(name) && (isLong(name) ? value === '0' : isDefault(value))) return []
     return [`${JSON.stringify(CLOUD_NAMES[name] ?? name)}:${isLong(name) ? annotation[name] : JSON.stringify(value)}`]
   })
   return `{${[...members, `"idempotency_key":${JSON.stringify(id)}`].join(',')}}`
 }
 
 function isDefault(value: unknown): boolean {
-  return value === null || value === '' || value === '0' || value === 0 || value === false || (Array.isArray(value) && value.length === 0)
+  return value === null || value === '' || value === 0 || value === false || (Array.isArray(value) && value.length === 0)
 }

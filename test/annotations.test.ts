@@ -93,6 +93,9 @@ test('the cloud gets the names of the proto, one of them misspelt, every digit, 
   })
   const least = JSON.parse(cloudJson(decoded(annotation({ start_timestamp: NOW })), 'id-2')) as unknown
   t.deepEqual(least, { device_name: 'door', type: 'moving', start_timestamp: NOW, idempotency_key: 'id-2' })
+  const zero = JSON.parse(cloudJson(decoded(annotation({ object_id: '0', offset_packet_id: 0 })), 'id-3')) as Record<string, unknown>
+  t.is(zero['object_id'], '0', 'a text is there, whatever it says')
+  t.false('offset_packet_id' in zero)
 })
 
 test('an annotation is stored as it came, before it is acknowledged, on its camera’s subject', async t => {
