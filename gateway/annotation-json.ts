@@ -25,15 +25,21 @@ export function decodeAnnotation(bytes: Uint8Array): Annotation {
 const AROUND_NOW_MS = 7 * 24 * 3_600_000
 const MASK_POINTS_MAX = 10_000
 
-/** What is wrong with an annotation that arrives at about `nowMs` (ms since the epoch), naming the field; undefined when nothing is. */
-export function problemWith(annotation: Annotation, nowMs: number, slackMs = 0): string | undefined {
+/** What is wrong with an annotation that arrives at `nowMs` (ms since the epoch), naming the field; undefined when nothing is. */
+export function problemAt(annotation: Annotation, nowMs: number): string | undefined {
+  const start = Number(annotation.start_timestamp)
+  const isFar = Math.abs(start - nowMs) > AROUND_NOW_MS
+  return problemWith(annotation) ?? (isFar ? 'start_timestamp must be ms since the epoch, within 7 days of now' : undefined)
+}
+
+/** The same of one whose time of arrival does not count: it was accepted before, by another clock, or is sent again by a person. */
+export function problemWith(annotation: Annotation): string | undefined {
   const { device_name, type, confidence, location, mask, object_coordinate, object_signature } = annotation
   const start = Number(annotation.start_timestamp)
   const end = Number(annotation.end_timestamp)
   if (device_name === '') return 'device_name is required'
   if (type === '') return 'type is required'
   if (start === 0) return 'start_timestamp is required'
-  if (Math.abs(start - nowMs) > AROUND_NOW_MS + slackMs) return 'start_timestamp must be ms since the epoch, within 7 days of now'
   if (end !== 0 && end < start) return 'end_timestamp must not be before start_timestamp'
   if (!isWithin(confidence, 0, 1)) return 'confidence must be from 0 to 1'
   if (location && !isWithin(location.lat, -90, 90)) return 'location.lat must be from -90 to 90'

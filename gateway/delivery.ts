@@ -36,10 +36,8 @@ const HOLD_MS = 3_000
 const WAIT_MS = 30_000
 const RETRY_MS = 1_000
 const ANSWER_MS = 5_000
-/** An annotation was found good before it was stored, and by another clock than that of NATS. */
-const STORED_SLACK_MS = 86_400_000
 
-type Queued = Letter & { readonly seq: number; readonly storedMs: number }
+type Queued = Letter & { readonly seq: number }
 type Item = Queued & { readonly json: string }
 
 export class Delivery {
@@ -111,8 +109,7 @@ export class Delivery {
 
   async #gather(head: JsMsg): Promise<Queued[]> {
     if (head.info.pending < BATCH_MAX - 1) await sleep(GATHER_MS, this.#signal)
-    const storedMs = head.info.timestampNanos / 1e6
-    const first = { seq: head.seq, id: idOf(head.headers, head.seq), subject: head.subject, bytes: head.data, storedMs }
+    const first = { seq: head.seq, id: idOf(head.headers, head.seq), subject: head.subject, bytes: head.data }
     const room = BATCH_BYTES_MAX - head.data.length
     return [first, ...(room > 0 ? await readFrom(this.#nats.nc, head.seq + 1, BATCH_MAX - 1, room) : [])]
   }
@@ -200,8 +197,7 @@ async function readFrom(nc: NatsConnection, seq: number, max: number, bytesMax: 
   for await (const { headers, data } of answers) {
     const at = Number(headers?.get('Nats-Sequence'))
     if (data.length === 0 || !(at > 0)) break
-    const storedMs = Date.parse(headers?.get('Nats-Time-Stamp') ?? '')
-    queued.push({ seq: at, id: idOf(headers, at), subject: headers?.get('Nats-Subject') ?? '', bytes: data, storedMs })
+    queued.push({ seq: at, id: idOf(headers, at), subject: headers?.get('Nats-Subject') ?? '', bytes: data })
   }
   return queued
 }
@@ -212,10 +208,10 @@ const isGone = (error: unknown): boolean => error instanceof NatsError && error.
 /** Whoever stores without an id is told apart by the place in the queue. */
 const idOf = (headers: MsgHdrs | undefined, seq: number): string => headers?.get('Nats-Msg-Id') || `seq-${seq}`
 
-function jsonOf({ id, bytes, storedMs }: Queued): { json: string } | { problem: string } {
+function jsonOf({ id, bytes }: Queued): { json: string } | { problem: string } {
   try {
     const annotation = decodeAnnotation(bytes)
-    const problem = problemWith(annotation, storedMs, STORED_SLACK_MS)
+    const problem = problemWith(annotation)
     return problem === undefined ? { json: cloudJson(annotation, id) } : { problem }
   } catch (error) {
     return { problem: `no AnnotateRequest: ${messageOf(error)}` }

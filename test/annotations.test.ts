@@ -1,25 +1,22 @@
 // Annotate: validated, stored, acknowledged. What happens to annotations then: delivery.test.ts.
 import { status } from '@grpc/grpc-js'
-import type { ServiceDefinition } from '@grpc/proto-loader'
 import test from 'ava'
 import { connect } from 'nats'
 import { readFile } from 'node:fs/promises'
-import { problemWith, cloudJson, decodeAnnotation, type Annotation } from '../gateway/annotation-json.ts'
+import { problemAt, cloudJson, decodeAnnotation, type Annotation } from '../gateway/annotation-json.ts'
 import { readConfig } from '../gateway/config.ts'
 import type { AnnotateRequest } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/AnnotateRequest.ts'
 import { ANNOTATION_STREAM } from '../proto/subjects.ts'
-import { annotate, annotation, stored } from './fixtures/annotations.ts'
+import { annotate, annotation, serialized, stored } from './fixtures/annotations.ts'
 import { startCameras } from './fixtures/cameras.ts'
 import { startCloud } from './fixtures/cloud.ts'
-import { failure, grpcClient, imagePackage, startGateway } from './fixtures/gateway.ts'
+import { failure, grpcClient, startGateway } from './fixtures/gateway.ts'
 import { startNats } from './fixtures/nats.ts'
 import { freePort } from './fixtures/ports.ts'
 import { until } from './fixtures/wait.ts'
 
 const NOW = Date.now()
 const DAY_MS = 86_400_000
-const { Annotate } = imagePackage['chrys.cloud.videostreaming.v1beta1.Image'] as ServiceDefinition
-const serialized = (request: AnnotateRequest): Buffer => Annotate?.requestSerialize(request) ?? Buffer.alloc(0)
 const decoded = (request: AnnotateRequest): Annotation => decodeAnnotation(serialized(request))
 const points = (count: number) => Array.from({ length: count }, () => ({ x: 1, y: 2, z: 3 }))
 
@@ -45,7 +42,7 @@ const REFUSED: [string, Partial<AnnotateRequest>, RegExp][] = [
 ]
 for (const [what, change, problem] of REFUSED) {
   test(`${what} is a problem of its field`, t => {
-    t.regex(problemWith(decoded(annotation({ start_timestamp: NOW, ...change })), NOW) ?? 'none', problem)
+    t.regex(problemAt(decoded(annotation({ start_timestamp: NOW, ...change })), NOW) ?? 'none', problem)
   })
 }
 
@@ -60,7 +57,7 @@ const ACCEPTED: [string, Partial<AnnotateRequest>][] = [
 ]
 for (const [what, change] of ACCEPTED) {
   test(`${what} is no problem`, t => {
-    t.is(problemWith(decoded(annotation({ start_timestamp: NOW, ...change })), NOW), undefined)
+    t.is(problemAt(decoded(annotation({ start_timestamp: NOW, ...change })), NOW), undefined)
   })
 }
 

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { retryAfter, type Outcome } from '../gateway/cloud.ts'
 import { pauseMs, verdictOn } from '../gateway/verdict.ts'
 import { ANNOTATION_STREAM, DEAD_LETTER_STREAM } from '../proto/subjects.ts'
-import { annotate, annotation, emptyQueue, stored } from './fixtures/annotations.ts'
+import { annotate, annotation, emptyQueue, serialized, stored } from './fixtures/annotations.ts'
 import { startCameras } from './fixtures/cameras.ts'
 import { selfSigned } from './fixtures/certificate.ts'
 import { startCloud, type CloudRequest, type CloudStub } from './fixtures/cloud.ts'
@@ -188,6 +188,16 @@ test('what is no annotation is a dead letter and holds nothing up', async t => {
   t.is(dead[1]?.header.get('Chrys-Reason'), 'device_name is required')
   t.is(dead[2]?.header.get('Chrys-Reason'), 'type is required')
   t.is(await w.gateway.metric('chrys_annotations_dead_total', 'reason="malformed"'), 3)
+})
+
+test('a dead letter that is sent again weeks later is delivered', async t => {
+  await using w = await world()
+  const nc = await connect({ servers: w.nats.url })
+  const old = annotation({ object_id: 'old', start_timestamp: Date.now() - 30 * 86_400_000 })
+  await nc.jetstream().publish('chrys.annotations.other', serialized(old), { msgID: 'sent again' })
+  await nc.close()
+  await isEmpty(w)
+  t.deepEqual(w.cloud.accepted(), ['sent again'])
 })
 
 test('a wrong key is nobody’s fault but the key’s: annotations wait for the right one, which is read without a restart', async t => {

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { AnnotateResponse } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/AnnotateResponse.ts'
 import type { CameraRef } from '../../proto/subjects.ts'
-import { problemWith, type Annotation } from '../annotation-json.ts'
+import { problemAt, type Annotation } from '../annotation-json.ts'
 import type { AnnotationQueue } from '../annotations.ts'
 import type { Caller } from '../calls.ts'
 import type { Cameras } from '../cameras.ts'
@@ -16,7 +16,7 @@ export type AnnotateCall = { bytes: Uint8Array; annotation: Annotation }
 export type AnnotateParts = { cameras: Cameras; annotations: AnnotationQueue }
 
 export async function annotate({ bytes, annotation }: AnnotateCall, parts: AnnotateParts, caller: Caller): Promise<AnnotateResponse> {
-  const problem = problemWith(annotation, Date.now())
+  const problem = problemAt(annotation, Date.now())
   if (problem !== undefined) throw new Refusal('invalid', problem)
   const { device_name, remote_stream_id, type, start_timestamp } = annotation
   await parts.annotations.store(bytes, idOf(caller), cameraOf(device_name, parts.cameras), caller.signal)
