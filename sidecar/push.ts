@@ -11,7 +11,7 @@ import type { Codec } from '../proto/state.ts'
 import { resolveHost } from './address.ts'
 import type { Gop } from '../common/media/gop.ts'
 import type { Metrics } from './metrics.ts'
-import { openRelay } from './relay.ts'
+import { openRelay, type Progress } from './relay.ts'
 import type { Target } from './target.ts'
 
 /** Until the server has agreed to take the stream. */
@@ -70,7 +70,7 @@ export class Push {
       })
       if (this.#isStopped) return undefined
       await using run = await this.#start(relay)
-      using _watch = this.#watch(run)
+      using _watch = this.#watch(run, relay.progress)
       const end = await Promise.race([run.ended, this.#over.promise])
       if (this.#isStopped) return undefined
       return this.#verdict ?? this.#named(relay.progress.failure, end)
@@ -116,7 +116,7 @@ export class Push {
   }
 
   /** Ends it when the server does not answer, or takes nothing of what waits for it. */
-  #watch(run: Run): Disposable {
+  #watch(run: Run, progress: Progress): Disposable {
     const startedAt = performance.now()
     let taken = 0
     let progressAt = startedAt
@@ -127,7 +127,7 @@ export class Push {
       taken = Math.max(taken, this.#fedBytes - backlog)
       if (this.#activeAt === undefined && now - startedAt > CONNECT_TIMEOUT_MS) {
         this.#end(run, `the RTMP server did not agree to take the stream within ${CONNECT_TIMEOUT_MS / 1000} s`)
-      } else if (this.#activeAt !== undefined && now - progressAt > STALL_MS) {
+      } else if (this.#activeAt !== undefined && now - Math.min(progressAt, progress.waitsSince ?? now) > STALL_MS) {
         this.#end(run, `the RTMP server is connected but has taken nothing for ${STALL_MS / 1000} s`)
       }
     }, WATCH_MS)

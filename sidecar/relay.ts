@@ -14,6 +14,8 @@ export type Progress = {
   phase: 'connecting' | 'connected' | 'playing'
   /** performance.now() of the last byte from the camera. */
   lastByteAt: number | undefined
+  /** performance.now(): for so long the other side has taken nothing of what waits for it. Not of RTSP. */
+  waitsSince?: number | undefined
   /** Why the relay ended the connection, or could not open it. */
   failure: Failure | undefined
 }
@@ -102,7 +104,7 @@ function relay(client: Socket, target: Target, progress: Progress, sockets: Set<
     camera.setTimeout(0)
     progress.phase = 'connected'
     session = rtsp && rtspSession(rtsp, camera.remoteAddress ?? '', client.localPort ?? 0)
-    if (session === undefined) client.pipe(camera)
+    if (session === undefined) pass(client, camera, progress)
     else converse(client, camera, session)
   })
   camera.once('error', error => (progress.failure ??= connectFailure(error, progress)))
@@ -116,6 +118,17 @@ function rtspSession({ origin, credentials, udp }: NonNullable<Target['rtsp']>, 
   return new RtspSession({
     ...{ cameraOrigin: origin, relayOrigin: `rtsp://127.0.0.1:${port}`, credentials, udpSource: udp ? address : undefined },
   })
+}
+
+/** What ffmpeg sends goes to the other side, at its pace. */
+function pass(client: Socket, camera: Socket, progress: Progress): void {
+  const taken = () => (progress.waitsSince = camera.writableLength === 0 ? undefined : performance.now())
+  camera.on('drain', () => client.resume())
+  client.on('data', (chunk: Buffer) => {
+    progress.waitsSince ??= performance.now()
+    if (!camera.write(chunk, taken)) client.pause()
+  })
+  client.resume() // it was accepted paused
 }
 
 /** What ffmpeg asks goes to the camera, at its pace. */

@@ -1,7 +1,7 @@
 // Forwarding by a real sidecar to a real RTMP server.
 import test from 'ava'
 import { rm, writeFile } from 'node:fs/promises'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { once } from 'node:events'
 import { parseJson } from '../proto/messages.ts'
@@ -204,6 +204,33 @@ test.serial('a server that stops reading in mid-stream fails, drops are counted,
   await receive(again.received, 15)
   t.true(again.received.packets[0]?.key)
   await active(sidecar)
+})
+
+test.serial('a server that vanishes is noticed before its stream has filled all buffers on the way', async t => {
+  await using server = await startRtmpServer()
+  const passing: Socket[] = []
+  await using stack = new AsyncDisposableStack()
+  const hop = createServer(client => {
+    const far = connect(server.port, '127.0.0.1')
+    for (const socket of [client, far]) passing.push(socket.on('error', () => {}))
+    client.pipe(far).pipe(client)
+  }).listen(0, '127.0.0.1')
+  stack.defer(() => {
+    hop.close()
+    for (const socket of passing) socket.destroy()
+  })
+  await once(hop, 'listening')
+  const { port } = hop.address() as AddressInfo
+  const video = { noise: 40, bitrate: 2_000_000 }
+  await using parts = await setUp({ url: server.url.replace(`:${server.port}/`, `:${port}/`), video })
+  const { sidecar } = parts
+  await receive(server.received, 15)
+  await active(sidecar)
+  const before = await metric(sidecar, 'chrys_proxy_bytes_total')
+  for (const socket of passing) socket.unpipe().pause()
+  await failing(sidecar, 'ProxyFailed', 120_000)
+  const bytes = (await metric(sidecar, 'chrys_proxy_bytes_total')) - before
+  t.true(bytes < 10_000_000, `${bytes} bytes later`) // of which ten seconds are 2.5 MB
 })
 
 test.serial('a codec that RTMP does not carry is named, and not tried again and again', async t => {
