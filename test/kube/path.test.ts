@@ -68,7 +68,11 @@ test(titled('three Cameras that are applied give frames, are suspended, and go')
     t.is(device_id, `${cameras.namespace}/${name}`)
   }
   const { status } = await cameras.ready('one', 'Streaming', 60_000)
-  t.like(status, { node: 'edge-1', codec: 'h264', size: { width: 320, height: 180 }, fps: 10, restarts: 0 })
+  t.like(status, { node: 'edge-1', codec: 'h264', size: { width: 320, height: 180 }, restarts: 0 })
+  t.true(
+    status?.fps !== undefined && status.fps > 5 && status.fps < 20,
+    `${status?.fps} a second: a busy machine makes up for what it was late`,
+  )
   t.is((await cameras.event('Streaming')).type, 'Normal')
 
   await cameras.apply('two', { source: { url }, suspend: true })
