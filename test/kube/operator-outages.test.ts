@@ -50,13 +50,15 @@ async function mortalOperators(context: Context) {
       await leading(operator)
       const before = proxy.writes.length
       let isKilled = false
-      proxy.onWritten = () => {
-        if (proxy.writes.length - before !== n) return
+      proxy.onWritten = nth => {
+        if (isKilled || nth - before < n) return
         isKilled = true
         process.kill(operator.pid, 'SIGKILL')
       }
       await change()
-      await until(async () => isKilled || (await done()), { what: `write ${n}, or the end` })
+      // What the server has carried out is seen before the proxy hears of it.
+      const isOver = async () => (await done()) && proxy.writes.length - before < n
+      await until(async () => isKilled || (await isOver()), { what: `write ${n}, or the end` })
       proxy.onWritten = undefined
       if (!isKilled) return false
       await operator.exited
