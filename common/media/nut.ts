@@ -39,18 +39,18 @@ function section(startcode: Buffer, payload: Buffer): Buffer {
 }
 
 /** The codec tags NUT knows streams by; a codec that is not here can't be decoded. */
-const FOURCC: Readonly<Record<string, string>> = {
-  h264: 'H264',
-  hevc: 'HEVC',
-  mjpeg: 'MJPG',
-  av1: 'AV01',
-  mpeg4: 'mp4v',
-  mpeg2video: 'mpg2',
-  mpeg1video: 'mpg1',
-  vp8: 'VP80',
-  vp9: 'VP90',
-}
-export const isDecodable = (codec: string): boolean => Object.hasOwn(FOURCC, codec)
+const FOURCC: ReadonlyMap<string, string> = new Map([
+  ['h264', 'H264'],
+  ['hevc', 'HEVC'],
+  ['mjpeg', 'MJPG'],
+  ['av1', 'AV01'],
+  ['mpeg4', 'mp4v'],
+  ['mpeg2video', 'mpg2'],
+  ['mpeg1video', 'mpg1'],
+  ['vp8', 'VP80'],
+  ['vp9', 'VP90'],
+])
+export const isDecodable = (codec: string): boolean => FOURCC.has(codec)
 
 const FRAME_CODE = { key: 1, codedPts: 8, sizeMsb: 32, checksum: 64, coded: 4096 } as const
 const MSB_PTS_SHIFT = 7
@@ -66,8 +66,8 @@ export class NutWriter {
 
   header(): Buffer {
     const { name, width, height, timeBase, reorder, extradata } = this.#codec
-    const fourcc = FOURCC[name]
-    if (fourcc === undefined || !isDecodable(name)) throw new Error(`NUT carries no ${name}`)
+    const fourcc = FOURCC.get(name)
+    if (fourcc === undefined) throw new Error(`NUT carries no ${name}`)
     const [num, den] = timeBase
     const main = [
       ...[3, 1, 65_536, 1, num, den], // version, streams, max_distance, one time base
