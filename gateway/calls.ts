@@ -3,7 +3,7 @@
 import { status, type handleBidiStreamingCall, type handleServerStreamingCall, type handleUnaryCall, type Metadata } from '@grpc/grpc-js'
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Logger } from '../common/log.ts'
-import { sleep } from '../common/stop.ts'
+import { sleep, whenAborted } from '../common/stop.ts'
 import type { Metrics } from './metrics.ts'
 import { Refusal, toStatus, type Status } from './status.ts'
 
@@ -155,19 +155,15 @@ class Answers<Response> {
   }
 
   /** Settles when the transport has taken the message or the call is over. */
-  #sent(message: Response, signal: AbortSignal): Promise<void> {
-    return new Promise(resolve => {
-      const end = () => {
-        signal.removeEventListener('abort', end)
-        resolve()
-      }
-      signal.addEventListener('abort', end)
-      this.#isSending = true
-      this.#call.write(message, () => {
-        this.#isSending = false
-        if (this.#refusal !== undefined) this.fail(this.#refusal)
-        end()
-      })
+  async #sent(message: Response, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    using _ = whenAborted(signal, resolve)
+    this.#isSending = true
+    this.#call.write(message, () => {
+      this.#isSending = false
+      if (this.#refusal !== undefined) this.fail(this.#refusal)
+      resolve()
     })
+    await promise
   }
 }
