@@ -1,6 +1,5 @@
 // Cameras on this machine, without a cluster: `npm start`.
 import { fileURLToPath } from 'node:url'
-import { resolve } from 'node:path'
 import { messageOf } from '../../common/errors.ts'
 import { makeFolders } from './folders.ts'
 import { ManifestError, readManifests, type Manifests } from './manifests.ts'
@@ -9,6 +8,7 @@ import { reservePort } from './ports.ts'
 import { runLocal } from './run.ts'
 import { catchSignals } from './signals.ts'
 import { openScreen } from './table.ts'
+import { fromUser } from './user-path.ts'
 
 const EXIT = { ok: 0, failure: 1, usage: 64, manifests: 65, killed: 130 } as const
 const DEMO = fileURLToPath(new URL('../examples/demo.yaml', import.meta.url))
@@ -31,9 +31,6 @@ async function main(options: Options): Promise<number> {
   }
   return signals.isHard() ? EXIT.killed : EXIT.ok
 }
-
-/** npm changes into the project's folder; the user names files from where the command was typed. */
-const fromUser = (path: string) => resolve(process.env['INIT_CWD'] ?? process.cwd(), path)
 
 async function read(files: readonly string[]): Promise<Manifests | undefined> {
   try {

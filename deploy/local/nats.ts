@@ -62,8 +62,10 @@ export async function startNats({ scratch, store, guard, onLine, onTrouble }: Se
       },
       onStart: started => guard.watch((pid = started)),
       onPod: ({ running, message }) => {
-        if (!running) guard.watch((pid = undefined))
-        if (!running) lacksRoom = false
+        if (!running) {
+          guard.watch((pid = undefined))
+          lacksRoom = false
+        }
         trouble = running ? undefined : message
         onTrouble(trouble)
       },

@@ -1,6 +1,5 @@
 // A small client: `npm run watch -- CAMERA`.
 import { writeFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { credentials, loadPackageDefinition, status, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js'
@@ -12,6 +11,7 @@ import type { VideoFrame__Output } from '../../proto/generated/chrys/cloud/video
 import type { VideoFrameRequest } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoFrameRequest.ts'
 import type { ProtoGrpcType } from '../../proto/generated/video_streaming.ts'
 import { encodePng } from './png.ts'
+import { fromUser } from './user-path.ts'
 import { WatchStats } from './watch-stats.ts'
 
 const HELP = `usage: npm run watch -- CAMERA [options]
@@ -126,7 +126,7 @@ async function savePicture(client: ImageClient, call: Call, ask: () => void, cam
   const endMs = performance.now() + SAVE_TIMEOUT_MS
   for await (const { width, height, data } of frames(call, ask)) {
     if (data.length > 0) {
-      await writeFile(resolve(process.env['INIT_CWD'] ?? process.cwd(), file), encodePng(width, height, data))
+      await writeFile(fromUser(file), encodePng(width, height, data))
       process.stdout.write(`${file}: ${width}x${height}\n`)
       return
     }
