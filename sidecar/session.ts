@@ -177,23 +177,24 @@ export class Session {
     this.lastEpoch = packet.epoch
     // No size, no picture: parameter sets that never come are the watchdog's business.
     if (codec.width === 0 || codec.height === 0) return
+    const atMs = dtsMs(packet, info)
     if (this.#firstPictureMs === undefined) {
       this.#firstPictureMs = performance.now()
-      this.#firstTimestampMs = this.#timestampMs = dtsMs(packet, info)
+      this.#firstTimestampMs = this.#timestampMs = atMs
       this.#cause = undefined // what ffmpeg complained about while probing was not the end of it
       this.#events.onStreaming(this.#run?.pid ?? 0)
     }
-    this.#stepMs = dtsMs(packet, info) - this.#timestampMs
-    this.#timestampMs += this.#stepMs
+    this.#stepMs = atMs - this.#timestampMs
+    this.#timestampMs = atMs
     // It had only stopped: the next connection may look at more than one packet again.
     if (this.#stepMs > 0 && this.#stepMs < STEADY_MS) this.#traits.sparse = false
-    this.#checkPace(packet, info)
+    this.#checkPace(atMs)
     this.#events.onPacket(packet, codec, newEpoch)
   }
 
-  #checkPace(packet: Packet, info: DemuxInfo): void {
+  #checkPace(atMs: number): void {
     if (this.#traits.paced || this.#config.source.kind !== 'http') return
-    if (dtsMs(packet, info) - this.#firstTimestampMs - this.streamedMs < AHEAD_MAX_MS) return
+    if (atMs - this.#firstTimestampMs - this.streamedMs < AHEAD_MAX_MS) return
     this.#traits.paced = true
     this.#end(new Failure('Paced', 'the source comes faster than it plays: reading it at its own pace'), true)
   }
