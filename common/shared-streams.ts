@@ -1,33 +1,13 @@
 // What all cameras share in NATS, and their own users may not make: made, and made anew when NATS lost it, by the processes that may.
-import { DiscardPolicy, nanos, RetentionPolicy, StorageType, type NatsConnection } from 'nats'
-import { FRAME_STREAM, FRAME_SUBJECTS } from '../proto/subjects.ts'
 import { openBucket } from './buckets.ts'
 import { messageOf } from './errors.ts'
 import { everyMinute, type Logger } from './log.ts'
 import type { Nats } from './nats.ts'
 import { sleep, within } from './stop.ts'
-import { DUPLICATES_MS, ensureStream } from './streams.ts'
-
-const FRAMES = {
-  name: FRAME_STREAM,
-  subjects: [FRAME_SUBJECTS],
-  retention: RetentionPolicy.Limits,
-  storage: StorageType.Memory,
-  discard: DiscardPolicy.Old,
-  max_msgs_per_subject: 3,
-  max_age: nanos(3_000),
-  max_bytes: 128 * 2 ** 20,
-  duplicate_window: nanos(DUPLICATES_MS),
-}
 
 const CHECK_MS = 15_000
 const RETRY_MS = 1_000
 const CALL_MS = 10_000
-
-/** Rejects while JetStream is away, or has no room. */
-export async function ensureFrameStream(nc: NatsConnection): Promise<void> {
-  await ensureStream(await nc.jetstreamManager({ checkAPI: false }), FRAMES)
-}
 
 /** Until `signal` aborts. */
 export async function keepSharedStreams(nats: Nats, log: Logger, signal: AbortSignal): Promise<void> {
@@ -41,9 +21,9 @@ export async function keepSharedStreams(nats: Nats, log: Logger, signal: AbortSi
   }
 }
 
-/** Each for itself: where there is no room for frames there may be some for states. */
+/** Each for itself: where there is no room for one there may be some for the next. */
 async function makeAll({ nc, connected }: Nats, say: (message: string) => void): Promise<boolean> {
-  const made: Promise<unknown>[] = [ensureFrameStream(nc), ...(['states', 'switches', 'leases'] as const).map(name => openBucket(nc, name))]
+  const made = (['states', 'switches', 'leases'] as const).map(name => openBucket(nc, name))
   const results = await Promise.allSettled(made.map(each => within(CALL_MS, 'NATS', each)))
   const failed = results.find(result => result.status === 'rejected')
   if (failed !== undefined && connected()) say(messageOf(failed.reason))

@@ -1,4 +1,4 @@
-// What crosses NATS: packets (sidecar → packet stream) and frames (sidecar → frame stream). The payload is the
+// What crosses NATS: packets (sidecar → packet stream) and frames (sidecar → gateways that listen). The payload is the
 // thing itself, the headers say what it is. Decoding is total: a checked value, or a BadMessage to be counted.
 import { headers as newHeaders, type MsgHdrs } from 'nats'
 import * as v from 'valibot'

@@ -18,7 +18,6 @@ import {
   DEAD_LETTER_SUBJECT,
   DEMAND_SUBJECTS,
   demandSubject,
-  FRAME_STREAM,
   FRAME_SUBJECTS,
   frameSubject,
   packetStream,
@@ -82,7 +81,7 @@ const follow = (bucket: string): string[] => [
 ]
 const buckets = (...names: (keyof typeof BUCKET)[]) => names.map(name => BUCKET[name])
 /** What either makes where it is missing: all that cameras share. */
-const SHARED = [FRAME_STREAM, ...buckets('states', 'switches', 'leases').map(bucketStream)]
+const SHARED = buckets('states', 'switches', 'leases').map(bucketStream)
 
 /** Makes and removes cameras' packet streams, whose names are wildcards' business: a subject's tokens match whole or not at all. */
 const operatorPermissions = (): Permissions => ({

@@ -38,8 +38,6 @@ export const STREAM_KEY_SUBJECTS = 'chrys.streamkey.*.*'
 export const streamKeySubject = (ref: CameraRef): string => `chrys.streamkey.${checked(ref, '.')}`
 export const cameraKey = (ref: CameraRef): string => checked(ref, '.')
 
-/** The one memory-backed stream of decoded frames, all cameras, a subject each. */
-export const FRAME_STREAM = 'chrys_frames'
 export const FRAME_SUBJECTS = 'chrys.frames.*.*'
 
 /** Annotations that were acknowledged and wait for the cloud; with no cloud configured, the newest ones, for whoever listens. */

@@ -33,7 +33,7 @@ export function createMetrics(registry: Registry) {
     demand: new Gauge({ name: 'chrys_demand', help: 'What clients want now', labelNames: ['wants'], registers }),
     framesDecoded: new Counter({ name: 'chrys_frames_decoded_total', help: 'Frames decoded for live clients', registers }),
     framesCorrupt: new Counter({ name: 'chrys_frames_corrupt_total', help: 'Decoded frames with damage', registers }),
-    framesPublished: new Counter({ name: 'chrys_frames_published_total', help: 'Frames acknowledged by the frame stream', registers }),
+    framesPublished: new Counter({ name: 'chrys_frames_published_total', help: 'Frames that NATS took', registers }),
     framesDropped: new Counter({
       name: 'chrys_frames_dropped_total',
       help: 'Frames or packets not delivered live, by cause',

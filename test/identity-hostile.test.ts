@@ -3,7 +3,6 @@ import test from 'ava'
 import { connect, headers, nanos, type MsgHdrs, type NatsConnection } from 'nats'
 import { openBucket } from '../common/buckets.ts'
 import { ensurePacketStream } from '../common/packet-stream.ts'
-import { ensureFrameStream } from '../common/shared-streams.ts'
 import { Reassembly } from '../proto/messages.ts'
 import { cameraPermissions } from '../proto/permissions.ts'
 import {
@@ -34,16 +33,13 @@ async function world(): Promise<World> {
   const admin = await connect({ servers: identity.nats.url, authenticator: identity.admin() })
   stack.defer(() => admin.close())
   const jsm = await admin.jetstreamManager()
-  await ensureFrameStream(admin)
   for (const camera of [EVIL, GOOD]) await ensurePacketStream(jsm, camera, LIMITS)
   await jsm.streams.add({ name: ANNOTATION_STREAM, subjects: [ANNOTATION_SUBJECTS], allow_direct: true })
   for (const name of ['cameras', 'states', 'switches', 'leases'] as const) {
     const bucket = await openBucket(admin, name)
     for (const camera of [EVIL, GOOD]) await bucket.put(cameraKey(camera), '{}')
   }
-  for (const subject of [packetSubject(GOOD), frameSubject(GOOD), 'chrys.annotations.yard.good']) {
-    await admin.jetstream().publish(subject, 'good')
-  }
+  for (const subject of [packetSubject(GOOD), 'chrys.annotations.yard.good']) await admin.jetstream().publish(subject, 'good')
   const evil = await identity.connect(await identity.camera(EVIL), { inboxPrefix: INBOX })
   stack.defer(() => evil.close())
   const owned = stack.move()
@@ -56,7 +52,7 @@ const refused = (identity: Identity, kind: 'Publish' | 'Subscription', subject: 
   })
 
 const API = '$JS.API'
-const OTHERS = ['chrys_packets_yard_good', ANNOTATION_STREAM, 'chrys_frames', 'KV_chrys_states', 'KV_chrys_leases', 'KV_chrys_cameras']
+const OTHERS = ['chrys_packets_yard_good', ANNOTATION_STREAM, 'KV_chrys_states', 'KV_chrys_leases', 'KV_chrys_cameras']
 const OWN = packetStream(EVIL)
 
 const NOT_TO_PUBLISH = [
@@ -169,7 +165,7 @@ test('it cannot fill what is shared, nor could it where an earlier version made 
 
 test('ids of its messages do not fill NATS’ memory', async t => {
   await using w = await world()
-  const own = [OWN, 'chrys_frames', 'KV_chrys_states', 'KV_chrys_leases']
+  const own = [OWN, 'KV_chrys_states', 'KV_chrys_leases']
   for await (const { config } of (await w.admin.jetstreamManager()).streams.list()) {
     if (own.includes(config.name)) t.true(config.duplicate_window <= nanos(100), config.name)
   }
