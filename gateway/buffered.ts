@@ -1,5 +1,6 @@
 // Stored packets → the frames of a stretch of time. Everything is pulled: a client that reads slowly holds up the decoder in
 // its pipe, and the decoder the reading of packets.
+import { availableParallelism } from 'node:os'
 import { Decoder, type DecodedFrame } from '../common/media/decoder.ts'
 import type { End } from '../common/media/ffmpeg.ts'
 import { PictureMemory } from '../common/media/memory.ts'
@@ -13,6 +14,8 @@ import { Refusal } from './status.ts'
 
 export type Stretch = { fromMs: number; toMs: number; startSeq: number }
 
+/** Of a decoder. ffmpeg would have one for each core of the machine, up to sixteen with the memory for as many pictures, though its client keeps up with no more than three. */
+const THREADS = Math.min(4, availableParallelism() + 1)
 /** Frames decoded ahead of the client. */
 const AHEAD_MAX = 2
 /** Timestamps follow the camera's clock no closer than this. */
@@ -62,7 +65,7 @@ async function* decode(
   let end: End | undefined
   let why: string | undefined
   await using decoder = await Decoder.start({
-    ...{ codec, scale, skipBefore: segments.ptsBefore(fromMs), threads: 0, room: FRAME_ROOM, memory },
+    ...{ codec, scale, skipBefore: segments.ptsBefore(fromMs), threads: THREADS, room: FRAME_ROOM, memory },
     onFrame: frame => {
       frames.push(frame)
       wake.resolve()

@@ -16,7 +16,7 @@ export type Config = CommonConfig & {
   ringBytesMax: number
   /** The highest rate of a camera's raw frames, in bytes a second, that is decoded in the camera's pod where placement is Auto. */
   rawRateMax: number
-  /** Cameras whose live frames are decoded here at once. */
+  /** Cameras of 1080p whose live frames are decoded here at once. */
   decodersMax: number
   /** Bytes of frames handed to the transport and not yet sent, over all clients. */
   unsentBytesMax: number
@@ -29,11 +29,15 @@ export type Config = CommonConfig & {
 const DECODERS_PER_CORE = 4
 /** Its ffmpeg and its frames. */
 const DECODER_BYTES = 256 * 2 ** 20
+/** The ffmpeg of a read of 1080p pictures, and those on their way. */
+const READ_BYTES = 192 * 2 ** 20
+/** The process itself. */
+const OWN_BYTES = 256 * 2 ** 20
 
-/** As many as this machine, or what the container may have of it, can bear. */
-function decodersMax(): number {
-  const memory = Math.min(process.constrainedMemory() || Infinity, totalmem())
-  return Math.max(1, Math.min(DECODERS_PER_CORE * availableParallelism(), Math.floor(memory / DECODER_BYTES)))
+/** As many 1080p cameras as this machine, or what the container may have of it, can bear, when all else has taken what it may. */
+export function decodersMax(memory: number, cores: number, besides: { unsentBytesMax: number; bufferedReadsMax: number }): number {
+  const free = memory - OWN_BYTES - besides.unsentBytesMax - besides.bufferedReadsMax * READ_BYTES
+  return Math.max(1, Math.min(DECODERS_PER_CORE * cores, Math.floor(free / DECODER_BYTES)))
 }
 
 /** Throws ConfigError naming every problem. */
@@ -48,6 +52,11 @@ export function readConfig(variables: Env): Config {
       return 0
     }
   }
+  const others = {
+    unsentBytesMax: bytes('CHRYS_UNSENT_MAX_BYTES', '512Mi'),
+    bufferedReadsMax: env.integer('CHRYS_BUFFERED_READS_MAX', { min: 1, max: 1_000, fallback: 8 }),
+  }
+  const memory = Math.min(process.constrainedMemory() || Infinity, totalmem())
   const config = {
     ...readCommonConfig(env),
     namespace: env.text('CHRYS_NAMESPACE', 'default'),
@@ -59,9 +68,8 @@ export function readConfig(variables: Env): Config {
     tls: readTlsConfig(env),
     ringBytesMax: bytes('CHRYS_RING_MAX_BYTES', '128Mi'),
     rawRateMax: env.integer('CHRYS_RAW_FRAMES_MAX_MB', { min: 0, max: 1_000_000, fallback: 48 }) * 1e6,
-    decodersMax: env.integer('CHRYS_DECODERS_MAX', { min: 0, max: 1_000, fallback: decodersMax() }),
-    unsentBytesMax: bytes('CHRYS_UNSENT_MAX_BYTES', '512Mi'),
-    bufferedReadsMax: env.integer('CHRYS_BUFFERED_READS_MAX', { min: 1, max: 1_000, fallback: 8 }),
+    decodersMax: env.integer('CHRYS_DECODERS_MAX', { min: 0, max: 1_000, fallback: decodersMax(memory, availableParallelism(), others) }),
+    ...others,
     cloud: readCloudConfig(env, bytes),
   }
   if (!isNamespace(config.namespace)) env.problem('CHRYS_NAMESPACE', 'must be a DNS label')

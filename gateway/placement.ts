@@ -36,6 +36,10 @@ export function decide(facts: PlacementFacts): Decision {
   return rawRate > rawRateMax * (before === 'Gateway' ? STAY : 1) ? 'Gateway' : 'Sidecar'
 }
 
+/** What decoding takes grows with the pictures: of a camera's, in those of 1080p, at least one. */
+export const decoderWeight = (codec: { width: number; height: number } | undefined): number =>
+  codec === undefined ? 1 : Math.max(1, Math.round((codec.width * codec.height) / (1920 * 1080)))
+
 /** So long after a stream's begin its rate is known. */
 const RATE_KNOWN_MS = 5_000
 

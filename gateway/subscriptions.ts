@@ -12,7 +12,7 @@ import { DEMAND_INTERVAL_MS, sayDemand } from './demand.ts'
 import type { DecodingReport, Feed } from './feed.ts'
 import { FrameFeed } from './frame-feed.ts'
 import type { Metrics } from './metrics.ts'
-import { decide, rawRate, type Decision } from './placement.ts'
+import { decide, decoderWeight, rawRate, type Decision } from './placement.ts'
 import { Refusal } from './status.ts'
 import { Subscription } from './subscription.ts'
 
@@ -27,7 +27,7 @@ export type SubscriptionLimits = {
   ringBytesMax: number
   /** The highest rate of raw frames, in bytes a second, that is moved rather than decoded here. */
   rawRateMax: number
-  /** Cameras that are decoded here at once. */
+  /** Cameras that are decoded here at once; of larger pictures than 1080p fewer. */
   decodersMax: number
 }
 
@@ -40,6 +40,7 @@ export class Subscriptions {
   readonly #log: Logger
   readonly #logBad: (message: string) => void
   readonly #logRefused: (message: string) => void
+  /** In cameras of 1080p. */
   #decoders = 0
   #nats: Nats | undefined
 
@@ -175,9 +176,15 @@ export class Subscriptions {
       rawRateMax: this.#limits.rawRateMax,
       before: feeds.wanted?.where,
       hasPackets: state?.buffer.ok ?? true,
-      hasDecoder: here !== undefined || this.#decoders < this.#limits.decodersMax,
+      hasDecoder: here !== undefined || this.#hasDecoder(decoderWeight(state?.codec)),
       failedHere: nowMs < subscription.failedHereUntilMs,
     })
+  }
+
+  /** One camera is decoded whatever its size, unless none is to be. */
+  #hasDecoder(weight: number): boolean {
+    const { decodersMax } = this.#limits
+    return this.#decoders === 0 ? decodersMax > 0 : this.#decoders + weight <= decodersMax
   }
 
   #feed(nats: Nats, subscription: Subscription, source: DecodingSource, decision: Decision, onFrame: (frame: Frame) => void): Feed {
@@ -187,8 +194,9 @@ export class Subscriptions {
     }
     if (decision === 'Sidecar') return new FrameFeed(nats, source, { onFrame, onBad }, this.#metrics, this.#log)
     const onReport = () => this.#say(nats, subscription, decision)
-    this.#decoders++
-    const onEnded = () => void this.#decoders--
+    const weight = decoderWeight(subscription.known.report?.state.codec)
+    this.#decoders += weight
+    const onEnded = () => void (this.#decoders -= weight)
     return new Decoding(nats, source, { onFrame, onBad, onReport, onEnded }, this.#metrics, this.#log)
   }
 

@@ -4,7 +4,8 @@ import { promisify } from 'node:util'
 import test from 'ava'
 import { ffmpegPath } from '../common/media/locate.ts'
 import { scaledSize } from '../common/media/scale.ts'
-import { decide, KnownRate, rawRate, type Decision, type PlacementFacts } from '../gateway/placement.ts'
+import { decodersMax } from '../gateway/config.ts'
+import { decide, decoderWeight, KnownRate, rawRate, type Decision, type PlacementFacts } from '../gateway/placement.ts'
 import { decodingOf, Wishes } from '../sidecar/demand.ts'
 import { cameraState } from './fixtures/cameras.ts'
 
@@ -62,6 +63,27 @@ for (const [title, decoding, fps, expected] of [
     t.is(rawRate(HD, fps, { keyFramesOnly: false, placement: 'Auto', ...decoding }), expected)
   })
 }
+
+test('a camera of larger pictures than 1080p takes as much of the decoders as its pictures are larger', t => {
+  const weights = [
+    undefined,
+    { width: 640, height: 360 },
+    HD,
+    { width: 1936, height: 1096 },
+    { width: 2560, height: 1440 },
+    { width: 3840, height: 2160 },
+  ]
+  t.deepEqual(weights.map(decoderWeight), [1, 1, 1, 1, 2, 4])
+})
+
+test('cameras are decoded by four to a core, as far as there is memory when all else has taken what it may', t => {
+  const GIB = 2 ** 30
+  const besides = { unsentBytesMax: GIB / 2, bufferedReadsMax: 8 }
+  t.is(decodersMax(24 * GIB, 2, besides), 8)
+  t.is(decodersMax(4 * GIB, 2, besides), 7)
+  t.is(decodersMax(4 * GIB, 2, { ...besides, bufferedReadsMax: 4 }), 8)
+  t.is(decodersMax(GIB / 2, 4, besides), 1)
+})
 
 test('a camera’s rate is remembered while it connects anew', t => {
   const rate = new KnownRate()

@@ -27,8 +27,8 @@ export type DecoderOptions = {
   maxFps?: number | undefined
   /** In the packets' time base: pictures presented before are decoded, as others need them, but neither converted nor delivered. */
   skipBefore?: number | undefined
-  /** 1 for live pictures (no frame is held back), 0 lets ffmpeg choose for throughput. */
-  threads: 0 | 1
+  /** More than 1 is faster, and holds back as many pictures less one, so that it is not for live ones. */
+  threads: number
   /** Bytes left free in front of and behind each picture. */
   room: { head: number; tail: number }
   /** Where pictures' buffers come from; whoever gets a picture gives its buffer back. New ones unless given. */

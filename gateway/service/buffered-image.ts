@@ -7,6 +7,7 @@ import type { Cameras } from '../cameras.ts'
 import { frameInPlace } from '../framing.ts'
 import type { Metrics } from '../metrics.ts'
 import { noBuffer, type PacketStream, type Source } from '../packets.ts'
+import { decoderWeight } from '../placement.ts'
 import { Refusal } from '../status.ts'
 
 export type BufferedImageParts = {
@@ -14,13 +15,15 @@ export type BufferedImageParts = {
   /** Throws a Refusal while NATS is away. */
   packets: (source: Source) => PacketStream
   metrics: Metrics
-  /** How many reads are served at once: each is a decoder. */
+  /** How many reads of 1080p are served at once: each is a decoder. */
   readsMax: number
 }
 
 export class BufferedImages {
   readonly #parts: BufferedImageParts
   #running = 0
+  /** Of those that run, in reads of 1080p. */
+  #load = 0
 
   constructor(parts: BufferedImageParts) {
     this.#parts = parts
@@ -32,9 +35,14 @@ export class BufferedImages {
     const { timestamp_from: fromMs, timestamp_to } = request
     if (fromMs < 0 || fromMs > timestamp_to) throw new Refusal('invalid', 'timestamp_from must be >= 0 and <= timestamp_to')
     const stream = packets(camera)
-    if (this.#running >= readsMax) {
-      throw new Refusal('exhausted', `too many buffered reads, at most ${readsMax} are served at once: try again when one has ended`)
+    const weight = decoderWeight(camera.report?.state.codec)
+    if (this.#running > 0 && this.#load + weight > readsMax) {
+      throw new Refusal(
+        'exhausted',
+        `too many buffered reads, at most ${readsMax} are served at once, fewer of larger pictures: try again when one has ended`,
+      )
     }
+    this.#load += weight
     metrics.bufferedReads.set(++this.#running)
     try {
       const extent = await stream.extent(signal)
@@ -54,6 +62,7 @@ export class BufferedImages {
         metrics.bufferedServed.inc({ camera: refText(camera.ref) })
       }
     } finally {
+      this.#load -= weight
       metrics.bufferedReads.set(--this.#running)
     }
   }
