@@ -225,7 +225,8 @@ function decodeArgs(options: DecoderOptions): string[] {
     'showinfo=checksum=0',
   ]
   return [
-    ...['-debug_ts', '-probesize', '32', '-analyzeduration', '0', '-fpsprobesize', '0', '-threads', String(threads)],
+    // NUT says what the stream is: ffmpeg would decode its first picture once more, to see for itself.
+    ...['-debug_ts', '-nofind_stream_info', '-threads', String(threads)],
     ...['-max_pixels', String(PIXELS_MAX), '-max_alloc', String(PICTURE_BYTES_MAX)],
     ...['-protocol_whitelist', 'pipe', '-copyts', '-f', 'nut', '-i', 'pipe:0', '-map', '0:v:0'],
     // Without -noautoscale a change of size in the stream would be scaled to the first size.
