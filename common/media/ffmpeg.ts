@@ -114,19 +114,36 @@ export async function openPipe(
   next: () => Uint8Array,
   onBytes: (count: number, into: Uint8Array) => boolean,
 ): Promise<{ reader: Socket; writeFd: number }> {
+  const { readFd, writeFd } = await takePipe()
+  const reader = new Socket({
+    fd: readFd,
+    readable: true,
+    writable: false,
+    onread: { buffer: next, callback: onBytes },
+  })
+  return { reader, writeFd }
+}
+
+type Pipe = { readFd: number; writeFd: number }
+
+/** Made ahead, as making it takes a process: ten milliseconds that a first picture need not wait for. */
+let spare: Promise<Pipe> | undefined
+
+function takePipe(): Promise<Pipe> {
+  const made = spare?.catch(makePipe) ?? makePipe()
+  spare = makePipe()
+  spare.catch(() => {}) // tried again when it is needed
+  return made
+}
+
+/** Node makes no pipes, but opens them. */
+async function makePipe(): Promise<Pipe> {
   const folder = mkdtempSync(join(tmpdir(), 'chrysalis-'))
   try {
     const path = join(folder, 'pipe')
     await promisify(execFile)('mkfifo', ['-m', '600', path])
     const readFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK) // does not wait for a writer
-    const writeFd = openSync(path, constants.O_WRONLY)
-    const reader = new Socket({
-      fd: readFd,
-      readable: true,
-      writable: false,
-      onread: { buffer: next, callback: onBytes },
-    })
-    return { reader, writeFd }
+    return { readFd, writeFd: openSync(path, constants.O_WRONLY) }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
