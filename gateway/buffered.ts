@@ -18,10 +18,6 @@ export type Stretch = { fromMs: number; toMs: number; startSeq: number }
 const THREADS = Math.min(4, availableParallelism() + 1)
 /** Frames decoded ahead of the client. */
 const AHEAD_MAX = 2
-/** Timestamps follow the camera's clock no closer than this. */
-const CLOCK_SLACK_MS = 250
-/** Longer than any GOP is meant to be. */
-const SKIP_MAX_MS = 600_000
 /** How long the newest packets may take from the camera to the stream. */
 const SETTLE_MS = 500
 
@@ -39,11 +35,11 @@ export async function* bufferedFrames(
   const either = AbortSignal.any([signal, over.signal])
   const memory = new PictureMemory()
   const segments = new Segments(stream.read(startSeq, onBad, either), toMs)
+  const isWanted = ({ timestamp }: StoredPacket) => timestamp >= fromMs && timestamp <= toMs
   try {
     for (let codec = await segments.open(); codec !== undefined && !signal.aborted; codec = await segments.open()) {
-      for await (const frame of decode(segments, codec, { scale, fromMs, memory }, either)) {
-        const { timestamp } = frame.packet
-        if (timestamp >= fromMs && timestamp <= toMs) yield sealDecoded(frame, codec, deviceId)
+      for await (const frame of decode(segments, codec, { scale, isWanted, memory }, either)) {
+        yield sealDecoded(frame, codec, deviceId)
         memory.give(frame.buffer) // who asks for the next one is through with it
       }
     }
@@ -57,7 +53,7 @@ export async function* bufferedFrames(
 async function* decode(
   segments: Segments,
   codec: Codec,
-  { scale, fromMs, memory }: { scale: string | undefined; fromMs: number; memory: PictureMemory },
+  { scale, isWanted, memory }: { scale: string | undefined; isWanted: (packet: StoredPacket) => boolean; memory: PictureMemory },
   signal: AbortSignal,
 ): AsyncGenerator<DecodedFrame> {
   const frames: DecodedFrame[] = []
@@ -65,7 +61,7 @@ async function* decode(
   let end: End | undefined
   let why: string | undefined
   await using decoder = await Decoder.start({
-    ...{ codec, scale, skipBefore: segments.ptsBefore(fromMs), threads: THREADS, room: FRAME_ROOM, memory },
+    ...{ codec, scale, threads: THREADS, room: FRAME_ROOM, memory },
     onFrame: frame => {
       frames.push(frame)
       wake.resolve()
@@ -79,7 +75,7 @@ async function* decode(
   let fault: unknown
   const feed = async () => {
     for (let packet = await segments.next(); packet !== undefined && end === undefined; packet = await segments.next()) {
-      if (!decoder.feed(packet)) await decoder.writable
+      if (!decoder.feed(packet, isWanted(packet))) await decoder.writable
     }
     isFed = end === undefined
     decoder.end()
@@ -152,15 +148,6 @@ class Segments {
       this.#place = { keyframe: packet.keyframe, index: packet.index }
       return packet
     }
-  }
-
-  /** A pts in the segment just opened, before which no frame was captured at `ms` or later; undefined where there are none before. */
-  ptsBefore(ms: number): number | undefined {
-    const first = this.#upcoming
-    if (first === undefined || this.#codec === undefined) return undefined
-    const laterMs = Math.min(ms - CLOCK_SLACK_MS - first.timestamp, SKIP_MAX_MS)
-    const [num, den] = this.#codec.timeBase
-    return laterMs <= 0 ? undefined : first.pts + Math.floor((laterMs * den) / (1000 * num))
   }
 
   async close(): Promise<void> {

@@ -274,7 +274,8 @@ test('frames are scaled, and thinned out evenly, as the spec says', async t => {
   for (const where of WHERE) {
     const frames = (await watched(setting, where, 'all', 16)).frames.map(frame => videoFrame(frame))
     t.true(frames.every(({ width, height, data }) => width === 160 && height === 96 && data.length === 160 * 96 * 3))
-    const steps = frames.slice(1).map(({ pts }, i) => pts - (frames[i]?.pts ?? 0))
+    const [first = 0, ...steps] = frames.slice(1).map(({ pts }, i) => pts - (frames[i]?.pts ?? 0))
+    t.true(first >= 9_000 && first <= 27_000, String(first)) // the newest picture is not waited for
     t.deepEqual([...new Set(steps)], [18_000])
   }
 })

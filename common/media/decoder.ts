@@ -25,8 +25,6 @@ export type DecoderOptions = {
   /** An ffmpeg scale expression of two parts. */
   scale?: string | undefined
   maxFps?: number | undefined
-  /** In the packets' time base: pictures presented before are decoded, as others need them, but neither converted nor delivered. */
-  skipBefore?: number | undefined
   /** More than 1 is faster, and holds back as many pictures less one, so that it is not for live ones. */
   threads: number
   /** Bytes left free in front of and behind each picture. */
@@ -51,8 +49,6 @@ const AWAITED_MAX = 1024
 const PICTURE_BYTES_MAX = 2 ** 28
 /** NUT's times must be ≥ 0; B-frames of the first GOP may lie before the first packet. */
 const PTS_MARGIN_S = 30
-/** The same before `skipBefore`: longer than any GOP that can be held. */
-const SKIP_MARGIN_S = 3_600
 
 export class Decoder implements AsyncDisposable {
   readonly #run: Run
@@ -74,7 +70,7 @@ export class Decoder implements AsyncDisposable {
     this.#frames = frames
     const [num, den] = options.codec.timeBase
     this.#nut = new NutWriter({ ...options.codec, timeBase: [num, den * TICK] })
-    this.#margin = marginOf(options)
+    this.#margin = Math.ceil((PTS_MARGIN_S * den) / num)
     lines.handler = line => this.#line(line)
     frames.onPicture = (description, buffer) => this.#deliver(description, buffer)
     run.stdin?.on('drain', () => this.#drained())
@@ -117,7 +113,7 @@ export class Decoder implements AsyncDisposable {
   feed(packet: Packet, isWanted = true): boolean {
     const { stdin } = this.#run
     if (stdin === undefined || stdin.destroyed) return true // `ended` tells
-    this.#ptsOffset ??= this.#margin - Math.max(packet.pts, this.#options.skipBefore ?? packet.pts)
+    this.#ptsOffset ??= this.#margin - packet.pts
     const pts = (packet.pts + this.#ptsOffset) * TICK + (isWanted ? 0 : UNWANTED)
     if (pts < 0) return true
     if (isWanted && !this.#awaited.has(pts)) this.#awaited.set(pts, packet)
@@ -205,21 +201,21 @@ type Lines = { handler: (line: string) => void }
 /** `-debug_ts` says ten lines a frame; none but the decoder's is of use. */
 const isTrace = (line: string): boolean => [' -> ', 'muxer <-', 'encoder <-', 'showinfo'].some(trace => line.includes(trace))
 
-/** Where ffmpeg's clock stands at the first picture that may be delivered. */
-function marginOf({ codec, skipBefore }: DecoderOptions): number {
-  const [num, den] = codec.timeBase
-  return Math.ceil(((skipBefore === undefined ? PTS_MARGIN_S : SKIP_MARGIN_S) * den) / num)
+/**
+ * The very first picture passes, then the first of each period, but for one that comes too soon after the very first: maxFps on average whatever the
+ * source's rate. The quarter keeps a camera's jitter away from the periods' borders when its rate is a multiple.
+ */
+function thinnedOut(maxFps: number): string {
+  const period = (time: string) => `floor(${time}*${maxFps}+0.25)`
+  const isNext = `gt(${period('t')}\\,${period('prev_selected_t')})*gte(t-prev_selected_t\\,${0.5 / maxFps})`
+  return `select=isnan(prev_selected_t)+${isNext}`
 }
 
 function decodeArgs(options: DecoderOptions): string[] {
-  const { scale, maxFps, skipBefore, threads } = options
+  const { scale, maxFps, threads } = options
   const filters = [
     `select=not(mod(pts\\,${TICK}))`,
-    // The first frame of each period passes: maxFps on average whatever the source's rate. The quarter keeps a camera's
-    // jitter away from the periods' borders when its rate is a multiple.
-    ...(maxFps === undefined ? [] : [`select=isnan(prev_selected_t)+gt(floor(t*${maxFps}+0.25)\\,floor(prev_selected_t*${maxFps}+0.25))`]),
-    // After the thinning out, whose first step is shorter: it is over before.
-    ...(skipBefore === undefined ? [] : [`select=gte(pts\\,${marginOf(options) * TICK})`]),
+    ...(maxFps === undefined ? [] : [thinnedOut(maxFps)]),
     ...(scale === undefined ? [] : [`scale=${scale}`]),
     'format=bgr24',
     'showinfo=checksum=0',

@@ -57,7 +57,7 @@ export class StreamDecoder {
       const { decoding, memory } = this.#options
       const { scale, maxFps } = decoding
       await using decoder = await Decoder.start({
-        ...{ codec: this.#codec, scale, maxFps, skipBefore: this.#fromPts, threads: 1, room: FRAME_ROOM, memory },
+        ...{ codec: this.#codec, scale, maxFps, threads: 1, room: FRAME_ROOM, memory },
         onFrame: frame => this.#deliver(frame),
         onLine: line => (this.#complaint = complaint(line) ?? this.#complaint),
       })
@@ -99,8 +99,9 @@ export class StreamDecoder {
   }
 
   #write(decoder: Decoder, packet: Packet): void {
-    const isWanted = packet.pts < this.#fromPts || this.#options.isWanted(packet)
-    if (!isWanted) this.#options.count.unwanted()
+    const isNew = packet.pts >= this.#fromPts
+    const isWanted = isNew && this.#options.isWanted(packet)
+    if (isNew && !isWanted) this.#options.count.unwanted()
     decoder.feed(packet, isWanted)
     this.#pace.fed(packet, performance.now(), isWanted)
   }
