@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { connect, credsAuthenticator, Events, type Authenticator, type NatsConnection } from 'nats'
-import type { Logger } from './log.ts'
+import { everyMinute, type Logger } from './log.ts'
 import { messageOf } from './errors.ts'
+import { reconnectOnce } from './reconnecting.ts'
 import { aborted, Stopped } from './stop.ts'
 import { userIn } from './nats-user.ts'
 
@@ -14,6 +15,8 @@ export type Nats = AsyncDisposable & {
   /** Calls back on each (re)connect, the first one excluded. */
   onReconnect(callback: () => void): Disposable
 }
+
+reconnectOnce()
 
 const TEXT = new TextEncoder()
 
@@ -68,6 +71,7 @@ export async function connectNats(
   if (user?.isConfined === true) CONFINED.add(nc)
   let up = true
   const callbacks = new Set<() => void>()
+  const warn = everyMinute((count, error) => log.warn({ count, error }, 'NATS reports an error'))
   void (async () => {
     // It does not end when the connection is closed; nothing then holds it.
     for await (const { type, data } of nc.status()) {
@@ -79,7 +83,7 @@ export async function connectNats(
         log.info('NATS is back')
         for (const callback of callbacks) callback()
       } else if (type === Events.Error) {
-        log.warn({ error: messageOf(data) }, 'NATS reports an error')
+        warn(messageOf(data))
       }
     }
   })()
