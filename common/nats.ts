@@ -20,11 +20,24 @@ reconnectOnce()
 
 const TEXT = new TextEncoder()
 
-/** Reads the file at each connect, so that rotated credentials take effect without a restart. */
-const credsFrom =
-  (file: string): Authenticator =>
-  nonce =>
-    credsAuthenticator(TEXT.encode(readFileSync(file, 'utf8')))(nonce)
+/**
+ * Reads the file at each connect, so that rotated credentials take effect without a restart. Where it can't be read any more those of before are
+ * sent: an error here would close the connection for good.
+ */
+function credsFrom(file: string): Authenticator {
+  let before: string | undefined
+  return nonce => {
+    try {
+      const creds = readFileSync(file, 'utf8')
+      const auth = credsAuthenticator(TEXT.encode(creds))(nonce)
+      before = creds
+      return auth
+    } catch (error) {
+      if (before === undefined) throw error
+      return credsAuthenticator(TEXT.encode(before))(nonce)
+    }
+  }
+}
 
 const CONFINED = new WeakSet<NatsConnection>()
 
