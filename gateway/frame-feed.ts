@@ -21,6 +21,9 @@ export class FrameFeed implements Feed {
   readonly #metrics: Metrics
   readonly #reassembly: Reassembly
   readonly #subscription: Subscription
+  readonly #reconnected: Disposable
+  /** Since it began to listen, or did so anew. */
+  #hasAny = false
   #last: { epoch: number; seq: number; receivedMs: number } | undefined
 
   constructor(nats: Nats, { ref, uid }: Source, events: FeedEvents, metrics: Metrics, log: Logger) {
@@ -35,6 +38,7 @@ export class FrameFeed implements Feed {
         else log.error({ camera: this.#camera, error: messageOf(error) }, 'the subscription to a camera’s frames failed')
       },
     })
+    this.#reconnected = nats.onReconnect(() => (this.#hasAny = false))
   }
 
   get isClosed(): boolean {
@@ -47,6 +51,7 @@ export class FrameFeed implements Feed {
   tick(): void {}
 
   end(): Promise<void> {
+    this.#reconnected[Symbol.dispose]()
     this.#subscription.unsubscribe()
     return Promise.resolve()
   }
@@ -55,6 +60,7 @@ export class FrameFeed implements Feed {
     try {
       const frame = this.#reassembly.frame(message)
       if (frame === undefined) return
+      this.#hasAny = true
       this.#check(frame, performance.now())
       this.#metrics.framesReceived.inc({ camera: this.#camera })
       this.#metrics.bytesReceived.inc({ camera: this.#camera }, frame.message.length)
@@ -63,7 +69,8 @@ export class FrameFeed implements Feed {
       this.#events.onFrame(frame)
     } catch (error) {
       if (!(error instanceof BadMessage)) throw error
-      this.#events.onBad(error)
+      // Whoever begins to listen may come in the middle of a frame.
+      if (error.reason !== 'incomplete' || this.#hasAny) this.#events.onBad(error)
     }
   }
 

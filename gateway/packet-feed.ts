@@ -41,6 +41,7 @@ export class PacketFeed {
   readonly #log: Logger
   readonly #reassembly: Reassembly
   readonly #subscription: Subscription
+  readonly #reconnected: Disposable
   readonly #over = new AbortController()
   /** Of the last packet that was passed on; undefined: the next one must be a keyframe. */
   #place: Place | undefined
@@ -50,6 +51,7 @@ export class PacketFeed {
   #heldBytes = 0
   #reading: Promise<void> = Promise.resolve()
   #readAfterMs = 0
+  /** Since it began to listen, or did so anew. */
   #hasAny = false
   #lastMs = performance.now()
 
@@ -65,6 +67,7 @@ export class PacketFeed {
         else log.error({ camera: refText(source.ref), error: messageOf(error) }, 'the subscription to a camera’s packets failed')
       },
     })
+    this.#reconnected = nats.onReconnect(() => (this.#hasAny = false))
     this.#begin()
   }
 
@@ -82,6 +85,7 @@ export class PacketFeed {
   }
 
   async end(): Promise<void> {
+    this.#reconnected[Symbol.dispose]()
     this.#subscription.unsubscribe()
     this.#over.abort()
     await this.#reading

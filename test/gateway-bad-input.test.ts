@@ -214,6 +214,39 @@ test.serial('bad frames are dropped and counted, and good ones go on', async t =
   t.is(gateway.log().match(/dropped bad frames/g)?.length, 1) // at most once a minute
 })
 
+test('a gateway that begins to listen in the middle of a frame, or does so anew, counts no bad message', async t => {
+  await using nats = await startNats()
+  await using cameras = await startCameras(nats.url, [CAMERA])
+  await using gateway = await startGateway(nats.url)
+  await until(() => gateway.ready(), { what: 'the gateway to be ready' })
+  await using client = grpcClient(gateway.port)
+  const request = { device_id: CAMERA.name }
+  let seq = 0
+  const beginInTheMiddle = async () => {
+    await client.latest(request)
+    const [, ...rest] = frameMessages(CAMERA.uid, fakeFrame(CAMERA, { seq: ++seq }), 100)
+    for (const { headers, payload } of rest) cameras.nc.publish(frameSubject(CAMERA), payload, { headers })
+    const goesOn = async () => {
+      cameras.send(CAMERA, { seq: ++seq, partBytes: 100 })
+      return (await client.latest(request)).data.length > 0
+    }
+    await until(goesOn, { what: 'a whole frame' })
+    t.is(await gateway.metric('chrys_bad_messages_total'), 0)
+  }
+  await beginInTheMiddle()
+  await nats.restart()
+  await until(async () => (await gateway.metric('chrys_nats_reconnects_total')) === 1, { what: 'the gateway to be back' })
+  await until(
+    () =>
+      cameras.nc.flush().then(
+        () => true,
+        () => false,
+      ),
+    { what: 'the camera to be back' },
+  )
+  await beginInTheMiddle()
+})
+
 test.serial('bad values about cameras are dropped and counted, and what was known stays', async t => {
   const { cameras, client, gateway } = t.context
   const bad = () => gateway.metric('chrys_bad_messages_total')
