@@ -1,12 +1,13 @@
 // What common/media makes of streams and words, compared with what ffmpeg and ffprobe say of the same.
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { closeSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import test from 'ava'
 import { Failure } from '../common/errors.ts'
 import { demux, type DemuxedPacket, type DemuxInfo } from '../common/media/demux.ts'
-import { runFfmpeg } from '../common/media/ffmpeg.ts'
+import { openPipe, runFfmpeg } from '../common/media/ffmpeg.ts'
 import { ffmpegPath } from '../common/media/locate.ts'
 import { PictureMemory } from '../common/media/memory.ts'
 import { NutWriter } from '../common/media/nut.ts'
@@ -304,6 +305,28 @@ test.serial('an ffmpeg that can’t be started is a failure with a reason, and l
   } finally {
     if (before === undefined) delete process.env['FFMPEG_PATH']
     else process.env['FFMPEG_PATH'] = before
+  }
+})
+
+test.serial('an ffmpeg for which no pipe can be made is one that can’t be started', async t => {
+  const before = process.env['TMPDIR']
+  process.env['TMPDIR'] = '/nonexistent'
+  const open = async () => {
+    const memory = Buffer.alloc(1)
+    const { reader, writeFd } = await openPipe(
+      () => memory,
+      () => true,
+    )
+    reader.destroy()
+    closeSync(writeFd)
+  }
+  try {
+    await open().catch(() => {}) // it may have been made ahead
+    const error = await t.throwsAsync(open(), { instanceOf: Failure })
+    t.is(error?.reason, 'SpawnFailed')
+  } finally {
+    if (before === undefined) delete process.env['TMPDIR']
+    else process.env['TMPDIR'] = before
   }
 })
 

@@ -114,7 +114,9 @@ export async function openPipe(
   next: () => Uint8Array,
   onBytes: (count: number, into: Uint8Array) => boolean,
 ): Promise<{ reader: Socket; writeFd: number }> {
-  const { readFd, writeFd } = await takePipe()
+  const { readFd, writeFd } = await takePipe().catch((error: unknown) => {
+    throw spawnFailed(error)
+  })
   const reader = new Socket({
     fd: readFd,
     readable: true,
