@@ -23,15 +23,14 @@ import { IMAGE_PACKAGE, IMAGE_SERVICE, imageDefinition, imageService, type Image
 const DRAIN_MS = 10_000
 /** After the last call, for what is on its way. */
 const CLOSE_MS = 500
+/** A client that vanished without a word is asked whether it is there after so long, and gone after as long again. */
+const SILENT_MS = 10_000
 /** 2³¹ milliseconds. */
 const DEADLINE_HOURS_MAX = 596
 
 const OPTIONS = {
   'grpc.max_receive_message_length': 2 ** 20,
   'grpc.max_send_message_length': -1,
-  // A client that vanished without a word is gone after 20 s.
-  'grpc.keepalive_time_ms': 10_000,
-  'grpc.keepalive_timeout_ms': 10_000,
   'grpc.max_connection_idle_ms': 300_000,
 }
 
@@ -98,6 +97,7 @@ export async function serveGrpc(
   }
   const bound = await bind(server, `${isIPv6(host) ? `[${host}]` : host}:${port}`, credentials)
   boundDeadlines(server)
+  endVanished(server)
   log.info({ host, port: bound }, 'serving gRPC')
   let draining: Promise<void> | undefined
   const drain = () => (draining ??= shutDown(server, parts.calls, library, () => setServing(false)))
@@ -114,14 +114,49 @@ function allowResets(server: Server): boolean {
 
 /** grpc-js keeps of a deadline in milliseconds 32 bits, by which one in 30 days would have passed. With another grpc-js it goes on so. */
 function boundDeadlines(server: Server): void {
-  const { http2Servers } = server as unknown as { http2Servers?: Map<Http2Server, unknown> }
-  for (const http2Server of http2Servers?.keys() ?? []) {
+  for (const http2Server of http2ServersOf(server)) {
     http2Server.prependListener('stream', (_stream, headers) => {
       const [, count, unit] = /^(\d+)([HMS])$/.exec(String(headers['grpc-timeout'])) ?? []
       const hours = Number(count) / { H: 1, M: 60, S: 3_600 }[unit as 'H' | 'M' | 'S']
       if (hours > DEADLINE_HOURS_MAX) headers['grpc-timeout'] = `${DEADLINE_HOURS_MAX}H`
     })
   }
+}
+
+type Handle = { _parent?: Handle; writeQueueSize?: number }
+
+/**
+ * grpc-js's own pings would end connections too on which the answer has to wait behind frames, for which a thin link takes its time: six of 1080p take half
+ * a minute of ten megabits a second.
+ */
+function endVanished(server: Server): void {
+  for (const http2Server of http2ServersOf(server)) {
+    http2Server.on('session', session => {
+      let before = signOfLife(session)
+      let isAsked = false
+      const timer = setInterval(() => {
+        if (session.closed || session.destroyed) return
+        const now = signOfLife(session)
+        if (now === before && isAsked) return session.destroy()
+        isAsked = now === before
+        before = now
+        if (isAsked) session.ping(() => {})
+      }, SILENT_MS)
+      session.once('close', () => clearInterval(timer))
+    })
+  }
+}
+
+/** Another one when the client has sent something, or the network has taken some of what is to go to it. */
+function signOfLife({ socket }: ServerHttp2Session): string {
+  const { _handle: handle } = socket as { _handle?: Handle }
+  const { writeQueueSize } = handle?._parent ?? handle ?? {} // TLS has the connection beneath it
+  return `${socket.bytesRead} ${writeQueueSize}`
+}
+
+function http2ServersOf(server: Server): Iterable<Http2Server> {
+  const { http2Servers } = server as unknown as { http2Servers?: Map<Http2Server, unknown> }
+  return http2Servers?.keys() ?? []
 }
 
 function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
@@ -133,11 +168,6 @@ function bind(server: Server, address: string, credentials: ServerCredentials): 
   return promise
 }
 
-/** grpc-js would still ping at its time, fail at it on a connection that is being closed, and cut that off with what is on its way to the client. */
-function pingNoMore(server: Server): void {
-  Object.assign(server, { keepaliveTimeMs: 0 })
-}
-
 /** Clients that did not take what they were sent are to connect again; grpc-js would have them believe that they cancelled their calls. */
 function cutOff(server: Server): void {
   const { sessions } = server as unknown as { sessions?: Map<ServerHttp2Session, unknown> }
@@ -147,7 +177,6 @@ function cutOff(server: Server): void {
 async function shutDown(server: Server, calls: Calls, library: LibraryCalls, stopServing: () => void): Promise<void> {
   stopServing()
   const closed = new AbortController()
-  pingNoMore(server)
   server.tryShutdown(() => closed.abort()) // no new connection or call
   library.end()
   await calls.drain(DRAIN_MS)
