@@ -129,6 +129,15 @@ test('clients of one connection that give ids have a cursor each', async t => {
   t.deepEqual(seqs(ofB), range(1, 30))
 })
 
+test('clients whose id is empty are known by their connections', async t => {
+  const camera = await addCamera(t)
+  await using first = grpcClient(t.context.gateway.port)
+  await using second = grpcClient(t.context.gateway.port)
+  const players = [first, second].map(client => ({ ask: () => client.latest({ device_id: camera.name }, { 'client-id': '' }) }))
+  await Promise.all(players.map(({ ask }) => ask()))
+  for (const got of await play(t, camera, [1, 30], players)) t.deepEqual(seqs(got), range(1, 30))
+})
+
 test('a stream takes no frames from the calls beside it on the same connection', async t => {
   const camera = await addCamera(t)
   await using client = grpcClient(t.context.gateway.port)

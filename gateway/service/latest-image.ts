@@ -145,6 +145,6 @@ class CallCursors {
  * want keyframes only take none from those that want all.
  */
 function clientOf({ metadata, peer }: Caller, keyframesOnly: boolean): string {
-  const [id] = metadata.get(CLIENT_ID)
-  return id === undefined ? `peer ${keyframesOnly ? 'keyframes' : 'all'} ${peer}` : `id ${String(id).slice(0, CLIENT_ID_LENGTH_MAX)}`
+  const [id = ''] = metadata.get(CLIENT_ID)
+  return id === '' ? `peer ${keyframesOnly ? 'keyframes' : 'all'} ${peer}` : `id ${String(id).slice(0, CLIENT_ID_LENGTH_MAX)}`
 }
