@@ -29,7 +29,7 @@ export class Opening {
     const [first] = held
     const heldMs = packet.arrivedAt - (first?.arrivedAt ?? 0)
     // A clock that is set meanwhile ends the wait too.
-    const enough = held.length > 1 && (heldMs >= HOLD_MS || heldMs < 0)
+    const enough = held.length > 1 && (heldMs < 0 || (heldMs >= HOLD_MS && isEarliestThere(held)))
     if (!enough && held.length < PACKETS_MAX && this.#bytes < BYTES_MAX) return []
     this.#held = undefined
     const tickMs = (1000 * timeBase[0]) / timeBase[1]
@@ -38,6 +38,12 @@ export class Opening {
     if (offsets.length > 0) this.#startOffsetMs = Math.min(...offsets)
     return timed
   }
+}
+
+/** Of the pictures behind the first the earliest is there: B-frames come later than others, but are shown no earlier than they are due. */
+function isEarliestThere([, ...rest]: readonly DemuxedPacket[]): boolean {
+  const due = rest.at(-1)?.dts
+  return due === undefined || rest.some(({ pts = due }) => pts <= due)
 }
 
 /** The first packet's time follows from those behind it: one step before the earliest of its group. */

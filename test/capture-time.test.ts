@@ -84,7 +84,7 @@ test('a clock that was set is noticed', t => {
 })
 
 test('the first packet gets the time that it lacks from those behind it', t => {
-  for (const { packets, pts, dts } of [
+  for (const { packets, late = packets.length - 1, pts, dts } of [
     // B-frames: 0 8 4 … in decoding order
     {
       packets: [
@@ -96,13 +96,25 @@ test('the first packet gets the time that it lacks from those behind it', t => {
       pts: 0,
       dts: -80,
     },
+    // the same, and all but the first come late
+    {
+      packets: [
+        packet({ pts: undefined, dts: -66, key: true }),
+        packet({ pts: 99, dts: -33 }),
+        packet({ pts: 33, dts: 0 }),
+        packet({ pts: 66, dts: 33 }),
+      ],
+      late: 1,
+      pts: 0,
+      dts: -66,
+    },
     // ffmpeg took 0 for a time it does not know
     { packets: [packet({ pts: 0, key: true }), packet({ pts: 900_040 }), packet({ pts: 900_080 })], pts: 900_000, dts: 900_000 },
     { packets: [packet({ pts: 0, key: true }), packet({ pts: 900_040 })], pts: 900_000, dts: 900_000 },
     { packets: [packet({ pts: 7, key: true }), packet({ pts: 47 })], pts: 7, dts: 7 },
   ]) {
     const opening = new Opening()
-    const all = packets.map((one, i) => ({ ...one, arrivedAt: T0 + (i === packets.length - 1 ? 150 : i) }))
+    const all = packets.map((one, i) => ({ ...one, arrivedAt: T0 + i + (i < late ? 0 : 150) }))
     const out = all.flatMap(one => opening.push(one, [1, 1000]))
     t.is(out.length, packets.length)
     t.like(out[0], { pts, dts })
