@@ -2,6 +2,8 @@
 const GAIN_MS_PER_S = 1
 /** How much of a step of pts may be taken back when packets come early: timestamps must go on rising. */
 const LOSS_SHARE = 0.5
+/** Timestamps are whole ms, and of no two pictures the same, where a camera's pts are a tick apart: ffmpeg makes that of pts that repeat or go back. */
+const STEP_MIN_MS = 1
 /** Further apart than this from the arrival's clock, timestamps are of another time: one of the clocks was set. */
 const OFF_MS = 10_000
 /** How far back in decoding order a picture may lie in presentation order. */
@@ -51,5 +53,6 @@ export class CaptureClock {
 
 function follow(newest: Point, ptsMs: number, arrivedAt: number): number {
   const step = ptsMs - newest.ptsMs
-  return Math.min(newest.atMs + step * (1 + GAIN_MS_PER_S / 1000), Math.max(newest.atMs + step * (1 - LOSS_SHARE), arrivedAt))
+  const earliest = newest.atMs + Math.max(STEP_MIN_MS, step * (1 - LOSS_SHARE))
+  return Math.max(earliest, Math.min(newest.atMs + step * (1 + GAIN_MS_PER_S / 1000), arrivedAt))
 }

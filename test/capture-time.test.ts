@@ -75,6 +75,16 @@ test('capture times rise in presentation order, whatever B-frames do and however
   }
 })
 
+test('pictures to which a camera gives one time, which ffmpeg puts a tick apart, have capture times of their own', t => {
+  const clock = new CaptureClock()
+  const times = Array.from({ length: 300 }, (_, i) => {
+    const pair = Math.floor(i / 2) * 66
+    return clock.timestamp(i % 2 === 0 ? pair : pair + 1 / 90, T0 + pair + (i % 2) * 33)
+  })
+  t.true(times.every((time, i) => i === 0 || time > (times[i - 1] ?? 0)))
+  t.true(times.every((time, i) => Math.abs(time - (T0 + i * 33)) <= 40))
+})
+
 test('a clock that was set is noticed', t => {
   const clock = new CaptureClock()
   clock.timestamp(0, T0)
