@@ -19,6 +19,8 @@ export type Step =
 const JUMP_MS = 10_000
 /** After more steps of dts by at most one tick ffmpeg is flattening a jump backwards. */
 const STUCK_MAX = 2
+/** Among so many first packets it is no jump: a camera whose clock begins at 0 has ffmpeg place them wrongly where B-frames are, each time it is asked. */
+const BEGIN_MAX = 16
 /** No camera has so many frames a second: a tick that is longer is an honest step. */
 const CRAWL_MS = 2
 
@@ -30,6 +32,7 @@ export class EpochTracker {
   #lastEpoch: number
   #epoch: Epoch | undefined
   #startOffsetMs: number | undefined
+  #packets = 0
   #index = 0
   #keyframes = 0
   #lastPts = 0
@@ -58,8 +61,15 @@ export class EpochTracker {
     const stuck = stepped <= 1 && milliseconds(stepped, info) < CRAWL_MS
     this.#lastDts = dts
     this.#suspects.push(demuxed)
-    if (stuck) return this.#suspects.length > STUCK_MAX ? [{ kind: 'restart', why: 'TimestampsStuck' }] : []
+    this.#packets++
+    if (stuck) return this.#suspects.length > STUCK_MAX ? this.#stuck() : []
     return this.#suspects.splice(0).map(packet => this.#take(packet, info))
+  }
+
+  #stuck(): Step[] {
+    if (this.#packets > BEGIN_MAX) return [{ kind: 'restart', why: 'TimestampsStuck' }]
+    this.#epoch = undefined // the next keyframe has a time of its own
+    return this.#suspects.splice(0).map(() => ({ kind: 'skip' }))
   }
 
   #take(demuxed: DemuxedPacket, info: DemuxInfo): Step {

@@ -179,8 +179,8 @@ test('a jump of time ends the epoch; the next one begins with a keyframe, under 
 })
 
 test('what ffmpeg flattened before it was noticed is not passed on, and what only looked so is', t => {
-  const flattened = track(new EpochTracker(0, () => 1), [...every40(5000, 2), { pts: 5041 }, { pts: 5042 }, { pts: 5043 }])
-  t.deepEqual(epochsOf(flattened), [1, 1, 'restart'])
+  const flattened = track(new EpochTracker(0, () => 1), [...every40(5000, 20), { pts: 5761 }, { pts: 5762 }, { pts: 5763 }])
+  t.deepEqual(epochsOf(flattened), [...Array<number>(20).fill(1), 'restart'])
   const harmless = track(new EpochTracker(0, () => 1), [...every40(5000, 2), { pts: 5041 }, { pts: 5042 }, { pts: 5080 }, { pts: 5120 }])
   t.deepEqual(epochsOf(harmless), [1, 1, 1, 1, 1, 1])
 })
@@ -211,9 +211,24 @@ test('the names of epochs rise over restarts and clocks that go back', t => {
   t.deepEqual(epochsOf(track(new EpochTracker(1000, () => 500), every40(0, 1))), [1001])
 })
 
+test('what ffmpeg flattens at the very begin, as a camera’s clock begins at 0, is left out up to the next keyframe', t => {
+  const packets = [
+    ...[{ pts: -33, dts: -66, key: true }, { pts: 0, dts: -33 }, ...[-32, -31, -30].map(pts => ({ pts }))],
+    ...[
+      { pts: 132, dts: -29 },
+      { pts: 66, dts: 0 },
+      { pts: 33 },
+      { pts: 99, dts: 66 },
+      { pts: 231, dts: 99, key: true },
+      { pts: 165, dts: 132 },
+    ],
+  ]
+  t.deepEqual(epochsOf(track(new EpochTracker(0, () => 1), packets)), [1, 1, ...Array<string>(7).fill('skip'), 2, 2])
+})
+
 test('ffmpeg starts anew when it flattens timestamps, when parameter sets change beside the stream, and without timestamps', t => {
   t.deepEqual(
-    epochsOf(track(new EpochTracker(0, () => 1), [...every40(5000, 2), { pts: 5041 }, { pts: 5042 }, { pts: 5043 }])).at(-1),
+    epochsOf(track(new EpochTracker(0, () => 1), [...every40(5000, 20), { pts: 5761 }, { pts: 5762 }, { pts: 5763 }])).at(-1),
     'restart',
   )
   t.deepEqual(epochsOf(track(new EpochTracker(0, () => 1), [...every40(0, 2), { pts: 80, newExtradata: true }])).at(-1), 'restart')
