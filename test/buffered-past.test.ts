@@ -162,6 +162,15 @@ test('a read whose decoder dies ends with UNAVAILABLE and says so', async t => {
   await until(async () => (await consumers(past)).length === 0, { what: 'the end of the consumer' })
 })
 
+test('a read of which most packets make no picture gives those of the others, and ends well', async t => {
+  await using past = await startPast({ ...SMALL, codec: 'mjpeg' }, { damage: (data, i) => (i % 4 === 0 ? data : data.subarray(0, 100)) })
+  const frames = await read(past, 0, Date.now())
+  t.deepEqual(
+    frames.map(({ pts }) => pts),
+    past.packets.filter((_, i) => i % 4 === 0).map(({ pts }) => pts),
+  )
+})
+
 test('a scale that makes pictures too large is told to the client', async t => {
   await using past = await startPast(SMALL)
   await past.cameras.put(CAMERA, { bufferScale: '8000:6000' })

@@ -224,6 +224,8 @@ function decodeArgs(options: DecoderOptions): string[] {
     // NUT says what the stream is: ffmpeg would decode its first picture once more, to see for itself.
     ...['-debug_ts', '-nofind_stream_info', '-threads', String(threads)],
     ...['-max_pixels', String(PIXELS_MAX), '-max_alloc', String(PICTURE_BYTES_MAX)],
+    // ffmpeg would call it a failure when two packets of three make no picture.
+    ...['-max_error_rate', '0.999'],
     ...['-protocol_whitelist', 'pipe', '-copyts', '-f', 'nut', '-i', 'pipe:0', '-map', '0:v:0'],
     // Without -noautoscale a change of size in the stream would be scaled to the first size.
     ...['-vf', filters.join(','), '-noautoscale', '-fps_mode', 'passthrough'],
