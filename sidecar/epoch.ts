@@ -19,7 +19,10 @@ export type Step =
 const JUMP_MS = 10_000
 /** After more steps of dts by at most one tick ffmpeg is flattening a jump backwards. */
 const STUCK_MAX = 2
-/** Among so many first packets it is no jump: a camera whose clock begins at 0 has ffmpeg place them wrongly where B-frames are, each time it is asked. */
+/**
+ * Up to so many packets from the first keyframe on it is no jump, and would be the same each time: where B-frames are, ffmpeg places packets wrongly
+ * until it has seen their parameter sets, which may come with that keyframe, and so it does where a camera's clock begins at 0.
+ */
 const BEGIN_MAX = 16
 /** No camera has so many frames a second: a tick that is longer is an honest step. */
 const CRAWL_MS = 2
@@ -32,6 +35,7 @@ export class EpochTracker {
   #lastEpoch: number
   #epoch: Epoch | undefined
   #startOffsetMs: number | undefined
+  /** From the first keyframe on. */
   #packets = 0
   #index = 0
   #keyframes = 0
@@ -61,7 +65,7 @@ export class EpochTracker {
     const stuck = stepped <= 1 && milliseconds(stepped, info) < CRAWL_MS
     this.#lastDts = dts
     this.#suspects.push(demuxed)
-    this.#packets++
+    if (demuxed.key || this.#packets > 0) this.#packets++
     if (stuck) return this.#suspects.length > STUCK_MAX ? this.#stuck() : []
     return this.#suspects.splice(0).map(packet => this.#take(packet, info))
   }

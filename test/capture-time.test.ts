@@ -226,6 +226,12 @@ test('what ffmpeg flattens at the very begin, as a camera’s clock begins at 0,
   t.deepEqual(epochsOf(track(new EpochTracker(0, () => 1), packets)), [1, 1, ...Array<string>(7).fill('skip'), 2, 2])
 })
 
+test('what ffmpeg flattens before it has seen the parameter sets, as the first keyframe brings them, is left out up to the next keyframe', t => {
+  const flattened = Array.from({ length: 30 }, (_, i) => ({ pts: 5000 + i, key: i === 27 }))
+  const packets = [...flattened, ...every40(5080, 12).map((one, i) => ({ ...one, key: i === 10 }))]
+  t.deepEqual(epochsOf(track(new EpochTracker(0, () => 1), packets)).slice(-3), ['skip', 1, 1])
+})
+
 test('ffmpeg starts anew when it flattens timestamps, when parameter sets change beside the stream, and without timestamps', t => {
   t.deepEqual(
     epochsOf(track(new EpochTracker(0, () => 1), [...every40(5000, 20), { pts: 5761 }, { pts: 5762 }, { pts: 5763 }])).at(-1),
