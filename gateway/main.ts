@@ -6,7 +6,7 @@ import { countBuffersAsHeap } from '../common/heap.ts'
 import { createLog } from '../common/log.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { connectNats, type Nats } from '../common/nats.ts'
-import { keepSharedStreams } from '../common/shared-streams.ts'
+import { keepSharedBuckets } from '../common/shared-buckets.ts'
 import { serveProbes } from '../common/probes.ts'
 import { aborted, runProcess, unlessStopped, within } from '../common/stop.ts'
 import { refText } from '../proto/subjects.ts'
@@ -83,7 +83,7 @@ await runProcess(process.env, async signal => {
   })
   using _counted = nats.onReconnect(() => metrics.natsReconnects.inc())
   void cameras.follow(nats, log, signal)
-  void keepSharedStreams(nats, log, signal)
+  void keepSharedBuckets(nats, log, signal)
   void removeVoidSwitches(nats, cameras, log, signal)
   const queueing = [annotations.keep(nats, log, signal)]
   if (cloud && annotationsUrl !== undefined) {

@@ -4,7 +4,7 @@ import { messageOf } from '../common/errors.ts'
 import { bindBucket, watchBucket, type BucketName, type BucketView } from '../common/buckets.ts'
 import type { Logger } from '../common/log.ts'
 import { connectNats, type Nats } from '../common/nats.ts'
-import { keepSharedStreams } from '../common/shared-streams.ts'
+import { keepSharedBuckets } from '../common/shared-buckets.ts'
 import { isStreamMissing } from '../common/streams.ts'
 import { aborted, sleep, Stopped, within } from '../common/stop.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
@@ -60,7 +60,7 @@ export class SharedState {
     this.#nats = nats
     using _buffers = answerBufferRequests(nats.nc, bufferOf, bad => metrics.badMessages.inc({ reason: bad.reason }), log)
     const working = Promise.all([
-      keepSharedStreams(nats, log, signal),
+      keepSharedBuckets(nats, log, signal),
       watchBucket(nats, 'cameras', this.#recordsView(), log, signal),
       watchBucket(nats, 'states', this.#statesView(), log, signal),
       this.#sweep(nats, signal),

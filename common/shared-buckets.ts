@@ -1,4 +1,4 @@
-// What all cameras share in NATS, and their own users may not make: made, and made anew when NATS lost it, by the processes that may.
+// The KV buckets that all cameras share and their own users may not make: made, and made anew when NATS lost them, by the processes that may.
 import { openBucket } from './buckets.ts'
 import { messageOf } from './errors.ts'
 import { everyMinute, type Logger } from './log.ts'
@@ -10,7 +10,7 @@ const RETRY_MS = 1_000
 const CALL_MS = 10_000
 
 /** Until `signal` aborts. */
-export async function keepSharedStreams(nats: Nats, log: Logger, signal: AbortSignal): Promise<void> {
+export async function keepSharedBuckets(nats: Nats, log: Logger, signal: AbortSignal): Promise<void> {
   const say = everyMinute((count, error) => log.warn({ error, count }, 'what cameras share in NATS is not as it should be'))
   let renew = new AbortController()
   using _ = nats.onReconnect(() => renew.abort())
