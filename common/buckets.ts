@@ -1,7 +1,6 @@
 // The KV buckets that processes share: opened here with their settings by whoever comes first, and followed here.
 import { DiscardPolicy, nanos, RetentionPolicy, StorageType, type KV, type NatsConnection } from 'nats'
-import { bucketStream, bucketSubject } from '../proto/permissions.ts'
-import { BUCKET } from '../proto/subjects.ts'
+import { BUCKET, bucketStream, bucketSubject } from '../proto/subjects.ts'
 import { messageOf } from './errors.ts'
 import type { Logger } from './log.ts'
 import { isConfined, type Nats } from './nats.ts'

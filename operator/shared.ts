@@ -8,9 +8,18 @@ import { keepSharedBuckets } from '../common/shared-buckets.ts'
 import { isStreamMissing } from '../common/streams.ts'
 import { aborted, sleep, Stopped, within } from '../common/stop.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
-import { bucketStream, bucketSubject } from '../proto/permissions.ts'
 import { CameraState, encodeState, type CameraRecord } from '../proto/state.ts'
-import { BUCKET, cameraKey, packetStream, PACKET_SUBJECTS, refOfKey, refText, type CameraRef } from '../proto/subjects.ts'
+import {
+  BUCKET,
+  bucketStream,
+  bucketSubject,
+  cameraKey,
+  packetStream,
+  PACKET_SUBJECTS,
+  refOfKey,
+  refText,
+  type CameraRef,
+} from '../proto/subjects.ts'
 import { answerBufferRequests, type BufferOwner } from './buffers.ts'
 import type { OperatorMetrics } from './metrics.ts'
 

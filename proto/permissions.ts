@@ -11,6 +11,8 @@ import {
   ANNOTATION_STREAM,
   ANNOTATION_SUBJECTS,
   BUCKET,
+  bucketStream,
+  bucketSubject,
   bufferSubject,
   BUFFER_SUBJECTS,
   cameraKey,
@@ -37,13 +39,9 @@ export type Permissions = {
 export type Role = 'operator' | 'gateway'
 
 const API = '$JS.API'
-/** KV's own naming. */
-export const bucketStream = (bucket: string): string => `KV_${bucket}`
-export const bucketSubject = (bucket: string, key: string): string => `$KV.${bucket}.${key}`
 
 /** Where answers to the process's own requests come, and nobody else's. */
-const inboxOf = (user: Role | CameraRef): string => `_INBOX.${typeof user === 'string' ? user : `camera.${cameraKey(user)}`}`
-const inbox = (user: Role | CameraRef): string => `${inboxOf(user)}.>`
+const inbox = (user: Role | CameraRef): string => `_INBOX.${typeof user === 'string' ? user : `camera.${cameraKey(user)}`}.>`
 
 const RESPONSE_NS = 5_000_000_000
 
@@ -83,7 +81,7 @@ const buckets = (...names: (keyof typeof BUCKET)[]) => names.map(name => BUCKET[
 /** What either makes where it is missing: all that cameras share. */
 const SHARED = buckets('states', 'switches', 'leases').map(bucketStream)
 
-/** Makes and removes cameras' packet streams, whose names are wildcards' business: a subject's tokens match whole or not at all. */
+/** Makes and removes all cameras' packet streams, hence any stream: a wildcard stands for a whole token, and not for a part such as `chrys_packets_`. */
 const operatorPermissions = (): Permissions => ({
   pub: {
     allow: [

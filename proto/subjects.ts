@@ -63,6 +63,10 @@ export const BUCKET = {
   leases: 'chrys_leases',
 } as const
 
+/** The stream of a bucket, and the subject of a key in it (`>`: of all), as KV itself names them. */
+export const bucketStream = (bucket: string): string => `KV_${bucket}`
+export const bucketSubject = (bucket: string, key: string): string => `$KV.${bucket}.${key}`
+
 /** The camera a KV key stands for; undefined for a key that is not ours. */
 export function refOfKey(key: string): CameraRef | undefined {
   const [namespace, name, ...rest] = key.split('.')
