@@ -3,7 +3,7 @@ import type { Logger } from '../common/log.ts'
 import { Gop } from '../common/media/gop.ts'
 import { Live, type DecodingHealth, type Wants } from '../common/media/live.ts'
 import type { Nats } from '../common/nats.ts'
-import type { CameraRecord } from '../proto/state.ts'
+import { MESSAGE_MAX, type CameraRecord } from '../proto/state.ts'
 import { refText } from '../proto/subjects.ts'
 import type { DecodingReport, Feed, FeedEvents } from './feed.ts'
 import { frameInPlace } from './framing.ts'
@@ -13,8 +13,6 @@ import type { Source } from './packets.ts'
 
 /** Of a camera's packets since its last keyframe. */
 const GOP_BYTES_MAX = 32 * 2 ** 20
-/** What the schema of demands allows. */
-const MESSAGE_MAX = 1_024
 /** Packets that make no picture for so long are not worth waiting for. */
 const UNDECODABLE_MS = 10_000
 /** Packets that the sidecar publishes do not come: it tells of some so much newer than the last one here, and that for so long. */

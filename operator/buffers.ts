@@ -7,11 +7,10 @@ import { bufferRefusal, ensurePacketStream, type BufferLimits } from '../common/
 import { within } from '../common/stop.ts'
 import { parseBytes, parseDuration, type CameraSpec } from '../proto/camera.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
-import { BufferRequest, encodeState } from '../proto/state.ts'
+import { BufferRequest, encodeState, MESSAGE_MAX } from '../proto/state.ts'
 import { BUFFER_SUBJECTS, refOfKey, refText, type CameraRef } from '../proto/subjects.ts'
 
 const CALL_MS = 4_000
-const MESSAGE_MAX = 1_024
 
 export type BufferOwner = { uid: string; limits: BufferLimits }
 

@@ -12,6 +12,7 @@ const EVERY_MS = 60_000
 const FORGET_MS = 3_600_000
 /** Cameras × reasons; beyond it events are dropped, and counted. */
 const ENTRIES_MAX = 8_192
+/** As long as events.k8s.io lets its notes be. */
 const MESSAGE_MAX = 1_024
 
 export type EventType = 'Normal' | 'Warning'

@@ -1,5 +1,5 @@
 // A camera's pods → what is the matter with them. Pure.
-import type { CameraRecord } from '../proto/state.ts'
+import { MESSAGE_MAX, type CameraRecord } from '../proto/state.ts'
 import { defined, type Deployment, type Pod } from './kinds.ts'
 import type { KnownReason } from './reasons.ts'
 
@@ -39,7 +39,7 @@ export function reportOn(pods: readonly Pod[], deployment: Deployment | undefine
   return defined<PodReport>({
     state: defined<CameraRecord['pod']>({
       reason: wrong?.reason,
-      message: wrong?.message?.slice(0, 1024),
+      message: wrong?.message?.slice(0, MESSAGE_MAX),
       running: isUp,
       dead: held !== undefined || (pod !== undefined && isOver(pod)),
       exitCode: last?.exitCode ?? 0,

@@ -1,10 +1,8 @@
 import { cameraRecord } from '../common/record.ts'
-import type { CameraRecord } from '../proto/state.ts'
+import { MESSAGE_MAX, type CameraRecord } from '../proto/state.ts'
 import type { WatchedCamera } from './kinds.ts'
 import type { PodReport } from './pods.ts'
 import { explain, type KnownReason } from './reasons.ts'
-
-const MESSAGE_MAX = 1_024
 
 /** What the gateway is told of a camera. `problem`: its Deployment could not be applied. Pure. */
 export function recordOf(

@@ -1,6 +1,9 @@
-// What processes tell each other about cameras, in JetStream KV. Every value is checked when it is read.
+// What processes tell each other about cameras, in JetStream KV or in short messages. Every value is checked when it is read.
 import * as v from 'valibot'
 import { isCameraName, isNamespace } from './subjects.ts'
+
+/** Characters of a sentence that says why. Longer ones are not believed: who writes one cuts it. */
+export const MESSAGE_MAX = 1_024
 
 const text = (max: number) => v.pipe(v.string(), v.maxLength(max))
 const count = v.pipe(v.number(), v.integer(), v.minValue(0))
@@ -9,7 +12,7 @@ const ms = v.pipe(v.number(), v.minValue(0))
 const PodState = v.object({
   /** A CamelCase reason such as ImagePullBackOff, CrashLoop, OOMKilled; absent while nothing is wrong. */
   reason: v.optional(text(128)),
-  message: v.optional(text(1024)),
+  message: v.optional(text(MESSAGE_MAX)),
   running: v.boolean(),
   /** Terminated and not coming back. */
   dead: v.boolean(),
@@ -66,11 +69,11 @@ const Part = v.object({
   /** False: wanted and not working; see reason. */
   ok: v.boolean(),
   reason: v.optional(text(64)),
-  message: v.optional(text(1024)),
+  message: v.optional(text(MESSAGE_MAX)),
 })
 
 /** Something that is not always wanted: `active` while it runs, `ok` false when it is wanted and does not work. */
-const Activity = v.object({ active: v.boolean(), ok: v.boolean(), reason: v.optional(text(64)), message: v.optional(text(1024)) })
+const Activity = v.object({ active: v.boolean(), ok: v.boolean(), reason: v.optional(text(64)), message: v.optional(text(MESSAGE_MAX)) })
 
 /** sidecar → `states` bucket: on change, and at least every 5 s as a heartbeat. */
 export const CameraState = v.object({
@@ -84,7 +87,7 @@ export const CameraState = v.object({
   connection: v.picklist(['connecting', 'streaming', 'waiting']),
   /** Of the last failure; absent while streaming: ConnectionRefused, AuthFailed … */
   reason: v.optional(text(64)),
-  message: v.optional(text(1024)),
+  message: v.optional(text(MESSAGE_MAX)),
   /** Failed attempts to connect in a row. */
   failingStreak: count,
   reconnects: count,
@@ -136,7 +139,7 @@ export const BufferReply = v.object({
   uid: text(64),
   ok: v.boolean(),
   reason: v.optional(text(64)),
-  message: v.optional(text(1024)),
+  message: v.optional(text(MESSAGE_MAX)),
 })
 export type BufferReply = v.InferOutput<typeof BufferReply>
 

@@ -5,7 +5,7 @@ import { messageOf } from '../common/errors.ts'
 import { everyMinute, type Logger } from '../common/log.ts'
 import type { Nats } from '../common/nats.ts'
 import { sleep } from '../common/stop.ts'
-import { encodeState, type CameraState } from '../proto/state.ts'
+import { encodeState, MESSAGE_MAX, type CameraState } from '../proto/state.ts'
 import { cameraKey, type CameraRef } from '../proto/subjects.ts'
 import type { Packet } from '../proto/messages.ts'
 
@@ -14,8 +14,6 @@ const HEARTBEAT_MS = 5_000
 export const WAITING_FOR_LEASE = 'WaitingForLease'
 /** A camera that flaps does not flood the bucket. */
 const SPACING_MS = 500
-/** What the schema of states allows. */
-const MESSAGE_MAX = 1_024
 const RATE_WINDOW_MS = 5_000
 
 /** Packets and bits per second over the last seconds. Pure. */
