@@ -1,11 +1,11 @@
 // A camera's frames, decoded here from its packets.
 import type { Logger } from '../common/log.ts'
 import { Gop } from '../common/media/gop.ts'
-import { Live, type DecodingHealth, type Wants } from '../common/media/live.ts'
+import { Live, type Wants } from '../common/media/live.ts'
 import type { Nats } from '../common/nats.ts'
-import { MESSAGE_MAX, type CameraRecord } from '../proto/state.ts'
+import { MESSAGE_MAX, type Activity, type CameraRecord } from '../proto/state.ts'
 import { refText } from '../proto/subjects.ts'
-import type { DecodingReport, Feed, FeedEvents } from './feed.ts'
+import type { Feed, FeedEvents } from './feed.ts'
 import { frameInPlace } from './framing.ts'
 import type { Metrics } from './metrics.ts'
 import { PacketFeed } from './packet-feed.ts'
@@ -42,7 +42,7 @@ export class Decoding implements Feed {
   readonly #events: DecodingEvents
   #wants: Wants = 'none'
   #fps: number | undefined
-  #health: DecodingHealth = { active: false, ok: true }
+  #health: Activity = { active: false, ok: true }
   #failingSinceMs: number | undefined
   /** Capture time of the newest packet that came, or else that was told of at the begin. */
   #newestAt: number | undefined
@@ -115,7 +115,7 @@ export class Decoding implements Feed {
   }
 
   /** As the camera's status tells it. */
-  report(nowMs: number): DecodingReport {
+  report(nowMs: number): Activity {
     const { active, ok, reason, message } = this.#health
     if (!this.#isWithoutPackets(nowMs)) return { active, ok, reason, message: message?.slice(0, MESSAGE_MAX) }
     return {
@@ -148,7 +148,7 @@ export class Decoding implements Feed {
     this.#live.setWants(this.#packets.isCatchingUp ? 'none' : this.#wants, this.#fps)
   }
 
-  #setHealth(health: DecodingHealth): void {
+  #setHealth(health: Activity): void {
     if (!health.ok && this.#health.ok) this.#metrics.decodeFailures.inc({ camera: this.#camera })
     // It is tried again each second, in which time nothing is known to be better.
     if (health.ok && (health.active || this.#wants === 'none')) this.#failingSinceMs = undefined

@@ -1,6 +1,5 @@
 import type { Wants } from '../common/media/live.ts'
 import type { BadMessage, Frame } from '../proto/messages.ts'
-import type { Demand } from '../proto/state.ts'
 import type { Where } from './placement.ts'
 
 /** Where a camera's frames come from. */
@@ -23,6 +22,3 @@ export type FeedEvents = {
   onFrame: (frame: Frame) => void
   onBad: (bad: BadMessage) => void
 }
-
-/** How decoding here goes, as the camera's status tells it. */
-export type DecodingReport = NonNullable<Demand['decoding']>

@@ -4,12 +4,12 @@ import type { Nats } from '../common/nats.ts'
 import { within } from '../common/stop.ts'
 import type { Wants } from '../common/media/live.ts'
 import type { BadMessage, Frame } from '../proto/messages.ts'
-import type { Demand } from '../proto/state.ts'
+import type { Activity, Demand } from '../proto/state.ts'
 import { refText } from '../proto/subjects.ts'
 import type { KnownCamera } from './cameras.ts'
 import { Decoding, decodingKey, type DecodingSource } from './decoding.ts'
 import { DEMAND_INTERVAL_MS, sayDemand } from './demand.ts'
-import type { DecodingReport, Feed } from './feed.ts'
+import type { Feed } from './feed.ts'
 import { FrameFeed } from './frame-feed.ts'
 import type { Metrics } from './metrics.ts'
 import { decide, decoderWeight, rawRate, type Decision } from './placement.ts'
@@ -220,4 +220,4 @@ export class Subscriptions {
 
 const busy = (max: number) => `all ${max} decoders of the gateway are in use`
 
-const refusal = (max: number): DecodingReport => ({ active: false, ok: false, reason: 'DecodersBusy', message: busy(max) })
+const refusal = (max: number): Activity => ({ active: false, ok: false, reason: 'DecodersBusy', message: busy(max) })

@@ -65,6 +65,7 @@ export const Codec = v.object({
 })
 export type Codec = v.InferOutput<typeof Codec>
 
+/** How a part of a camera's work fares that is always wanted. */
 const Part = v.object({
   /** False: wanted and not working; see reason. */
   ok: v.boolean(),
@@ -72,8 +73,9 @@ const Part = v.object({
   message: v.optional(text(MESSAGE_MAX)),
 })
 
-/** Something that is not always wanted: `active` while it runs, `ok` false when it is wanted and does not work. */
-const Activity = v.object({ active: v.boolean(), ok: v.boolean(), reason: v.optional(text(64)), message: v.optional(text(MESSAGE_MAX)) })
+/** Something that is not always wanted, such as decoding: `active` while it runs, `ok` false when it is wanted and does not work. */
+const Activity = v.object({ active: v.boolean(), ...Part.entries })
+export type Activity = v.InferOutput<typeof Activity>
 
 /** sidecar → `states` bucket: on change, and at least every 5 s as a heartbeat. */
 export const CameraState = v.object({
@@ -137,9 +139,7 @@ export type BufferRequest = v.InferOutput<typeof BufferRequest>
 export const BufferReply = v.object({
   v: v.literal(1),
   uid: text(64),
-  ok: v.boolean(),
-  reason: v.optional(text(64)),
-  message: v.optional(text(MESSAGE_MAX)),
+  ...Part.entries,
 })
 export type BufferReply = v.InferOutput<typeof BufferReply>
 
@@ -170,7 +170,7 @@ export const Demand = v.object({
 export type Demand = v.InferOutput<typeof Demand>
 
 export function encodeState(
-  value: CameraRecord | CameraState | CameraSwitches | Demand | StreamKey | BufferRequest | BufferReply,
+  value: CameraRecord | CameraState | CameraSwitches | CameraLease | Demand | StreamKey | BufferRequest | BufferReply,
 ): Uint8Array {
   return Buffer.from(JSON.stringify(value))
 }

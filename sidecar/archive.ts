@@ -6,7 +6,7 @@ import { Failure } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import { aborted, sleep } from '../common/stop.ts'
 import type { Packet } from '../proto/messages.ts'
-import type { Codec } from '../proto/state.ts'
+import type { Activity, Codec } from '../proto/state.ts'
 import { Keeper } from './keeper.ts'
 import type { Metrics } from './metrics.ts'
 import type { Policy } from './retention.ts'
@@ -19,8 +19,6 @@ export type ArchiveConfig = Policy & {
   /** Undefined: a file per group of pictures. */
   segmentMs: number | undefined
 }
-
-export type ArchiveHealth = { active: boolean; ok: boolean; reason?: string; message?: string }
 
 const QUEUE_BYTES_MAX = 32 * 2 ** 20
 const QUEUE_MAX = 4_096
@@ -43,7 +41,7 @@ export class Archive {
   readonly #folder: string
   readonly #metrics: Metrics
   readonly #log: Logger
-  readonly #onHealth: (health: ArchiveHealth) => void
+  readonly #onHealth: (health: Activity) => void
   readonly #run = `${process.pid}${Math.random().toString(36).slice(2, 10)}`
   readonly #keeper: Keeper
   readonly #closing = new Map<Segment, Promise<void>>()
@@ -61,7 +59,7 @@ export class Archive {
   #roomNeeded = 0
 
   /** `deviceId` names the camera's folder on the volume. */
-  constructor(config: ArchiveConfig, deviceId: string, metrics: Metrics, log: Logger, onHealth: (health: ArchiveHealth) => void) {
+  constructor(config: ArchiveConfig, deviceId: string, metrics: Metrics, log: Logger, onHealth: (health: Activity) => void) {
     this.#config = config
     this.#folder = join(config.dir, deviceId)
     this.#metrics = metrics

@@ -9,12 +9,12 @@ import { bufferRefusal, ensurePacketStream, isPacketStreamThere } from '../commo
 import { sleep } from '../common/stop.ts'
 import { isStreamMissing } from '../common/streams.ts'
 import { packetMessages, parseJson, type Outgoing, type Packet } from '../proto/messages.ts'
-import { BufferReply, encodeState, type Codec } from '../proto/state.ts'
+import { BufferReply, encodeState, type CameraState, type Codec } from '../proto/state.ts'
 import { bufferSubject, packetSubject } from '../proto/subjects.ts'
 import type { SidecarConfig } from './config.ts'
 import type { Metrics } from './metrics.ts'
 
-export type BufferHealth = { ok: boolean; reason?: string; message?: string }
+type BufferHealth = CameraState['buffer']
 
 const QUEUE_BYTES_MAX = 32 * 2 ** 20
 const QUEUE_MAX = 4_096

@@ -1,9 +1,9 @@
 // Which pictures are wanted here: the union of the wishes that gateways keep up by a heartbeat each second; and how gateways fare that decode
 // by themselves.
 import type { NatsConnection } from 'nats'
-import type { DecodingHealth, Wants } from '../common/media/live.ts'
+import type { Wants } from '../common/media/live.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
-import { Demand } from '../proto/state.ts'
+import { Demand, type Activity } from '../proto/state.ts'
 import { demandSubject, type CameraRef } from '../proto/subjects.ts'
 
 /** A wish that is not repeated for so long has ended: a few heartbeats may be lost. */
@@ -38,14 +38,14 @@ export class Wishes {
   }
 
   /** How gateways fare that decode by themselves: the one in trouble, where there is one. To be called after `union`. */
-  elsewhere(): DecodingHealth | undefined {
+  elsewhere(): Activity | undefined {
     const told = [...this.#byGateway.values()].flatMap(({ decoding }) => decoding ?? [])
     return told.find(({ ok }) => !ok) ?? told.find(({ active }) => active) ?? told[0]
   }
 }
 
 /** Decoding as the camera's status tells it, wherever it is done: what is wrong counts more than what works. */
-export function decodingOf(here: DecodingHealth, elsewhere: DecodingHealth | undefined): DecodingHealth {
+export function decodingOf(here: Activity, elsewhere: Activity | undefined): Activity {
   if (elsewhere === undefined || !here.ok) return here
   return elsewhere.ok ? { ok: true, active: here.active || elsewhere.active } : elsewhere
 }
@@ -55,13 +55,13 @@ export function followDemand(
   nc: NatsConnection,
   ref: CameraRef,
   onWants: (wants: Wants, fps: number | undefined) => void,
-  onElsewhere: (decoding: DecodingHealth | undefined) => void,
+  onElsewhere: (decoding: Activity | undefined) => void,
   onBad: (bad: BadMessage) => void,
 ): Disposable {
   const wishes = new Wishes()
   let last: Wants = 'none'
   let lastFps: number | undefined
-  let told: DecodingHealth | undefined
+  let told: Activity | undefined
   const settle = () => {
     const wants = wishes.union(performance.now())
     const fps = wishes.fps()

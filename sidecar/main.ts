@@ -3,11 +3,12 @@ import { Failure } from '../common/errors.ts'
 import { countBuffersAsHeap } from '../common/heap.ts'
 import { createLog } from '../common/log.ts'
 import { Gop } from '../common/media/gop.ts'
-import { Live, type DecodingHealth } from '../common/media/live.ts'
+import { Live } from '../common/media/live.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { connectNats } from '../common/nats.ts'
 import { serveProbes } from '../common/probes.ts'
 import { aborted, runProcess } from '../common/stop.ts'
+import type { Activity } from '../proto/state.ts'
 import { refText } from '../proto/subjects.ts'
 import { denied } from './address.ts'
 import { Archive } from './archive.ts'
@@ -50,7 +51,7 @@ await runProcess(process.env, async signal => {
   const deny = denied(config.denyCidrs)
   await using proxy =
     config.proxy && new Proxy({ ...config.proxy, camera, deny, gop, metrics, log, onHealth: state => health.set({ proxy: state }) })
-  const decoded: { here: DecodingHealth; elsewhere: DecodingHealth | undefined } = {
+  const decoded: { here: Activity; elsewhere: Activity | undefined } = {
     here: { active: false, ok: true },
     elsewhere: undefined,
   }

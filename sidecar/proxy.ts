@@ -8,14 +8,12 @@ import type { Logger } from '../common/log.ts'
 import type { Nats } from '../common/nats.ts'
 import { sleep } from '../common/stop.ts'
 import { BadMessage, parseJson, type Packet } from '../proto/messages.ts'
-import { CameraSwitches, encodeState, proxyWanted, type Codec, type StreamKey } from '../proto/state.ts'
+import { CameraSwitches, encodeState, proxyWanted, type Activity, type Codec, type StreamKey } from '../proto/state.ts'
 import { cameraKey, streamKeySubject, type CameraRef } from '../proto/subjects.ts'
 import type { Gop } from '../common/media/gop.ts'
 import type { Metrics } from './metrics.ts'
 import { Push } from './push.ts'
 import { noTarget, parseTarget, readTargetText, targetMissing, type Target } from './target.ts'
-
-export type ProxyHealth = { active: boolean; ok: boolean; reason?: string; message?: string }
 
 export type ProxyOptions = {
   camera: CameraRef & { uid: string }
@@ -28,7 +26,7 @@ export type ProxyOptions = {
   gop: Gop
   metrics: Metrics
   log: Logger
-  onHealth: (health: ProxyHealth) => void
+  onHealth: (health: Activity) => void
 }
 
 const POLL_MS = 2_000
@@ -216,9 +214,9 @@ export class Proxy implements AsyncDisposable {
     this.#options.onHealth(health)
   }
 
-  #health(): ProxyHealth {
+  #health(): Activity {
     if (!this.#isWanted) return { active: false, ok: true }
-    const failing = ({ reason, message }: Failure): ProxyHealth => ({ active: false, ok: false, reason, message })
+    const failing = ({ reason, message }: Failure): Activity => ({ active: false, ok: false, reason, message })
     if (this.#push !== undefined && this.#push.isActive) return { active: true, ok: true }
     if (this.#target instanceof Failure) return failing(this.#target)
     if (this.#failure !== undefined) return failing(this.#failure)

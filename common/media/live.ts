@@ -2,7 +2,7 @@
 // decoder has caught up.
 import { FRAME_ROOM, PIXELS_MAX } from '../../proto/frame.ts'
 import type { Frame, Packet } from '../../proto/messages.ts'
-import type { Codec, Demand } from '../../proto/state.ts'
+import type { Activity, Codec, Demand } from '../../proto/state.ts'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { Decoder, type DecodedFrame } from './decoder.ts'
@@ -14,8 +14,6 @@ import { Thinning } from './thinning.ts'
 
 export type Wants = Demand['wants']
 
-export type DecodingHealth = { active: boolean; ok: boolean; reason?: string | undefined; message?: string | undefined }
-
 export type LiveOptions = {
   deviceId: string
   /** Filled by whoever owns it, before `push`. */
@@ -23,7 +21,7 @@ export type LiveOptions = {
   decoding: { scale: string | undefined; maxFps: number | undefined; keyFramesOnly: boolean }
   /** Whoever takes the frame releases its lease. */
   publish: (frame: Frame) => void
-  onHealth: (health: DecodingHealth) => void
+  onHealth: (health: Activity) => void
   count: LiveCount
   log: Logger
 }
