@@ -83,10 +83,10 @@ export type Frame = {
   height: number
   message: Buffer
   /** Where the memory of `message` is used again: who reads it later than now holds it until then. */
-  lease?: Lease
+  lease?: MemoryLease
 }
 
-export type Lease = {
+export type MemoryLease = {
   hold(): void
   /** By each who holds it, once. */
   release(): void
@@ -106,6 +106,7 @@ export function packetMessages(uid: string, packet: Packet, keySeq: number, code
   return inParts({ [HEADER.camera]: uid, [HEADER.packet]: JSON.stringify(header), ...extra }, data, payloadMax)
 }
 
+/** The messages that carry one frame: one, unless it exceeds `payloadMax` bytes. */
 export function frameMessages(uid: string, frame: Frame, payloadMax: number): Outgoing[] {
   const { message, epoch, seq, timestamp, key, width, height } = frame
   const header = { epoch, seq, timestamp, key: key ? 1 : 0, width, height, size: message.length }
@@ -143,36 +144,34 @@ export class Reassembly {
 
   /** The packet this message completes; undefined while parts are missing. Throws BadMessage. */
   packet(message: Incoming): StoredPacket | undefined {
-    const header = this.#header(message, HEADER.packet, PacketHeader)
-    const data = this.#join(message, header.size)
+    const { key, corrupt, size, ...rest } = this.#header(message, HEADER.packet, PacketHeader)
+    const data = this.#join(message, size)
     if (data === undefined) return undefined
-    const { key, corrupt, size: _, ...rest } = header.value
     const codec = key === 1 ? { codec: parse(Codec, message.headers?.get(HEADER.codec)) } : {}
     return { ...rest, key: key === 1, corrupt: corrupt === 1, data, ...codec }
   }
 
   /** The frame this message completes; undefined while parts are missing. Throws BadMessage. */
   frame(message: Incoming): Frame | undefined {
-    const header = this.#header(message, HEADER.frame, FrameHeader)
-    const { key, size: _, ...rest } = header.value
+    const { key, size, ...rest } = this.#header(message, HEADER.frame, FrameHeader)
     const { width, height } = rest
-    const besides = header.size - width * height * 3
-    if (besides < 0 || besides > SEAL_BYTES_MAX) throw new BadMessage('shape', `${header.size} bytes for ${width}×${height}`)
-    const data = this.#join(message, header.size)
-    if (data !== undefined && !isSealed(data, width, height)) throw new BadMessage('shape', `no frame of ${width}×${height}`)
-    return data && { ...rest, key: key === 1, message: Buffer.from(data.buffer, data.byteOffset, data.length) }
+    const besides = size - width * height * 3
+    if (besides < 0 || besides > SEAL_BYTES_MAX) throw new BadMessage('shape', `${size} bytes for ${width}×${height}`)
+    const data = this.#join(message, size)
+    if (data === undefined) return undefined
+    if (!isSealed(data, width, height)) throw new BadMessage('shape', `no frame of ${width}×${height}`)
+    return { ...rest, key: key === 1, message: Buffer.from(data.buffer, data.byteOffset, data.length) }
   }
 
-  #header<T extends { timestamp: number; size: number }>(message: Incoming, name: string, schema: v.GenericSchema<unknown, T>) {
+  #header<T extends { timestamp: number }>(message: Incoming, name: string, schema: v.GenericSchema<unknown, T>): T {
     if (message.data.length === 0) throw new BadMessage('empty', 'empty message')
-    const value = checkHeader(this.#uid, message.headers, name, schema)
-    return { value, size: value.size }
+    return checkHeader(this.#uid, message.headers, name, schema)
   }
 
   #join(message: Incoming, size: number): Uint8Array | undefined {
     const part = partOf(message.headers)
     if (part === undefined) {
-      if (this.#open !== undefined) this.#open = undefined
+      this.#open = undefined
       if (message.data.length !== size) throw new BadMessage('size', `${message.data.length} bytes, ${size} declared`)
       return message.data
     }
@@ -230,9 +229,9 @@ function parse<T>(schema: v.GenericSchema<unknown, T>, text: string | undefined)
     throw new BadMessage('header', 'header is not JSON')
   }
   const result = v.safeParse(schema, json)
-  if (!result.success)
-    throw new BadMessage('header', v.flatten(result.issues).nested ? JSON.stringify(v.flatten(result.issues).nested) : 'header')
-  return result.output
+  if (result.success) return result.output
+  const { nested } = v.flatten(result.issues)
+  throw new BadMessage('header', nested === undefined ? 'header is no object' : JSON.stringify(nested))
 }
 
 /** A KV value or small JSON message, checked. Throws BadMessage. */

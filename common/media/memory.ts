@@ -1,6 +1,6 @@
 // Memory for pictures, used again. What is new from the kernel costs more to fill than a picture costs to copy, and as garbage it is collected
 // with everything else.
-import type { Lease } from '../../proto/messages.ts'
+import type { MemoryLease } from '../../proto/messages.ts'
 
 /** Free buffers kept: a picture that is being read, and one that waits for its description. */
 const FREE_MAX = 2
@@ -28,7 +28,7 @@ export class PictureMemory {
   }
 
   /** Held by one, who releases it; when the last holder has, the buffer is free. */
-  lease(buffer: Buffer): Lease {
+  lease(buffer: Buffer): MemoryLease {
     let holders = 1
     let isForfeit = false
     return {
