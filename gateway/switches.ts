@@ -1,11 +1,11 @@
 // What the Proxy and Storage calls decided for a camera, remembered.
-import { NatsError } from 'nats'
 import { isDeepStrictEqual } from 'node:util'
 import { openBucket, watchBucket, type BucketView } from '../common/buckets.ts'
 import { messageOf } from '../common/errors.ts'
 import { everyMinute, type Logger } from '../common/log.ts'
 import type { Nats } from '../common/nats.ts'
 import { sleep } from '../common/stop.ts'
+import { isConflict } from '../common/streams.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
 import { CameraSwitches, encodeState } from '../proto/state.ts'
 import { cameraKey } from '../proto/subjects.ts'
@@ -13,7 +13,6 @@ import type { Cameras, KnownCamera } from './cameras.ts'
 
 const TRIES = 8
 const LOOK_MS = 1_000
-const WRONG_LAST_SEQUENCE = 10_071
 
 type Change = { proxy?: CameraSwitches['proxy'] | undefined; storage?: boolean }
 
@@ -42,8 +41,7 @@ export async function changeSwitches(
       await bucket.put(key, value, { previousSeq: entry?.revision ?? 0 })
       return
     } catch (error) {
-      const isRace = error instanceof NatsError && error.api_error?.err_code === WRONG_LAST_SEQUENCE
-      if (!isRace || left <= 1) throw error
+      if (!isConflict(error) || left <= 1) throw error
     }
   }
 }

@@ -5,6 +5,7 @@ import { messageOf } from '../../common/errors.ts'
 import type { Nats } from '../../common/nats.ts'
 import { cameraRecord, type PodState } from '../../common/record.ts'
 import { sleep, within } from '../../common/stop.ts'
+import { isStreamMissing } from '../../common/streams.ts'
 import type { Camera } from '../../proto/camera.ts'
 import { encodeState, type CameraRecord } from '../../proto/state.ts'
 import { cameraKey, packetStream, refOfKey } from '../../proto/subjects.ts'
@@ -86,9 +87,9 @@ export class Records {
 async function removeCamera(nc: NatsConnection, key: string): Promise<void> {
   const ref = refOfKey(key)
   if (ref === undefined) return
-  const manager = await nc.jetstreamManager()
-  await manager.streams.delete(packetStream(ref)).catch((error: unknown) => {
-    if (!messageOf(error).includes('stream not found')) throw error
+  const { streams } = await nc.jetstreamManager()
+  await streams.delete(packetStream(ref)).catch((error: unknown) => {
+    if (!isStreamMissing(error)) throw error
   })
   for (const bucket of ['states', 'switches'] as const) await (await openBucket(nc, bucket)).delete(key)
 }
