@@ -8,12 +8,12 @@ import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { Failure, messageOf } from '../errors.ts'
+import { readLines } from '../lines.ts'
 import { ffmpegPath } from './locate.ts'
 
 /** Said by every run: levels in front of lines, no banner, no progress, no keyboard. */
 const QUIET = ['-nostdin', '-nostats', '-hide_banner', '-loglevel', 'level+info']
 const KILL_AFTER_MS = 5_000
-const LINE_MAX = 8_192
 
 export type End = { code: number | null; signal: NodeJS.Signals | null }
 
@@ -88,23 +88,6 @@ function start(args: string[], stdio: StdioOptions, outputFd: number | undefined
 }
 
 const spawnFailed = (error: unknown) => new Failure('SpawnFailed', `ffmpeg could not be started: ${messageOf(error)}`)
-
-/** Calls back with each line; a line's rest beyond 8 KiB is cut. */
-export function readLines(stream: Readable, onLine: (line: string) => void): void {
-  let rest = ''
-  stream.setEncoding('utf8')
-  stream.on('error', () => {})
-  stream.on('data', (chunk: string) => {
-    rest += chunk
-    let from = 0
-    for (let end = rest.indexOf('\n', from); end >= 0; end = rest.indexOf('\n', from)) {
-      onLine(rest.slice(from, end))
-      from = end + 1
-    }
-    rest = rest.slice(from, from + LINE_MAX)
-  })
-  stream.on('end', () => rest !== '' && onLine(rest))
-}
 
 /**
  * A pipe whose reading end fills buffers of ours: Node's own child pipes bring 64 KiB chunks in fresh memory, which costs

@@ -1,7 +1,8 @@
 // One child process, from its start to its end. It leads a process group of its own: Ctrl-C at the terminal reaches us alone, so
 // that we stop the children in order, and whatever the child leaves behind can be ended with it.
 import { spawn, type ChildProcess } from 'node:child_process'
-import type { Readable } from 'node:stream'
+import { readLines } from '../../common/lines.ts'
+import { whenAborted } from '../../common/stop.ts'
 
 export type Program = {
   command: string
@@ -27,7 +28,6 @@ export type ChildEvents = {
 /** Stop gently when `stop` aborts, at once when `kill` does. */
 export type Ending = { stop: AbortSignal; kill: AbortSignal }
 
-const LINE_CHARACTERS_MAX = 16_384
 const SIGNAL_NUMBERS: Partial<Record<NodeJS.Signals, number>> = { SIGHUP: 1, SIGINT: 2, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 }
 
 /** Runs a program until it ends, by itself or as `ending` says. Resolves when it and its whole group are gone; never rejects. */
@@ -37,8 +37,7 @@ export async function runChild({ command, args, env, graceMs }: Program, events:
   const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'], detached: true })
   child.stdin.on('error', () => {})
   const ended = endOf(child)
-  readLines(child.stdout, events.onLine)
-  readLines(child.stderr, events.onLine)
+  for (const output of [child.stdout, child.stderr]) readLines(output, line => line !== '' && events.onLine(line))
   if (child.pid !== undefined) events.onStart?.(child.pid)
 
   let timer: NodeJS.Timeout | undefined
@@ -47,10 +46,10 @@ export async function runChild({ command, args, env, graceMs }: Program, events:
     child.kill('SIGTERM')
     timer = setTimeout(kill, graceMs)
   }
-  const release = [whenAborted(ending.stop, stop), whenAborted(ending.kill, kill)]
+  using _stopped = whenAborted(ending.stop, stop)
+  using _killed = whenAborted(ending.kill, kill)
   const exit = await ended
   clearTimeout(timer)
-  for (const off of release) off()
   return { ...exit, ranMs: performance.now() - startedMs }
 }
 
@@ -73,25 +72,4 @@ function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   } catch {
     // The group is empty.
   }
-}
-
-function whenAborted(signal: AbortSignal, act: () => void): () => void {
-  if (signal.aborted) act()
-  else signal.addEventListener('abort', act, { once: true })
-  return () => signal.removeEventListener('abort', act)
-}
-
-/** Calls back with each line; one that is too long is cut. */
-function readLines(stream: Readable, onLine: (line: string) => void): void {
-  let rest = ''
-  stream.setEncoding('utf8')
-  stream.on('data', (text: string) => {
-    const lines = (rest + text).split('\n')
-    rest = (lines.pop() ?? '').slice(0, LINE_CHARACTERS_MAX)
-    for (const line of lines) if (line !== '') onLine(line.slice(0, LINE_CHARACTERS_MAX))
-  })
-  stream.on('end', () => {
-    if (rest !== '') onLine(rest)
-  })
-  stream.on('error', () => {})
 }
