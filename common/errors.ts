@@ -7,7 +7,10 @@ export class Failure extends Error {
   }
 }
 
-/** Every problem of a configuration at once; the process exits 78 (EX_CONFIG) with a line for each. */
+/** With what our processes exit that refuse their configuration: the same at the next start. As in sysexits.h. */
+export const EXIT_CONFIG = 78
+
+/** Every problem of a configuration at once; the process exits with EXIT_CONFIG and a line for each. */
 export class ConfigError extends Error {
   readonly problems: readonly string[]
   constructor(problems: readonly string[]) {

@@ -1,4 +1,4 @@
-import { ConfigError, messageOf } from './errors.ts'
+import { ConfigError, EXIT_CONFIG, messageOf } from './errors.ts'
 import type { Env } from './env.ts'
 
 /** The end of a wait of `ms`, or of `signal`, whichever comes first. Leaves no listener and no timer behind. */
@@ -75,7 +75,7 @@ export async function runProcess(env: Env, main: (signal: AbortSignal) => Promis
   } catch (error) {
     if (error instanceof ConfigError) {
       for (const problem of error.problems) process.stderr.write(`config: ${problem}\n`)
-      process.exitCode = 78
+      process.exitCode = EXIT_CONFIG
     } else if (error instanceof Stopped) {
       process.exitCode = 0
     } else {

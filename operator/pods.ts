@@ -1,4 +1,5 @@
 // A camera's pods → what is the matter with them. Pure.
+import { EXIT_CONFIG } from '../common/errors.ts'
 import { MESSAGE_MAX, type CameraRecord } from '../proto/state.ts'
 import { defined, type Deployment, type Pod } from './kinds.ts'
 import type { KnownReason } from './reasons.ts'
@@ -11,9 +12,6 @@ export type PodReport = {
   /** When the running container started, ms since the epoch, by its node's clock. */
   startedAt?: number
 }
-
-/** `EX_CONFIG`, with which our processes refuse their configuration. */
-const EXIT_CONFIG = 78
 
 const WAITING: Record<string, KnownReason> = {
   ErrImagePull: 'ImagePullBackOff',

@@ -1,13 +1,12 @@
 // Keeps one program running: the operator's and the kubelet's part in local mode.
 import { retryDelayMs } from '../../common/backoff.ts'
+import { EXIT_CONFIG } from '../../common/errors.ts'
 import type { PodState } from '../../common/record.ts'
 import { sleep } from '../../common/stop.ts'
 import { runChild, type ChildEvents, type Ending, type Exit, type Program } from './child.ts'
 
 /** A run of this length counts as a success: the next failure is waited for as if it were the first. */
 const HEALTHY_MS = 60_000
-/** Bad configuration, which is the same at the next start. */
-const EXIT_CONFIG = 78
 
 export const STARTING: PodState = { running: false, dead: false, exitCode: 0, oomKilled: false, restarts: 0 }
 
