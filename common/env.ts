@@ -1,13 +1,13 @@
 // Configuration comes from environment variables with our prefix, read once at start; every problem is
 // reported at once. Secrets are never among them: variables name the files that hold secrets.
 import { accessSync, constants } from 'node:fs'
-import { ConfigError } from './errors.ts'
+import { ConfigError, messageOf } from './errors.ts'
 
 const PREFIX = 'CHRYS_'
 
 export type Env = Readonly<Record<string, string | undefined>>
 
-/** Read by every process (log.ts, stop.ts), whatever its own configuration asks for. */
+/** Read by every process (stop.ts), whatever its own configuration asks for. */
 const COMMON = ['CHRYS_EXIT_ON_STDIN_CLOSE']
 
 export class EnvReader {
@@ -93,7 +93,7 @@ export class EnvReader {
     try {
       return parse(JSON.parse(text))
     } catch (error) {
-      this.problem(name, error instanceof SyntaxError ? 'is not JSON' : error instanceof Error ? error.message : String(error))
+      this.problem(name, error instanceof SyntaxError ? 'is not JSON' : messageOf(error))
       return undefined
     }
   }
@@ -116,9 +116,9 @@ export type CommonConfig = {
   probes: { host: string; port: number }
   log: { level: LogLevel; format: LogFormat }
 }
-const LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 const FORMATS = ['json', 'pretty'] as const
-export type LogLevel = (typeof LEVELS)[number]
+export type LogLevel = (typeof LOG_LEVELS)[number]
 export type LogFormat = (typeof FORMATS)[number]
 
 /** What every process of ours is told. */
@@ -131,6 +131,6 @@ export function readCommonConfig(env: EnvReader): CommonConfig {
 }
 
 export const readLogConfig = (env: EnvReader): CommonConfig['log'] => ({
-  level: env.oneOf('CHRYS_LOG_LEVEL', LEVELS, 'info'),
+  level: env.oneOf('CHRYS_LOG_LEVEL', LOG_LEVELS, 'info'),
   format: env.oneOf('CHRYS_LOG_FORMAT', FORMATS, 'json'),
 })

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import type { LogLevel } from '../../common/env.ts'
+import { LOG_LEVELS, type LogLevel } from '../../common/env.ts'
 
 export type Options = {
   /** Manifests; none: the demo camera. */
@@ -26,8 +26,6 @@ Runs cameras on this machine, without a cluster. Reachable from this machine onl
 Variables CHRYS_CLOUD_* and CHRYS_ANNOTATION_*, see docs/annotations.md, are passed on to the gateway.
 `
 
-const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
-
 export function parseOptions(args: string[]): { do: 'run'; options: Options } | { do: 'help' } | { do: 'refuse'; problem: string } {
   try {
     const { values } = parseArgs({
@@ -43,10 +41,10 @@ export function parseOptions(args: string[]): { do: 'run'; options: Options } | 
     if (values.help) return { do: 'help' }
     const port = Number(values.port)
     if (!/^\d{1,5}$/.test(values.port) || port > 65_535) return { do: 'refuse', problem: '--port must be a whole number from 0 to 65535' }
-    const logLevel = values['log-level']
-    if (!LEVELS.includes(logLevel)) return { do: 'refuse', problem: `--log-level must be one of ${LEVELS.join(', ')}` }
+    const logLevel = LOG_LEVELS.find(level => level === values['log-level'])
+    if (logLevel === undefined) return { do: 'refuse', problem: `--log-level must be one of ${LOG_LEVELS.join(', ')}` }
     if (values.data === '') return { do: 'refuse', problem: '--data must name a folder' }
-    return { do: 'run', options: { files: values.file, port, data: values.data, logLevel: logLevel as LogLevel } }
+    return { do: 'run', options: { files: values.file, port, data: values.data, logLevel } }
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
     return { do: 'refuse', problem: error.message.split('. ')[0] ?? error.message }
