@@ -20,7 +20,7 @@ export type Config = CommonConfig & {
   decodersMax: number
   /** Bytes of frames handed to the transport and not yet sent, over all clients. */
   unsentBytesMax: number
-  /** Reads of the past that are served at once. */
+  /** Reads of the past of a 1080p camera that are served at once. */
   bufferedReadsMax: number
   cloud: CloudConfig
 }

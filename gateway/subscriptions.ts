@@ -27,7 +27,7 @@ export type SubscriptionLimits = {
   ringBytesMax: number
   /** The highest rate of raw frames, in bytes a second, that is moved rather than decoded here. */
   rawRateMax: number
-  /** Cameras that are decoded here at once; of larger pictures than 1080p fewer. */
+  /** Cameras of 1080p that are decoded here at once. */
   decodersMax: number
 }
 
