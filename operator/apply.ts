@@ -1,6 +1,6 @@
 // The only writer to the API server.
 import type { V1Deployment, V1Secret } from '@kubernetes/client-node'
-import { APPLY_PATCH, isApiError, JSON_PATCH, ApiError, type KubeApi, type Method, type RequestOptions } from './client.ts'
+import { ApiError, APPLY_PATCH, cameraPath, isApiError, JSON_PATCH, type KubeApi, type Method, type RequestOptions } from './client.ts'
 import { eventObject, type EventRecord } from './events.ts'
 import { FIELD_MANAGER, FINALIZER, isControlledBy, type CameraStatus, type Deployment, type Pod, type WatchedCamera } from './kinds.ts'
 import type { OperatorMetrics } from './metrics.ts'
@@ -144,9 +144,6 @@ export class Writer {
 /** About the object, not about the server's own state. An unknown field in an apply comes as an internal error, a webhook that is away too. */
 const isVerdict = ({ code, message }: ApiError): boolean =>
   [400, 403, 422].includes(code) || (code === 500 && /^failed to create typed patch object|failed calling webhook/.test(message))
-
-const cameraPath = ({ metadata }: WatchedCamera): string =>
-  `/apis/video.chrys.cloud/v1beta1/namespaces/${metadata.namespace}/cameras/${metadata.name}`
 
 const identity = ({ apiVersion, kind }: WatchedCamera) => ({ apiVersion, kind })
 

@@ -3,12 +3,24 @@
 import { HttpMethod, IsomorphicFetchHttpLibrary, KubeConfig, RequestContext, Watch } from '@kubernetes/client-node'
 import type { Counter } from 'prom-client'
 import { messageOf } from '../common/errors.ts'
+import { API_VERSION, type Camera } from '../proto/camera.ts'
 
 const TIMEOUT_MS = 15_000
 
 export const JSON_PATCH = 'application/json-patch+json'
 export const MERGE_PATCH = 'application/merge-patch+json'
 export const APPLY_PATCH = 'application/apply-patch+yaml'
+
+/** Of the Cameras of all namespaces. */
+export const CAMERAS_PATH = `/apis/${API_VERSION}/cameras`
+export const cameraPath = ({ metadata: { namespace, name } }: Pick<Camera, 'metadata'>): string =>
+  `/apis/${API_VERSION}/namespaces/${namespace}/cameras/${name}`
+
+/** Labels as a query has them. */
+export const labelSelector = (labels: Record<string, string>): string =>
+  Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',')
 
 /** The API server's refusal. `reason` is its own word: NotFound, Conflict, Invalid, Expired … */
 export class ApiError extends Error {

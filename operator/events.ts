@@ -1,11 +1,11 @@
 // What a person should notice, as Events. The same thing about the same camera is one Event whose count rises, written at most
 // once a minute; its name is made of what it says, so that a restarted operator goes on with it.
 import { createHash } from 'node:crypto'
-import type { Camera } from '../proto/camera.ts'
-import type { Logger } from '../common/log.ts'
-import { everyMinute } from '../common/log.ts'
 import { messageOf } from '../common/errors.ts'
+import { everyMinute, type Logger } from '../common/log.ts'
 import { sleep } from '../common/stop.ts'
+import type { Camera } from '../proto/camera.ts'
+import { metaTime } from './kinds.ts'
 
 const EVERY_MS = 60_000
 /** After this long without a repetition the API server has forgotten the Event, and so do we. */
@@ -73,15 +73,12 @@ export function eventObject({ camera, name, type, reason, message, count, first,
     reason,
     message,
     count,
-    firstTimestamp: seconds(first),
-    lastTimestamp: seconds(last),
+    firstTimestamp: metaTime(first),
+    lastTimestamp: metaTime(last),
     source: { component },
     reportingComponent: component,
   }
 }
-
-/** metav1.Time has whole seconds. */
-const seconds = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`
 
 export type EventRecorder = {
   /** Never waits and never throws. */

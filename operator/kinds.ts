@@ -1,6 +1,6 @@
 // What we read of the objects that we watch. The rest is not kept in memory.
 import type { KubeObject } from './reflector.ts'
-import type { Camera, CameraSpec } from '../proto/camera.ts'
+import { API_VERSION, KIND, type Camera, type CameraSpec } from '../proto/camera.ts'
 
 export const FIELD_MANAGER = 'chrysalis-edge-operator'
 export const FINALIZER = 'video.chrys.cloud/streams'
@@ -90,7 +90,7 @@ export function defined<T extends object>(object: { [K in keyof T]: T[K] | undef
 export function keepCamera(object: KubeObject): WatchedCamera {
   const { spec, status } = object as Raw & { spec: CameraSpec; status?: CameraStatus }
   const metadata = metadataOf(object) as WatchedCamera['metadata']
-  return defined<WatchedCamera>({ apiVersion: 'video.chrys.cloud/v1beta1', kind: 'Camera', metadata, spec, status })
+  return defined<WatchedCamera>({ apiVersion: API_VERSION, kind: KIND, metadata, spec, status })
 }
 
 export function keepDeployment(object: KubeObject): Deployment {
@@ -110,6 +110,9 @@ export function keepPod(object: KubeObject): Pod {
     status: defined<NonNullable<Pod['status']>>({ phase, reason, message, conditions, containerStatuses }),
   })
 }
+
+/** metav1.Time, which has whole seconds. */
+export const metaTime = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`
 
 /** The key of the camera that an object belongs to. */
 export const cameraKeyOf = ({ metadata }: { metadata: Metadata }): string | undefined => {

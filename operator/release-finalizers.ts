@@ -6,7 +6,7 @@ import { Registry } from 'prom-client'
 import { createLog, type Logger } from '../common/log.ts'
 import { runProcess } from '../common/stop.ts'
 import { Writer } from './apply.ts'
-import { ApiAway, ApiError, ignoringMissing, KubeApi, MERGE_PATCH } from './client.ts'
+import { ApiAway, ApiError, CAMERAS_PATH, ignoringMissing, KubeApi, labelSelector, MERGE_PATCH } from './client.ts'
 import { MANAGED_BY } from './deployment.ts'
 import { FINALIZER, keepCamera, type Deployment, type Pod } from './kinds.ts'
 import { operatorMetrics } from './metrics.ts'
@@ -60,10 +60,10 @@ async function stopOperator(api: KubeApi, { namespace, operator }: ReleaseConfig
   const patch = { body: { spec: { replicas: 0 } }, contentType: MERGE_PATCH }
   const deployment = await ignoringMissing(api.request<Scaled>('PATCH', path, patch))
   if (deployment === undefined) return log.info({ operator }, 'there is no operator to stop')
-  const labelSelector = selectorOf(deployment.spec.selector.matchLabels)
+  const ofOperator = labelSelector(deployment.spec.selector.matchLabels)
   const pods = `/api/v1/namespaces/${namespace}/pods`
   const endMs = performance.now() + STOPPING_MS
-  while ((await list<Pod>(api, pods, labelSelector)).some(pod => !isOver(pod))) {
+  while ((await list<Pod>(api, pods, ofOperator)).some(pod => !isOver(pod))) {
     if (performance.now() > endMs) return log.warn({ operator }, 'the operator does not end; going on without waiting')
     await delay(POLL_MS, undefined, { signal })
   }
@@ -71,7 +71,7 @@ async function stopOperator(api: KubeApi, { namespace, operator }: ReleaseConfig
 }
 
 async function removeDecoders(api: KubeApi, log: Logger, signal: AbortSignal): Promise<void> {
-  const deployments = await list<Deployment>(api, '/apis/apps/v1/deployments', selectorOf(MANAGED_BY))
+  const deployments = await list<Deployment>(api, '/apis/apps/v1/deployments', labelSelector(MANAGED_BY))
   await each(deployments, signal, async ({ metadata: { namespace, name, uid } }) => {
     const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`
     await ignoringMissing(api.request('DELETE', path, { body: { preconditions: { uid }, propagationPolicy: 'Background' } }))
@@ -81,7 +81,7 @@ async function removeDecoders(api: KubeApi, log: Logger, signal: AbortSignal): P
 
 async function releaseCameras(api: KubeApi, log: Logger, signal: AbortSignal): Promise<void> {
   const writer = new Writer(api, operatorMetrics(new Registry()), signal)
-  const cameras = (await list<KubeObject>(api, '/apis/video.chrys.cloud/v1beta1/cameras')).map(keepCamera)
+  const cameras = (await list<KubeObject>(api, CAMERAS_PATH)).map(keepCamera)
   const left = cameras.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
   await each(left, signal, camera => ignoringMissing(writer.writeStatus(camera, uninstalledStatus(camera, Date.now()))))
   const held = cameras.filter(({ metadata }) => (metadata as { finalizers?: string[] }).finalizers?.includes(FINALIZER) === true)
@@ -95,12 +95,12 @@ async function removeSecrets(api: KubeApi, { namespace, secrets }: ReleaseConfig
 }
 
 /** Page by page; nothing where the resource does not exist. */
-async function list<T>(api: KubeApi, path: string, labelSelector?: string): Promise<T[]> {
+async function list<T>(api: KubeApi, path: string, selector?: string): Promise<T[]> {
   const items: T[] = []
   let next: string | undefined
   do {
     type Page = { metadata: { continue?: string }; items: T[] }
-    const query = { limit: PAGE, labelSelector, continue: next }
+    const query = { limit: PAGE, labelSelector: selector, continue: next }
     const page: Page | undefined = await ignoringMissing(api.request<Page>('GET', path, { query }))
     items.push(...(page?.items ?? []))
     next = page?.metadata.continue || undefined
@@ -118,9 +118,4 @@ async function each<T>(items: readonly T[], signal: AbortSignal, act: (item: T) 
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, worker))
-}
-
-function selectorOf(labels: Record<string, string>): string {
-  const terms = Object.entries(labels).map(([key, value]) => `${key}=${value}`)
-  return terms.join(',')
 }

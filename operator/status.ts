@@ -2,7 +2,7 @@
 import type { CameraState } from '../proto/state.ts'
 import type { EventType } from './events.ts'
 import { sortedJson } from './json.ts'
-import { defined, type CameraStatus, type Condition, type ConditionType, type WatchedCamera } from './kinds.ts'
+import { defined, metaTime, type CameraStatus, type Condition, type ConditionType, type WatchedCamera } from './kinds.ts'
 import type { PodReport } from './pods.ts'
 import { explain, type KnownReason } from './reasons.ts'
 
@@ -58,7 +58,7 @@ export function cameraStatus(observed: Observed): CameraStatus {
     codec: state?.codec?.name ?? before.codec,
     size: state?.codec === undefined ? before.size : { width: state.codec.width, height: state.codec.height },
     fps: isStreaming ? steady(state.fps, before.fps) : undefined,
-    lastFrameTime: isTime(state?.lastPacketAt) ? seconds(state.lastPacketAt) : before.lastFrameTime,
+    lastFrameTime: isTime(state?.lastPacketAt) ? metaTime(state.lastPacketAt) : before.lastFrameTime,
     restarts: pod.state.restarts,
   })
 }
@@ -181,7 +181,7 @@ function condition(
   now: number,
 ): Condition {
   const old = before?.find(each => each.type === type)
-  const lastTransitionTime = old?.status === status ? old.lastTransitionTime : seconds(now)
+  const lastTransitionTime = old?.status === status ? old.lastTransitionTime : metaTime(now)
   return { type, status, observedGeneration, lastTransitionTime, reason, message: explain(reason, message) }
 }
 
@@ -194,5 +194,3 @@ function steady(reported: number, before: number | undefined): number {
 
 /** A time that the schema takes: not after the year 9999. */
 const isTime = (ms: number | undefined): ms is number => ms !== undefined && ms < 253_402_300_800_000
-
-const seconds = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`

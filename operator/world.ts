@@ -1,6 +1,6 @@
 // What is known of the cluster: Cameras, their Deployments, their pods; each change wants its camera reconciled.
 import type { Logger } from '../common/log.ts'
-import type { KubeApi } from './client.ts'
+import { CAMERAS_PATH, labelSelector, type KubeApi } from './client.ts'
 import { cameraKeyOfDeployment, MANAGED_BY } from './deployment.ts'
 import { cameraKeyOf, keepCamera, keepDeployment, keepPod, type Deployment, type Pod, type WatchedCamera } from './kinds.ts'
 import type { OperatorMetrics } from './metrics.ts'
@@ -15,21 +15,18 @@ export class World {
   readonly #deploymentOf = new Map<string, Deployment>()
 
   constructor(api: KubeApi, metrics: OperatorMetrics, log: Logger, onChange: (key: string) => void) {
-    const labelSelector = Object.entries(MANAGED_BY)
-      .map(([key, value]) => `${key}=${value}`)
-      .join(',')
     const common = { api, metrics, log }
+    const ours = { ...common, labelSelector: labelSelector(MANAGED_BY) }
     const changed = (key: string | undefined) => key !== undefined && onChange(key)
     this.cameras = new Reflector<WatchedCamera>({
       ...common,
-      path: '/apis/video.chrys.cloud/v1beta1/cameras',
+      path: CAMERAS_PATH,
       keep: keepCamera,
       onChange: (now, before) => changed(keyOf((now ?? before) as WatchedCamera)),
     })
     this.#deployments = new Reflector<Deployment>({
-      ...common,
+      ...ours,
       path: '/apis/apps/v1/deployments',
-      labelSelector,
       keep: keepDeployment,
       onChange: (now, before) => {
         const key = cameraKeyOfDeployment((now ?? before) as Deployment)
@@ -40,9 +37,8 @@ export class World {
       },
     })
     this.#pods = new Reflector<Pod>({
-      ...common,
+      ...ours,
       path: '/api/v1/pods',
-      labelSelector,
       keep: keepPod,
       onChange: (now, before) => {
         const [key, oldKey] = [now && cameraKeyOf(now), before && cameraKeyOf(before)]

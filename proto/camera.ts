@@ -4,6 +4,7 @@
 export const GROUP = 'video.chrys.cloud'
 export const VERSION = 'v1beta1'
 export const KIND = 'Camera'
+export const API_VERSION = `${GROUP}/${VERSION}` as const
 
 export type Transport = 'tcp' | 'udp'
 export type Placement = 'Auto' | 'Sidecar' | 'Gateway'
@@ -74,7 +75,7 @@ export type CameraSpec = {
 }
 
 export type Camera = {
-  apiVersion: `${typeof GROUP}/${typeof VERSION}`
+  apiVersion: typeof API_VERSION
   kind: typeof KIND
   metadata: {
     namespace: string

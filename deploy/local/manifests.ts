@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { parse as parseYaml } from 'yaml'
-import { GROUP, KIND, VERSION, type Camera } from '../../proto/camera.ts'
+import { API_VERSION, KIND, VERSION, type Camera } from '../../proto/camera.ts'
 import { messageOf } from '../../common/errors.ts'
 import { OBJECT_META } from './metadata.ts'
 import { compileSchema, isObject, type Schema, type Validator } from './schema.ts'
@@ -22,7 +22,6 @@ export class ManifestError extends Error {
 }
 
 const CRD_FILE = new URL('../../charts/chrysalis-edge/files/cameras.video.chrys.cloud.yaml', import.meta.url)
-const API_VERSION = `${GROUP}/${VERSION}` as const
 const FILE_BYTES_MAX = 4 << 20
 const CAMERAS_MAX = 256
 
