@@ -51,7 +51,6 @@ export class SharedState {
   readonly #reports = new Map<string, Report>()
   /** What the cameras' bucket holds, by KV key. */
   readonly #records = new Map<string, string>()
-  readonly #listed = Promise.withResolvers<void>()
   #nats: Nats | undefined
   /** Since when there is no NATS, by performance.now(). */
   #awaySince: number | undefined = performance.now()
@@ -79,10 +78,7 @@ export class SharedState {
     this.#nats = undefined
   }
 
-  /** The buckets' content is known: what states were reported before we came. */
-  get listed(): Promise<void> {
-    return this.#listed.promise
-  }
+  /** It is known what states were reported before we came. */
   get isListed(): boolean {
     return this.#isListed
   }
@@ -194,7 +190,6 @@ export class SharedState {
       },
       complete: () => {
         this.#isListed = true
-        this.#listed.resolve()
       },
     }
   }

@@ -35,7 +35,7 @@ async function startShared(identity: Identity, owners: Record<string, BufferOwne
     onBack: () => {},
   })
   const running = shared.run(stop.signal)
-  await shared.listed
+  await until(() => shared.isListed, { what: 'the states’ list' })
   return {
     shared,
     async [Symbol.asyncDispose]() {
