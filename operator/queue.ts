@@ -3,6 +3,7 @@
 import { backoffMs } from '../common/backoff.ts'
 import { messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
+import { whenAborted } from '../common/stop.ts'
 import type { QueueMetrics } from './metrics.ts'
 
 const BACKOFF = { minMs: 1_000, maxMs: 300_000 }
@@ -103,10 +104,8 @@ export class KeyedQueue {
       if (this.#ready.size > 0) return
       const wake = this.#wake.promise
       const timer = this.#due === Infinity ? undefined : setTimeout(() => this.#wakeUp(), Math.max(1, this.#due - this.#now()))
-      const stop = () => this.#wakeUp()
-      signal.addEventListener('abort', stop, { once: true })
+      using _ = whenAborted(signal, () => this.#wakeUp())
       await wake
-      signal.removeEventListener('abort', stop)
       clearTimeout(timer)
     }
   }

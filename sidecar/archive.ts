@@ -4,7 +4,7 @@ import { mkdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
-import { aborted, sleep } from '../common/stop.ts'
+import { aborted, sleep, whenAborted } from '../common/stop.ts'
 import type { Packet } from '../proto/messages.ts'
 import type { Activity, Codec } from '../proto/state.ts'
 import { Keeper } from './keeper.ts'
@@ -100,7 +100,7 @@ export class Archive {
   }
 
   async #write(signal: AbortSignal): Promise<void> {
-    signal.addEventListener('abort', () => this.#wake.resolve(), { once: true })
+    using _ = whenAborted(signal, () => this.#wake.resolve())
     for (;;) {
       const item = this.#queue.shift()
       if (item !== undefined) {

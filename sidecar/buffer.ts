@@ -6,7 +6,7 @@ import { messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import { isConfined, type Nats } from '../common/nats.ts'
 import { bufferRefusal, ensurePacketStream, isPacketStreamThere } from '../common/packet-stream.ts'
-import { sleep } from '../common/stop.ts'
+import { sleep, whenAborted } from '../common/stop.ts'
 import { isStreamMissing } from '../common/streams.ts'
 import { packetMessages, parseJson, type Outgoing, type Packet } from '../proto/messages.ts'
 import { BufferReply, encodeState, type CameraState, type Codec } from '../proto/state.ts'
@@ -78,7 +78,7 @@ export class PacketBuffer {
   }
 
   async #publish(signal: AbortSignal): Promise<void> {
-    signal.addEventListener('abort', () => this.#wake.resolve(), { once: true })
+    using _ = whenAborted(signal, () => this.#wake.resolve())
     let keySeq: number | Promise<number> = 0
     while (!signal.aborted) {
       if (!this.#ready) await this.#prepare(signal)

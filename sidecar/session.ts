@@ -5,7 +5,7 @@ import type { Logger } from '../common/log.ts'
 import { demux, type DemuxInfo, type DemuxedPacket, type DemuxRun } from '../common/media/demux.ts'
 import { isDecodable } from '../common/media/nut.ts'
 import { causeOf, moreTelling, scrub, type Cause } from '../common/media/stderr.ts'
-import { sleep } from '../common/stop.ts'
+import { sleep, whenAborted } from '../common/stop.ts'
 import type { Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
 import { resolveHost } from './address.ts'
@@ -99,11 +99,9 @@ export class Session {
       const watching = this.#watch(relay?.progress, either)
       const rotated =
         credentialsDir === undefined ? undefined : credentialsChanged(credentialsDir, credentials, either).then(() => this.#rotated(either))
-      const stopped = () => void run.stop()
-      either.addEventListener('abort', stopped, { once: true })
-      if (either.aborted || this.#verdict !== undefined) stopped()
+      using _stopped = whenAborted(either, () => void run.stop())
+      if (this.#verdict !== undefined) void run.stop()
       const end = await run.ended
-      either.removeEventListener('abort', stopped)
       over.abort()
       await Promise.all([watching, rotated])
       return { failure: this.#verdict ?? this.#named(relay?.progress, end.signal), restart: this.#restart }

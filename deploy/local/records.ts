@@ -4,7 +4,7 @@ import { openBucket } from '../../common/buckets.ts'
 import { messageOf } from '../../common/errors.ts'
 import type { Nats } from '../../common/nats.ts'
 import { cameraRecord, type PodState } from '../../common/record.ts'
-import { sleep, within } from '../../common/stop.ts'
+import { sleep, whenAborted, within } from '../../common/stop.ts'
 import { isStreamMissing } from '../../common/streams.ts'
 import type { Camera } from '../../proto/camera.ts'
 import { encodeState, type CameraRecord } from '../../proto/state.ts'
@@ -37,12 +37,11 @@ export class Records {
 
   /** Writes what changes until `signal` aborts, and everything again after each reconnect. `onTrouble` is told what keeps failing. */
   async run(nats: Nats, onTrouble: (message: string) => void, signal: AbortSignal): Promise<void> {
-    using _ = nats.onReconnect(() => {
+    using _reconnected = nats.onReconnect(() => {
       for (const key of this.#records.keys()) this.#unwritten.add(key)
       this.#wake.resolve()
     })
-    const stopped = () => this.#wake.resolve()
-    signal.addEventListener('abort', stopped, { once: true })
+    using _stopped = whenAborted(signal, () => this.#wake.resolve())
     let kv: KV | undefined
     while (!signal.aborted) {
       await this.#wake.promise
