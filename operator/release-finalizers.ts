@@ -84,7 +84,7 @@ async function releaseCameras(api: KubeApi, log: Logger, signal: AbortSignal): P
   const cameras = (await list<KubeObject>(api, CAMERAS_PATH)).map(keepCamera)
   const left = cameras.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
   await each(left, signal, camera => ignoringMissing(writer.writeStatus(camera, uninstalledStatus(camera, Date.now()))))
-  const held = cameras.filter(({ metadata }) => (metadata as { finalizers?: string[] }).finalizers?.includes(FINALIZER) === true)
+  const held = cameras.filter(({ metadata }) => metadata.finalizers?.includes(FINALIZER) === true)
   await each(held, signal, camera => writer.removeFinalizer(camera))
   log.info({ count: held.length }, 'Cameras are released')
 }

@@ -115,9 +115,8 @@ function relay(client: Socket, target: Target, progress: Progress, sockets: Set<
 }
 
 function rtspSession({ origin, credentials, udp }: NonNullable<Target['rtsp']>, address: string, port: number): RtspSession {
-  return new RtspSession({
-    ...{ cameraOrigin: origin, relayOrigin: `rtsp://127.0.0.1:${port}`, credentials, udpSource: udp ? address : undefined },
-  })
+  const relayOrigin = `rtsp://127.0.0.1:${port}`
+  return new RtspSession({ cameraOrigin: origin, relayOrigin, credentials, udpSource: udp ? address : undefined })
 }
 
 /** What ffmpeg sends goes to the other side, at its pace. */
