@@ -1,6 +1,7 @@
 // The first packets of a connection, held for a moment. ffmpeg looks at a stream before it delivers any of it, so they come in one
 // burst, later than they came from the camera, and the very first has no time of its own yet.
 import type { DemuxedPacket } from '../common/media/demux.ts'
+import { stepsBetween } from '../common/media/steps.ts'
 
 const HOLD_MS = 100
 const PACKETS_MAX = 1_000
@@ -52,10 +53,10 @@ function withFirstTime(packets: DemuxedPacket[], tickMs: number): DemuxedPacket[
   if (first === undefined) return packets
   const nextKey = rest.findIndex(({ key }) => key)
   const group = nextKey < 1 ? rest : rest.slice(0, nextKey)
-  const times = group.flatMap(({ pts }) => pts ?? []).toSorted((a, b) => a - b)
-  const [next] = times
+  const times = group.flatMap(({ pts }) => pts ?? [])
+  const next = times.length > 0 ? Math.min(...times) : undefined
   if (next === undefined || (first.pts !== undefined && Math.abs(next - first.pts) * tickMs <= STRANGE_MS)) return packets
-  const steps = times.slice(1).flatMap((time, i) => (time > (times[i] ?? time) ? time - (times[i] ?? time) : []))
+  const steps = stepsBetween(times)
   const step = steps.length > 0 ? Math.min(...steps) : Math.ceil(STEP_MS / tickMs)
   const pts = next - step
   const nextDts = rest[0]?.dts ?? next

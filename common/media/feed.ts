@@ -4,6 +4,7 @@ import type { Codec } from '../../proto/state.ts'
 import { sleep } from '../stop.ts'
 import type { Run } from './ffmpeg.ts'
 import { NutWriter } from './nut.ts'
+import { stepsBetween } from './steps.ts'
 
 /** NUT's times must be ≥ 0, and pictures shown before the first keyframe may follow it. */
 const PTS_MARGIN_S = 2
@@ -26,8 +27,7 @@ export function nutCopy(codec: Codec): string[] {
  */
 export function exactDts({ reorder, timeBase: [num, den] }: Codec, first: readonly Packet[]): string[] {
   if (reorder === 0) return []
-  const times = first.map(({ pts }) => pts).toSorted((a, b) => a - b)
-  const steps = times.slice(1).flatMap((time, i) => (time > (times[i] ?? time) ? time - (times[i] ?? time) : []))
+  const steps = stepsBetween(first.map(({ pts }) => pts))
   const stepSeconds = (Math.min(...steps, den / num) * num) / den
   return ['-bsf:v', `setts=pts=PTS:dts=if(lt(N\\,${reorder})\\,(N-${reorder})*${stepSeconds.toFixed(9)}/TB\\,DTS)`]
 }
