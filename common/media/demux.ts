@@ -2,6 +2,7 @@
 // from the `data` muxer, one behind the other in one pipe by way of `tee`.
 import { openPipe, runFfmpeg, type End } from './ffmpeg.ts'
 import { isVp9Key, keyframeParameters } from './parameters.ts'
+import { WALL_CLOCK_TIME_BASE, WallClock } from './wall-clock.ts'
 
 /** Times in `timeBase` ticks; undefined where the stream has none. */
 export type DemuxedPacket = {
@@ -189,7 +190,7 @@ class PacketParser {
   #deliver({ size, bytes, pts, dts, key: marked, corrupt, newExtradata, arrivedAt }: Arriving): void {
     this.#open = undefined
     const { codec, width, height, pixFmt, extradataSize } = this.#head
-    const timeBase: [number, number] = this.#clock === undefined ? this.#head.timeBase : [1, TICKS_PER_MS * 1000]
+    const timeBase = this.#clock === undefined ? this.#head.timeBase : WALL_CLOCK_TIME_BASE
     const key = marked || (codec === 'vp9' && isVp9Key(bytes))
     const told = marked && size >= extradataSize ? extradataSize : 0
     // The first packet may be no keyframe, and tells no extradata then.
@@ -203,29 +204,6 @@ class PacketParser {
   #desync(problem: string): void {
     this.#broken = true
     this.#handlers.onDesync(problem)
-  }
-}
-
-/** As RTP has it: steps of one tick would be taken for timestamps that stand still. */
-const TICKS_PER_MS = 90
-/** Between packets that come at once. Half of it may be taken back (CaptureClock), and timestamps rise by 1 ms at least. */
-const STEP_MS = 2
-/** Further back than this the clock was set. */
-const SET_MS = 10_000
-
-/** Times from the first packet on, each later than the one before unless the clock is set. */
-class WallClock {
-  #startMs: number | undefined
-  #lastMs = -Infinity
-
-  /** ffmpeg read the packet by the end of tick `pts`, unless others took the ticks before, and no later than it arrived here. */
-  read(pts: number | undefined, [num, den]: readonly [number, number], arrivedAt: number): { pts: number; dts: number } {
-    const atMs = pts === undefined ? arrivedAt : Math.min(arrivedAt, Math.ceil(((pts + 1) * 1000 * num) / den))
-    this.#startMs ??= atMs
-    const sinceMs = atMs - this.#startMs
-    this.#lastMs = this.#lastMs - sinceMs > SET_MS ? sinceMs : Math.max(sinceMs, this.#lastMs + STEP_MS)
-    const time = this.#lastMs * TICKS_PER_MS
-    return { pts: time, dts: time }
   }
 }
 
