@@ -1,19 +1,18 @@
 // How many of a camera's frames a second its clients take. Pure: a camera whose clients are all at leisure need not give every frame.
 
-/** A client is at leisure once its requests found an unread frame at once for so long, */
+/** A client is at leisure once all its requests have found an unread frame at once for so long, and there were so many of them. */
 const LEISURE_MS = 3_000
-/** and so often, */
 const REQUESTS_MIN = 4
-/** in a row. Requests of which the rate is made. */
+/** A client's last requests, of which its rate is made. */
 const REMEMBERED = 16
 /** A client that does not ask for so long has gone. */
 const GONE_MS = 10_000
 const CLIENTS_MAX = 256
-/** A client that asks rarely gets no older frame than this allows. */
+/** No fewer are made, however rarely clients ask: what one finds may be as old as the pause between two frames. */
 const FPS_MIN = 10
-/** Less than nearly all is worth it. */
+/** Where this share of all frames or more is enough, all are made: to leave out so few is not worth it. */
 const SHARE_MAX = 0.8
-/** So finely told: a client's jitter changes nothing. */
+/** The rate is told in steps, so that a client's jitter changes nothing. */
 const FPS_STEP = 5
 
 /** Times by performance.now(), of requests that found a frame at once. */
@@ -29,7 +28,7 @@ export class Leisure {
     return this.#fps
   }
 
-  /** That of all frames. */
+  /** What `fps` is of all frames, from 0 to 1. */
   get share(): number {
     return this.#fps === undefined ? 1 : this.#share
   }

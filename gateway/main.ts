@@ -54,7 +54,6 @@ await runProcess(process.env, async signal => {
     ...(cameras.isListed ? [] : ['the list of cameras has not been received yet']),
   ]
   await using probes = await serveProbes(config.probes, registry, missing)
-  // Serving from the start: until there is a list of cameras, clients and health checks are told so.
   const packets = (source: Source) => {
     if (link === undefined || !isConnected()) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS is away')
     return new PacketStream(link.nc, source)
@@ -64,6 +63,7 @@ await runProcess(process.env, async signal => {
   const live = { subscriptions, cursors, unsentBytesMax }
   const parts = { calls, cameras, metrics, isConnected, link: () => link, ...live, packets, readsMax, annotations, storage }
   using tls = config.tls && new ServerTls(config.tls.files, config.tls.certificate, metrics.tls, log)
+  // From the start: until there is a list of cameras, clients and health checks are told so.
   await using server = await serveGrpc(config.grpc, tls?.credentials ?? ServerCredentials.createInsecure(), parts, log)
   log.info({ identity, namespace: config.namespace, grpcPort: server.port, probePort: probes.port }, 'the gateway is up')
 

@@ -36,7 +36,7 @@ export function decide(facts: PlacementFacts): Decision {
   return rawRate > rawRateMax * (before === 'Gateway' ? STAY : 1) ? 'Gateway' : 'Sidecar'
 }
 
-/** What decoding takes grows with the pictures: of a camera's, in those of 1080p, at least one. */
+/** How many cameras of 1080p this one counts for, at least one: what decoding takes of processor and memory grows with the pictures. */
 export const decoderWeight = (codec: { width: number; height: number } | undefined): number =>
   codec === undefined ? 1 : Math.max(1, Math.round((codec.width * codec.height) / (1920 * 1080)))
 

@@ -17,7 +17,7 @@ export type Entry = {
 export class Ring {
   readonly #bytesMax: number
   readonly #entries: Entry[] = []
-  // The newest keyframe outlives its place among the newest frames, for those who want only keyframes and ask rarely.
+  /** The newest keyframe outlives its place among the newest frames, for those who want only keyframes and ask rarely. */
   #keyframe: Entry | undefined
   #framesMax = RING_FRAMES_MAX
   #bytes = 0

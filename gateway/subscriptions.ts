@@ -115,7 +115,7 @@ export class Subscriptions {
       wanting[wants]++
       for (const feed of subscription.feeds.all) feed.tick(nowMs, subscription.known.report?.state.lastPacketAt)
       subscription.said = ''
-      this.#look(subscription, nowMs)
+      this.#settleLeisure(subscription, nowMs)
       if (this.#settle(nats, subscription, nowMs) === 'refused') refused++
       subscription.ring.expire(nowMs)
       const { camera } = subscription
@@ -155,7 +155,7 @@ export class Subscriptions {
   }
 
   /** How many frames are enough. Keyframes are no even choice of frames, so that who wants those wants them of all. */
-  #look({ leisure, wish, known, rate }: Subscription, nowMs: number): void {
+  #settleLeisure({ leisure, wish, known, rate }: Subscription, nowMs: number): void {
     const { maxFps = Infinity, keyFramesOnly } = known.record.decoding
     const isThinnable = wish.isForAllOnly(nowMs) && !keyFramesOnly && rate.fps !== undefined
     leisure.settle(isThinnable ? Math.min(rate.fps, maxFps) : undefined, nowMs)

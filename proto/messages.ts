@@ -95,7 +95,7 @@ export type MemoryLease = {
 }
 
 export type Outgoing = { headers: MsgHdrs; payload: Uint8Array }
-/** As nats.js delivers it; the header's own name is kept out of the way of `Headers`. */
+/** What is read of a message as nats.js delivers it. */
 export type Incoming = { headers?: MsgHdrs | undefined; data: Uint8Array }
 
 /** The messages that carry one packet: one, unless it exceeds `payloadMax` bytes. A keyframe needs its codec. */

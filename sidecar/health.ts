@@ -10,6 +10,8 @@ import { cameraKey, type CameraRef } from '../proto/subjects.ts'
 import type { Packet } from '../proto/messages.ts'
 
 const HEARTBEAT_MS = 5_000
+/** The longest that a timer of Node's may take: 25 days. */
+const NO_HEARTBEAT_MS = 2 ** 31 - 1
 /** Another sidecar has the camera, and speaks for it: that we wait is said once, and not over what it says. */
 export const WAITING_FOR_LEASE = 'WaitingForLease'
 /** A camera that flaps does not flood the bucket. */
@@ -90,7 +92,7 @@ export class Health {
       }
       await sleep(SPACING_MS, signal)
       const over = new AbortController()
-      const beatMs = this.#state.reason === WAITING_FOR_LEASE ? 2 ** 31 - 1 : HEARTBEAT_MS
+      const beatMs = this.#state.reason === WAITING_FOR_LEASE ? NO_HEARTBEAT_MS : HEARTBEAT_MS
       await Promise.race([this.#changed.promise, sleep(beatMs, AbortSignal.any([signal, over.signal]))])
       over.abort()
       this.#changed = Promise.withResolvers()

@@ -178,7 +178,7 @@ export class Decoder implements AsyncDisposable {
     if (!isTrace(line)) this.#options.onLine?.(line)
   }
 
-  /** Scaled beyond what memory is made for. */
+  /** Ends the decoder, and says why: no memory is made for such pictures. */
   #refuse(why: string): void {
     this.#options.onLine?.(`[error] ${why}`)
     this.#frames.close()

@@ -25,7 +25,7 @@ export function scaledSize(scale: string, { width, height }: Size): Size | undef
   return whole(across, down, { width, height })
 }
 
-/** Nothing stands for the input's own; less than nothing for what keeps the shape, a multiple of so much. */
+/** 0 stands for the input's own side; −n for the side that keeps the shape, in whole multiples of n. Undefined where no picture would be left. */
 function whole(across: number, down: number, { width, height }: Size): Size | undefined {
   if (Number.isNaN(across) || Number.isNaN(down)) return undefined
   let w = across === 0 ? width : across
@@ -37,7 +37,7 @@ function whole(across: number, down: number, { width, height }: Size): Size | un
   return w > 0 && h > 0 ? { width: w, height: h } : undefined
 }
 
-/** NaN where it is no expression, or a name has no value yet. */
+/** The value of an arithmetic expression; NaN where it is none, or a name has no value yet. */
 function evaluate(text: string, names: Readonly<Record<string, number>>): number {
   const tokens = text.match(TOKEN) ?? []
   if (tokens.join('') !== text) return NaN
