@@ -1,5 +1,6 @@
 // Plain JavaScript, since the set-up runs it before there is a Node that strips types.
 import { accessSync, constants, statSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { delimiter, join } from 'node:path'
 
 /**
@@ -27,4 +28,19 @@ export function onPath(name, env) {
     .filter(folder => folder.startsWith('/'))
     .map(folder => join(folder, name))
     .find(isProgram)
+}
+
+/**
+ * Where the npm package ffmpeg-static, an optional dependency, has its program; undefined without the package. Its installer, which downloads
+ * the program, is run only by who wants it.
+ * @returns {string | undefined}
+ */
+export function ffmpegStatic() {
+  try {
+    /** @type {unknown} */
+    const path = createRequire(import.meta.url)('ffmpeg-static')
+    return typeof path === 'string' ? path : undefined
+  } catch {
+    return undefined
+  }
 }

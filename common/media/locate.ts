@@ -1,7 +1,6 @@
 // Which ffmpeg runs. The same order everywhere: the set-up, the tests and the processes.
-import { createRequire } from 'node:module'
 import { fetchedFfmpeg } from '../cache.mjs'
-import { isProgram, onPath } from '../which.mjs'
+import { ffmpegStatic, isProgram, onPath } from '../which.mjs'
 
 /** The path of ffmpeg: FFMPEG_PATH, else what the set-up fetched, else on PATH, else ffmpeg-static. Throws an Error that says what to do. */
 export function ffmpegPath(env: NodeJS.ProcessEnv): string {
@@ -14,14 +13,4 @@ export function ffmpegPath(env: NodeJS.ProcessEnv): string {
   const found = [fetchedFfmpeg(env), onPath('ffmpeg', env), ffmpegStatic()].find(path => path !== undefined && isProgram(path))
   if (found === undefined) throw new Error('ffmpeg was not found: install it (apt-get install ffmpeg), or set FFMPEG_PATH to one')
   return found
-}
-
-/** ffmpeg-static is an optional dependency, and its installer, which downloads the program, is run only by who wants it. */
-function ffmpegStatic(): string | undefined {
-  try {
-    const path: unknown = createRequire(import.meta.url)('ffmpeg-static')
-    return typeof path === 'string' ? path : undefined
-  } catch {
-    return undefined
-  }
 }

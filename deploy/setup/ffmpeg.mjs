@@ -1,9 +1,8 @@
 // ffmpeg, which takes in and decodes every camera; and ffprobe, with which tests compare.
-import { createRequire } from 'node:module'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { fetchedFfmpeg } from '../../common/cache.mjs'
-import { isProgram, onPath } from '../../common/which.mjs'
+import { ffmpegStatic, isProgram, onPath } from '../../common/which.mjs'
 import { aptInstall, canInstall, fromWheel, pythonWithPip, say, SetupProblem } from './system.mjs'
 
 const requirements = fileURLToPath(new URL('tools/ffmpeg.txt', import.meta.url))
@@ -30,15 +29,4 @@ export async function prepareFfprobe() {
   if (onPath('ffprobe', process.env) !== undefined) return
   if (canInstall() && (await aptInstall(['ffmpeg'], 'ffprobe, for tests'))) return
   say('ffprobe is missing, so tests of media will fail: install it (as root: apt-get install ffmpeg)')
-}
-
-/** An optional dependency. Its installer, which downloads the program, is run only by who wants it. */
-function ffmpegStatic() {
-  try {
-    /** @type {unknown} */
-    const path = createRequire(import.meta.url)('ffmpeg-static')
-    return typeof path === 'string' ? path : undefined
-  } catch {
-    return undefined
-  }
 }
