@@ -1,7 +1,7 @@
 // The Camera resource, as the API server hands it out: defaults are set. The schema is the chart's
 // files/cameras.video.chrys.cloud.yaml; these types are checked against it by a test.
 
-export const GROUP = 'video.chrys.cloud'
+const GROUP = 'video.chrys.cloud'
 export const VERSION = 'v1beta1'
 export const KIND = 'Camera'
 export const API_VERSION = `${GROUP}/${VERSION}` as const
