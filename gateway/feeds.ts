@@ -21,27 +21,26 @@ export class Feeds {
     return [this.#current, this.#next].filter(feed => feed !== undefined)
   }
 
-  /** Frames are to come from the feed of this key; undefined: none are to come. */
-  use(key: string | undefined, make: (onFrame: (frame: Frame) => void) => Feed): void {
-    if (key !== undefined && this.wanted?.key === key && !this.wanted.isClosed) return
-    this.#end(this.#next)
-    this.#next = undefined
-    if (key !== undefined && this.#current?.key === key && !this.#current.isClosed) return
-    if (key === undefined || this.#current?.isClosed === true) {
-      this.#end(this.#current)
-      this.#current = undefined
-    }
-    if (key === undefined) return
+  /** Frames are to come from the feed of this key, which is made where there is none. */
+  use(key: string, make: (onFrame: (frame: Frame) => void) => Feed): void {
+    if (this.wanted?.key === key && !this.wanted.isClosed) return
+    this.#endNext()
+    if (this.#current?.key === key && !this.#current.isClosed) return
+    if (this.#current?.isClosed === true) this.#endCurrent()
     const feed = make(frame => this.#frame(feed, frame))
     if (this.#current === undefined) this.#current = feed
     else this.#next = feed
   }
 
+  /** No frames are to come. */
+  useNone(): void {
+    this.#endNext()
+    this.#endCurrent()
+  }
+
   /** Ends all of them; resolves when nothing of them is left. */
   async end(): Promise<void> {
-    this.use(undefined, () => {
-      throw new Error('no feed is to be made')
-    })
+    this.useNone()
     await Promise.all(this.#ending)
   }
 
@@ -53,6 +52,16 @@ export class Feeds {
     }
     if (feed === this.#current) this.#onFrame(frame)
     else frame.lease?.release()
+  }
+
+  #endNext(): void {
+    this.#end(this.#next)
+    this.#next = undefined
+  }
+
+  #endCurrent(): void {
+    this.#end(this.#current)
+    this.#current = undefined
   }
 
   #end(feed: Feed | undefined): void {

@@ -134,8 +134,9 @@ export class Subscriptions {
     const before = feeds.wanted?.where
     const { ref, uid, deviceId, record } = known
     const source: DecodingSource = { ref, uid, deviceId, decoding: record.decoding }
-    const key = { Sidecar: 'Sidecar', Gateway: decodingKey(source), refused: undefined }[decision]
-    feeds.use(key, onFrame => this.#feed(nats, subscription, source, decision, onFrame))
+    if (decision === 'refused') feeds.useNone()
+    else if (decision === 'Sidecar') feeds.use('Sidecar', onFrame => this.#receive(nats, source, onFrame))
+    else feeds.use(decodingKey(source), onFrame => this.#decode(nats, subscription, source, onFrame))
     const wants = subscription.wish.wants(nowMs)
     subscription.ring.share = subscription.leisure.share
     for (const feed of feeds.all) feed.want(wants, subscription.leisure.fps)
@@ -187,17 +188,26 @@ export class Subscriptions {
     return this.#decoders === 0 ? decodersMax > 0 : this.#decoders + weight <= decodersMax
   }
 
-  #feed(nats: Nats, subscription: Subscription, source: DecodingSource, decision: Decision, onFrame: (frame: Frame) => void): Feed {
-    const onBad = (bad: BadMessage) => {
-      this.#metrics.badMessages.inc({ reason: bad.reason })
-      this.#logBad(`${refText(source.ref)}: ${bad.message}`)
-    }
-    if (decision === 'Sidecar') return new FrameFeed(nats, source, { onFrame, onBad }, this.#metrics, this.#log)
-    const onReport = () => this.#say(nats, subscription, decision)
+  /** The camera's frames as its sidecar decodes them. */
+  #receive(nats: Nats, source: DecodingSource, onFrame: (frame: Frame) => void): Feed {
+    return new FrameFeed(nats, source, { onFrame, onBad: this.#onBad(source) }, this.#metrics, this.#log)
+  }
+
+  /** The camera's frames, decoded here. */
+  #decode(nats: Nats, subscription: Subscription, source: DecodingSource, onFrame: (frame: Frame) => void): Feed {
+    const onReport = () => this.#say(nats, subscription, 'Gateway')
     const weight = decoderWeight(subscription.known.report?.state.codec)
     this.#decoders += weight
     const onEnded = () => void (this.#decoders -= weight)
-    return new Decoding(nats, source, { onFrame, onBad, onReport, onEnded }, this.#metrics, this.#log)
+    const events = { onFrame, onBad: this.#onBad(source), onReport, onEnded }
+    return new Decoding(nats, source, events, this.#metrics, this.#log)
+  }
+
+  #onBad({ ref }: DecodingSource): (bad: BadMessage) => void {
+    return ({ reason, message }) => {
+      this.#metrics.badMessages.inc({ reason })
+      this.#logBad(`${refText(ref)}: ${message}`)
+    }
   }
 
   /** Tells the sidecar what it is to decode, and how decoding here goes, unless it was told just so. */
