@@ -34,7 +34,7 @@ const SUBJECTS_BYTES = 4_096
 const SEARCH_MAX = 10_000
 /** After so long without a message the server is asked whether there is one: it may be away, or have lost the stream. */
 const SILENCE_MS = 2_500
-/** A consumer of which nothing was asked for so long is removed: its gateway has gone, or its client takes a frame in six seconds at most. */
+/** The server removes a consumer that was asked for nothing for so long: its gateway has gone, or its client takes less than a frame in six seconds. */
 const IDLE_MS = 600_000
 /** A picture whose packet was stored longer ago is not the camera's newest. */
 const NEWEST_MS = 5_000
