@@ -5,9 +5,9 @@ import { messageOf } from '../common/errors.ts'
 import { everyMinute, type Logger } from '../common/log.ts'
 import type { Nats } from '../common/nats.ts'
 import { sleep } from '../common/stop.ts'
+import type { Packet } from '../proto/messages.ts'
 import { encodeState, MESSAGE_MAX, type CameraState } from '../proto/state.ts'
 import { cameraKey, type CameraRef } from '../proto/subjects.ts'
-import type { Packet } from '../proto/messages.ts'
 
 const HEARTBEAT_MS = 5_000
 /** The longest that a timer of Node's may take: 25 days. */

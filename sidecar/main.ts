@@ -18,7 +18,7 @@ import { decodingOf, followDemand } from './demand.ts'
 import { Health, WAITING_FOR_LEASE } from './health.ts'
 import { ingest, type IngestEvents, type IngestState } from './ingest.ts'
 import { whileHolding, type Lease } from './lease.ts'
-import { createMetrics } from './metrics.ts'
+import { countPacket, createMetrics, liveCount } from './metrics.ts'
 import { Proxy } from './proxy.ts'
 import { FramePublisher } from './publisher.ts'
 import { wholeSending } from './sending.ts'
@@ -51,26 +51,15 @@ await runProcess(process.env, async signal => {
   const deny = denied(config.denyCidrs)
   await using proxy =
     config.proxy && new Proxy({ ...config.proxy, camera, deny, gop, metrics, log, onHealth: state => health.set({ proxy: state }) })
-  const decoded: { here: Activity; elsewhere: Activity | undefined } = {
-    here: { active: false, ok: true },
-    elsewhere: undefined,
-  }
+  const decoding: { here: Activity; elsewhere: Activity | undefined } = { here: { active: false, ok: true }, elsewhere: undefined }
+  const tellDecoding = () => health.set({ decoding: decodingOf(decoding.here, decoding.elsewhere) })
   await using live = new Live({
-    ...{ deviceId: config.deviceId, gop, decoding: config.decoding, log },
+    ...{ deviceId: config.deviceId, gop, decoding: config.decoding, count: liveCount(metrics), log },
     publish: frame => publisher.offer(frame),
-    onHealth: decoding => {
-      metrics.decoderRunning.set(decoding.active ? 1 : 0)
-      decoded.here = decoding
-      health.set({ decoding: decodingOf(decoded.here, decoded.elsewhere) })
-    },
-    count: {
-      decoded: isCorrupt => {
-        metrics.framesDecoded.inc()
-        if (isCorrupt) metrics.framesCorrupt.inc()
-      },
-      dropped: cause => metrics.framesDropped.inc({ cause }),
-      unwanted: () => metrics.framesUnwanted.inc(),
-      tookMs: ms => metrics.decodeSeconds.observe(ms / 1000),
+    onHealth: here => {
+      metrics.decoderRunning.set(here.active ? 1 : 0)
+      decoding.here = here
+      tellDecoding()
     },
   })
   using _demand = followDemand(
@@ -81,8 +70,8 @@ await runProcess(process.env, async signal => {
       live.setWants(wants, fps)
     },
     elsewhere => {
-      decoded.elsewhere = elsewhere
-      health.set({ decoding: decodingOf(decoded.here, decoded.elsewhere) })
+      decoding.elsewhere = elsewhere
+      tellDecoding()
     },
     bad => metrics.badMessages.inc({ reason: bad.reason }),
   )
@@ -105,10 +94,7 @@ await runProcess(process.env, async signal => {
   }
   const eventsUnder = (lease: Lease): IngestEvents => ({
     onPacket: (packet, codec, newEpoch) => {
-      metrics.packets.inc()
-      metrics.packetBytes.inc(packet.data.length)
-      if (packet.key) metrics.keyframes.inc()
-      if (packet.corrupt) metrics.corruptPackets.inc()
+      countPacket(metrics, packet)
       if (newEpoch) {
         metrics.epochs.inc()
         lease.setEpoch(packet.epoch)

@@ -1,5 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { LiveCount } from '../common/media/live.ts'
 import { LATENCY_BUCKETS } from '../common/metrics.ts'
+import type { Packet } from '../proto/messages.ts'
 
 /** What the sidecar counts. Its one camera is named by the scrape's labels (pod), not by labels of ours. */
 export function createMetrics(registry: Registry) {
@@ -105,3 +107,22 @@ export function createMetrics(registry: Registry) {
   }
 }
 export type Metrics = ReturnType<typeof createMetrics>
+
+/** A packet that came from the camera. */
+export function countPacket(metrics: Metrics, { key, corrupt, data }: Packet): void {
+  metrics.packets.inc()
+  metrics.packetBytes.inc(data.length)
+  if (key) metrics.keyframes.inc()
+  if (corrupt) metrics.corruptPackets.inc()
+}
+
+/** What becomes of live frames. */
+export const liveCount = (metrics: Metrics): LiveCount => ({
+  decoded: isCorrupt => {
+    metrics.framesDecoded.inc()
+    if (isCorrupt) metrics.framesCorrupt.inc()
+  },
+  dropped: cause => metrics.framesDropped.inc({ cause }),
+  unwanted: () => metrics.framesUnwanted.inc(),
+  tookMs: ms => metrics.decodeSeconds.observe(ms / 1000),
+})
