@@ -231,6 +231,16 @@ for (const path of ffmpegs) {
     t.true(frames.every(({ width, height }) => width === 80 && height === 48))
     const isWanted = ({ index }: Packet) => index % 2 === 0
     t.is((await decoded(codecOf(info, 0), packetsOf(packets), { maxFps: 5, isWanted })).length, 10)
+    // Wherever in a period it begins: half a period to one and a half until the second, then whole ones.
+    const all = packetsOf(packets)
+    for (let from = 0; from < 7; from++) {
+      const later = await decoded(codecOf(info, 0), all, { maxFps: 5, isWanted: packet => all.indexOf(packet) >= from })
+      const places = later.map(({ packet }) => all.indexOf(packet))
+      const [second = 0, ...steps] = places.slice(1).map((place, i) => place - (places[i] ?? 0))
+      t.is(places[0], from)
+      t.true(second >= 3 && second <= 9, `${second} frames after ${from}`)
+      t.deepEqual([...new Set(steps)], [6])
+    }
   })
 
   test(`${path}: a scale that makes pictures of gigabytes takes no memory for them`, async t => {

@@ -202,12 +202,11 @@ type Lines = { handler: (line: string) => void }
 const isTrace = (line: string): boolean => [' -> ', 'muxer <-', 'encoder <-', 'showinfo'].some(trace => line.includes(trace))
 
 /**
- * The very first picture passes, then the first of each period, but for one that comes too soon after the very first: maxFps on average whatever the
- * source's rate. The quarter keeps a camera's jitter away from the periods' borders when its rate is a multiple.
+ * The very first picture passes, and then the first of each period: maxFps on average whatever the source's rate. Where the very first comes late in its
+ * period it stands for the next one too. The quarter keeps a camera's jitter away from the periods' borders when its rate is a multiple.
  */
 function thinnedOut(maxFps: number): string {
-  const period = (time: string) => `floor(${time}*${maxFps}+0.25)`
-  const isNext = `gt(${period('t')}\\,${period('prev_selected_t')})*gte(t-prev_selected_t\\,${0.5 / maxFps})`
+  const isNext = `gt(floor(t*${maxFps}+0.25)\\,floor(prev_selected_t*${maxFps}+0.25+0.5*eq(selected_n\\,1)))`
   return `select=isnan(prev_selected_t)+${isNext}`
 }
 
