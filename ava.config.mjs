@@ -6,5 +6,5 @@ export default {
   // A process per file: what a test starts dies with it.
   workerThreads: false,
   // Files wait more than they compute, but a camera that encodes takes a good part of a core.
-  concurrency: 3,
+  concurrency: 2,
 }
