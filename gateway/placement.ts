@@ -40,6 +40,9 @@ export function decide(facts: PlacementFacts): Decision {
 export const decoderWeight = (codec: { width: number; height: number } | undefined): number =>
   codec === undefined ? 1 : Math.max(1, Math.round((codec.width * codec.height) / (1920 * 1080)))
 
+/** Whether one more of this weight may be decoded beside what is: a single one whatever its size, unless none is to be. */
+export const hasRoom = (load: number, weight: number, max: number): boolean => (load === 0 ? max > 0 : load + weight <= max)
+
 /** So long after a stream's begin its rate is known. */
 const RATE_KNOWN_MS = 5_000
 

@@ -12,7 +12,7 @@ import { DEMAND_INTERVAL_MS, sayDemand } from './demand.ts'
 import type { Feed } from './feed.ts'
 import { FrameFeed } from './frame-feed.ts'
 import type { Metrics } from './metrics.ts'
-import { decide, decoderWeight, rawRate, type Decision } from './placement.ts'
+import { decide, decoderWeight, hasRoom, rawRate, type Decision } from './placement.ts'
 import { Refusal } from './status.ts'
 import { Subscription } from './subscription.ts'
 
@@ -177,15 +177,9 @@ export class Subscriptions {
       rawRateMax: this.#limits.rawRateMax,
       before: feeds.wanted?.where,
       hasPackets: state?.buffer.ok ?? true,
-      hasDecoder: here !== undefined || this.#hasDecoder(decoderWeight(state?.codec)),
+      hasDecoder: here !== undefined || hasRoom(this.#decoders, decoderWeight(state?.codec), this.#limits.decodersMax),
       failedHere: nowMs < subscription.failedHereUntilMs,
     })
-  }
-
-  /** One camera is decoded whatever its size, unless none is to be. */
-  #hasDecoder(weight: number): boolean {
-    const { decodersMax } = this.#limits
-    return this.#decoders === 0 ? decodersMax > 0 : this.#decoders + weight <= decodersMax
   }
 
   /** The camera's frames as its sidecar decodes them. */

@@ -7,7 +7,7 @@ import type { Cameras } from '../cameras.ts'
 import { frameInPlace } from '../framing.ts'
 import type { Metrics } from '../metrics.ts'
 import { noBuffer, type PacketStream, type Source } from '../packets.ts'
-import { decoderWeight } from '../placement.ts'
+import { decoderWeight, hasRoom } from '../placement.ts'
 import { Refusal } from '../status.ts'
 
 export type BufferedImageParts = {
@@ -21,8 +21,7 @@ export type BufferedImageParts = {
 
 export class BufferedImages {
   readonly #parts: BufferedImageParts
-  #running = 0
-  /** Of those that run, in reads of 1080p. */
+  /** Of the reads that run, in those of 1080p. */
   #load = 0
 
   constructor(parts: BufferedImageParts) {
@@ -36,14 +35,14 @@ export class BufferedImages {
     if (fromMs < 0 || fromMs > timestamp_to) throw new Refusal('invalid', 'timestamp_from must be >= 0 and <= timestamp_to')
     const stream = packets(camera)
     const weight = decoderWeight(camera.report?.state.codec)
-    if (this.#running > 0 && this.#load + weight > readsMax) {
+    if (!hasRoom(this.#load, weight, readsMax)) {
       throw new Refusal(
         'exhausted',
         `too many buffered reads, at most ${readsMax} are served at once, fewer of larger pictures: try again when one has ended`,
       )
     }
     this.#load += weight
-    metrics.bufferedReads.set(++this.#running)
+    metrics.bufferedReads.inc()
     try {
       const extent = await stream.extent(signal)
       if (extent === undefined) throw noBuffer(camera.ref)
@@ -63,7 +62,7 @@ export class BufferedImages {
       }
     } finally {
       this.#load -= weight
-      metrics.bufferedReads.set(--this.#running)
+      metrics.bufferedReads.dec()
     }
   }
 }
