@@ -1,6 +1,6 @@
 // Loaded into a sidecar before its own program: writes down when each packet arrived, which nobody but a benchmark wants to know.
 import { appendFileSync } from 'node:fs'
-import { CaptureClock } from '../sidecar/clock.ts'
+import { CaptureClock } from '../sidecar/timing/capture-clock.ts'
 
 const file = process.env['BENCH_ARRIVALS_FILE']
 const original = Object.getOwnPropertyDescriptor(CaptureClock.prototype, 'timestamp')?.value as CaptureClock['timestamp']

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { promisify } from 'node:util'
-import { ffmpegPath } from '../common/media/locate.ts'
+import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { natsServerPath } from '../deploy/local/locate-nats.ts'
 import { PICTURES } from './chain.ts'
 import { loopback, memcpy } from './limits.ts'

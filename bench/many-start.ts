@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { stringify } from 'yaml'
-import { sleep } from '../common/stop.ts'
+import { sleep } from '../common/abort.ts'
 import { startLocal, type LocalMode } from '../test/fixtures/local.ts'
 import { startCamera } from '../test/fixtures/rtsp-camera.ts'
 import { temporaryFolder } from '../test/fixtures/tmp.ts'

@@ -1,7 +1,7 @@
 // How the operator bears many Cameras, on a real control plane: `node bench/operator.ts [COUNT]`, 1000 unless given. Takes some minutes.
 import { connect } from 'nats'
 import { setTimeout as delay } from 'node:timers/promises'
-import { openBucket } from '../common/buckets.ts'
+import { openBucket } from '../common/nats/buckets.ts'
 import { encodeState, type CameraState } from '../proto/state.ts'
 import { cameraKey } from '../proto/subjects.ts'
 import { camerasIn, type Cameras } from '../test/fixtures/cluster-cameras.ts'

@@ -1,6 +1,6 @@
 // What processes cost, from /proc: CPU time, resident memory, open files; each under the name of the role it plays.
 import { readdirSync, readFileSync } from 'node:fs'
-import { sleep } from '../common/stop.ts'
+import { sleep } from '../common/abort.ts'
 import { descendants, type Process } from '../test/fixtures/processes.ts'
 import { sum } from './statistics.ts'
 

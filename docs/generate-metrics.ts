@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Registry } from 'prom-client'
-import { createAnnotationMetrics } from '../gateway/annotation-metrics.ts'
+import { createAnnotationMetrics } from '../gateway/annotations/metrics.ts'
 import { createMetrics as createGatewayMetrics } from '../gateway/metrics.ts'
 import { createMetrics as createSidecarMetrics } from '../sidecar/metrics.ts'
 

@@ -7,7 +7,7 @@ import { parse } from 'yaml'
 import { cameraSchema } from '../deploy/local/manifests.ts'
 import type { Schema } from '../deploy/local/schema.ts'
 import { camerasMetric, clientMetrics, leaderMetric, operatorMetrics, queueMetrics, reconcileMetrics } from '../operator/metrics.ts'
-import { REASONS, type Reason } from '../operator/reasons.ts'
+import { REASONS, type Reason } from '../operator/camera/reasons.ts'
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const FILE = file('operator.md')

@@ -1,12 +1,12 @@
 // Which cameras exist, in what state, and which of them a device_id means.
-import { watchBucket } from '../common/buckets.ts'
+import { watchBucket } from '../common/nats/buckets.ts'
 import { everyMinute, type Logger } from '../common/log.ts'
-import type { Nats } from '../common/nats.ts'
+import type { Nats } from '../common/nats/connect.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
 import { CameraRecord, CameraState } from '../proto/state.ts'
 import { cameraKey, isCameraName, isNamespace, refOfKey, refText, type CameraRef } from '../proto/subjects.ts'
 import type { Metrics } from './metrics.ts'
-import { Refusal } from './status.ts'
+import { Refusal } from './rpc/status.ts'
 
 /** A sidecar writes its state every five seconds at least; one that was silent for longer than this is not believed to be there. */
 export const SILENT_MS = 15_000

@@ -3,8 +3,8 @@ import { EnvReader, readCommonConfig, type CommonConfig, type Env } from '../com
 import { messageOf } from '../common/errors.ts'
 import { parseBytes } from '../proto/camera.ts'
 import { isNamespace } from '../proto/subjects.ts'
-import { readCloudConfig, type CloudConfig } from './cloud-config.ts'
-import { readTlsConfig, type TlsConfig } from './tls-config.ts'
+import { readCloudConfig, type CloudConfig } from './annotations/cloud-config.ts'
+import { readTlsConfig, type TlsConfig } from './rpc/tls-config.ts'
 
 export type Config = CommonConfig & {
   /** Where a device_id without a namespace is looked for first. */

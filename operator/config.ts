@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { checkCidr } from '../common/cidr.ts'
 import { EnvReader, readCommonConfig, type CommonConfig, type Env } from '../common/env.ts'
 import { isNamespace } from '../proto/subjects.ts'
-import { newIdentity } from './leader.ts'
+import { newIdentity } from './kube/leader.ts'
 
 export type Resources = { requests?: Record<string, string>; limits?: Record<string, string> }
 

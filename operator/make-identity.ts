@@ -3,9 +3,9 @@
 import { EnvReader, readLogConfig } from '../common/env.ts'
 import { createLog } from '../common/log.ts'
 import { messageOf } from '../common/errors.ts'
-import { runProcess, sleep, Stopped } from '../common/stop.ts'
+import { runProcess, sleep, Stopped } from '../common/abort.ts'
 import { isNamespace } from '../proto/subjects.ts'
-import { ApiAway, ApiError, KubeApi } from './client.ts'
+import { ApiAway, ApiError, KubeApi } from './kube/client.ts'
 import { ensureIdentity, secretNames } from './identity/secrets.ts'
 
 const DEADLINE_MS = 120_000

@@ -31,7 +31,7 @@ const headOf = (size: number) => protobuf.Writer.create().uint32(DATA).uint32(si
 
 /**
  * Room that sealFrame needs in front of the picture (a tag and a length) and behind it (all other fields). In front it is a whole page, so that
- * the picture begins with one too: see common/media/memory.ts.
+ * the picture begins with one too: see common/media/frame-memory.ts.
  */
 export const FRAME_ROOM = { head: 4096, tail: 1024 } as const
 

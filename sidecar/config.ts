@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import { checkCidr } from '../common/cidr.ts'
 import { EnvReader, readCommonConfig, type CommonConfig, type Env } from '../common/env.ts'
 import { CAMERA_NAME_RULE, isCameraName, isNamespace, type CameraRef } from '../proto/subjects.ts'
-import type { ArchiveConfig } from './archive.ts'
+import type { ArchiveConfig } from './archive/archive.ts'
 import { readSpec, type SpecConfig } from './spec.ts'
 
 export type SidecarConfig = CommonConfig &

@@ -1,7 +1,7 @@
 // Which pictures are wanted here: the union of the wishes that gateways keep up by a heartbeat each second; and how gateways fare that decode
 // by themselves.
 import type { NatsConnection } from 'nats'
-import type { Wants } from '../common/media/live.ts'
+import type { Wants } from '../common/media/live-decoder.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
 import { Demand, type Activity } from '../proto/state.ts'
 import { demandSubject, type CameraRef } from '../proto/subjects.ts'

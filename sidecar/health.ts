@@ -1,10 +1,10 @@
 // What the camera is doing, told to everyone through KV: when it changes, and every few seconds as a sign of life.
 import type { KV } from 'nats'
-import { openBucket } from '../common/buckets.ts'
+import { openBucket } from '../common/nats/buckets.ts'
 import { messageOf } from '../common/errors.ts'
 import { everyMinute, type Logger } from '../common/log.ts'
-import type { Nats } from '../common/nats.ts'
-import { sleep } from '../common/stop.ts'
+import type { Nats } from '../common/nats/connect.ts'
+import { sleep } from '../common/abort.ts'
 import type { Packet } from '../proto/messages.ts'
 import { encodeState, MESSAGE_MAX, type CameraState } from '../proto/state.ts'
 import { cameraKey, type CameraRef } from '../proto/subjects.ts'

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
-import type { LiveCount } from '../common/media/live.ts'
+import type { LiveCount } from '../common/media/live-decoder.ts'
 import { LATENCY_BUCKETS } from '../common/metrics.ts'
 import type { Packet } from '../proto/messages.ts'
 

@@ -3,8 +3,8 @@
 import * as v from 'valibot'
 import { messageOf } from '../common/errors.ts'
 import { parseBytes, parseDuration, type Storage } from '../proto/camera.ts'
-import type { ArchiveConfig } from './archive.ts'
-import { parseSource, type Source } from './source.ts'
+import type { ArchiveConfig } from './archive/archive.ts'
+import { parseSource, type Source } from './source/source.ts'
 
 export type SpecConfig = {
   source: Source

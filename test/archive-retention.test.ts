@@ -3,7 +3,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { ConfigError } from '../common/errors.ts'
 import { readManifests } from '../deploy/local/manifests.ts'
 import { readConfig } from '../sidecar/config.ts'
-import { overdue, parseName, partName, removeOverdue, scan, SegmentIndex, segmentName } from '../sidecar/retention.ts'
+import { overdue, parseName, partName, removeOverdue, scan, SegmentIndex, segmentName } from '../sidecar/archive/retention.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 
 const never = new AbortController().signal

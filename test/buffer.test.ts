@@ -1,7 +1,7 @@
 // The packet stream: what the sidecar stores of a camera, through outages and refusals.
 import anyTest from 'ava'
 import { connect, StorageType, type NatsConnection, type StreamInfo } from 'nats'
-import { bufferRefusal, ensurePacketStream } from '../common/packet-stream.ts'
+import { bufferRefusal, ensurePacketStream } from '../common/nats/packet-stream.ts'
 import { BadMessage, Reassembly, type StoredPacket } from '../proto/messages.ts'
 import { HEADER, packetStream } from '../proto/subjects.ts'
 import { testVideo } from './fixtures/media.ts'

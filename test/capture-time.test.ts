@@ -1,9 +1,9 @@
 // From pts to capture times, and from packets to epochs: tables, no processes.
 import test from 'ava'
 import type { DemuxedPacket, DemuxInfo } from '../common/media/demux.ts'
-import { CaptureClock } from '../sidecar/clock.ts'
-import { EpochTracker, type Step } from '../sidecar/epoch.ts'
-import { Opening } from '../sidecar/opening.ts'
+import { CaptureClock } from '../sidecar/timing/capture-clock.ts'
+import { EpochTracker, type Step } from '../sidecar/timing/epoch.ts'
+import { Opening } from '../sidecar/timing/first-timestamp.ts'
 
 const T0 = 1_700_000_000_000
 const INFO: DemuxInfo = { codec: 'mpeg4', timeBase: [1, 1000], width: 640, height: 360, pixFmt: 'yuv420p', extradata: Buffer.alloc(0) }

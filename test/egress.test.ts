@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import test from 'ava'
-import { denied } from '../sidecar/address.ts'
-import { openEgress } from '../sidecar/egress.ts'
+import { denied } from '../sidecar/source/address.ts'
+import { openEgress } from '../sidecar/source/http-relay.ts'
 
 /** What ffmpeg gets where the camera answers so. */
 async function fetched(answer: RequestListener, path = '/live') {

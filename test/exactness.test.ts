@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import anyTest, { type ExecutionContext } from 'ava'
-import { ffmpegPath } from '../common/media/locate.ts'
+import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { onPath } from '../common/which.mjs'
 import type { Frame, StoredPacket } from '../proto/messages.ts'
 import { decodeHere } from './fixtures/decoding.ts'

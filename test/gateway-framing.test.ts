@@ -1,5 +1,5 @@
 import test from 'ava'
-import { frameInPlace, seamlessFraming } from '../gateway/framing.ts'
+import { frameInPlace, seamlessFraming } from '../common/patches/grpc-framing.ts'
 
 test('this grpc-js is one that can be handed framed messages', t => {
   t.true(seamlessFraming())

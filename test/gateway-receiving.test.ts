@@ -2,7 +2,7 @@ import test from 'ava'
 import { connect, headers } from 'nats'
 import { createHash, randomBytes } from 'node:crypto'
 import { createRequire } from 'node:module'
-import { wholeReceiving } from '../gateway/receiving.ts'
+import { wholeReceiving } from '../common/patches/nats-receive.ts'
 import { startNats } from './fixtures/nats.ts'
 import { within } from './fixtures/wait.ts'
 

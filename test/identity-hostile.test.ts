@@ -1,8 +1,8 @@
 // A camera's pod that was taken over: what whoever did so can do with its NATS user.
 import test from 'ava'
 import { connect, headers, nanos, type MsgHdrs, type NatsConnection } from 'nats'
-import { openBucket } from '../common/buckets.ts'
-import { ensurePacketStream } from '../common/packet-stream.ts'
+import { openBucket } from '../common/nats/buckets.ts'
+import { ensurePacketStream } from '../common/nats/packet-stream.ts'
 import { Reassembly } from '../proto/messages.ts'
 import { cameraPermissions } from '../proto/permissions.ts'
 import {

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { writeFile } from 'node:fs/promises'
 import { decode } from '@nats-io/jwt'
-import { userIn } from '../common/nats-user.ts'
+import { userIn } from '../common/nats/user.ts'
 import { cameraSecret, readSigning, userFingerprint } from '../operator/identity/camera-user.ts'
 import { accountsConf, accountsIn, newKeys } from '../operator/identity/trust.ts'
 import { cameraCreds, roleCreds } from '../operator/identity/users.ts'

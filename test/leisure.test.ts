@@ -1,9 +1,9 @@
 // How fast clients take frames, and what follows: a camera, its decoder, the ring and its clients in a time of their own, a step a millisecond.
 import test from 'ava'
 import { Thinning } from '../common/media/thinning.ts'
-import { read, type Position } from '../gateway/cursor.ts'
-import { Leisure } from '../gateway/leisure.ts'
-import { Ring } from '../gateway/ring.ts'
+import { read, type Position } from '../gateway/frames/cursor.ts'
+import { Leisure } from '../gateway/frames/client-rate.ts'
+import { Ring } from '../gateway/frames/ring.ts'
 
 const WAIT_MS = 48
 type Answer = { atMs: number; seq: number | undefined; ageMs: number }

@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import test from 'ava'
 import { encodePng } from '../deploy/local/png.ts'
 import { WatchStats, type SeenFrame } from '../deploy/local/watch-stats.ts'
-import { ffmpegPath } from '../common/media/locate.ts'
+import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 
 const frame: SeenFrame = { width: 640, height: 360, timestamp: 1_000, pts: 0, frameType: 'P', isCorrupt: false, codec: 'h264' }

@@ -2,7 +2,7 @@
 import test from 'ava'
 import { rm, writeFile } from 'node:fs/promises'
 import pino from 'pino'
-import { connectNats } from '../common/nats.ts'
+import { connectNats } from '../common/nats/connect.ts'
 import { startIdentity } from './fixtures/identity.ts'
 import { startNats } from './fixtures/nats.ts'
 import { until, within } from './fixtures/wait.ts'

@@ -1,6 +1,6 @@
 import test from 'ava'
 import type { CameraSpec } from '../proto/camera.ts'
-import { desiredDeployment, specHash, type PodSettings } from '../operator/deployment.ts'
+import { desiredDeployment, specHash, type PodSettings } from '../operator/camera/deployment.ts'
 import { SETTINGS, UID, watchedCamera } from './fixtures/camera-objects.ts'
 
 const desired = (spec: Partial<CameraSpec> = {}, settings: Partial<PodSettings> = {}, replicas: 0 | 1 = 1) => {

@@ -1,6 +1,6 @@
 import test from 'ava'
 import type { Camera } from '../proto/camera.ts'
-import { EventLog, eventObject } from '../operator/events.ts'
+import { EventLog, eventObject } from '../operator/kube/events.ts'
 
 const camera = (name: string) =>
   ({ apiVersion: 'video.chrys.cloud/v1beta1', kind: 'Camera', metadata: { namespace: 'n', name, uid: `uid-of-${name}` } }) as Camera

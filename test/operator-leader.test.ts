@@ -1,7 +1,7 @@
 import test from 'ava'
 import pino from 'pino'
-import { ApiAway, ApiError } from '../operator/client.ts'
-import { Elector, LeadershipLost, leadWith, type Lease, type LeaseSpec, type LeaseStore } from '../operator/leader.ts'
+import { ApiAway, ApiError } from '../operator/kube/client.ts'
+import { Elector, LeadershipLost, leadWith, type Lease, type LeaseSpec, type LeaseStore } from '../operator/kube/leader.ts'
 import { until } from './fixtures/wait.ts'
 
 const log = pino({ level: 'silent' })

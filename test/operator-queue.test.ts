@@ -1,6 +1,6 @@
 import test from 'ava'
 import pino from 'pino'
-import { KeyedQueue, work } from '../operator/queue.ts'
+import { KeyedQueue, work } from '../operator/kube/queue.ts'
 import { until } from './fixtures/wait.ts'
 
 /** A queue whose clock stands still until the test moves it. */

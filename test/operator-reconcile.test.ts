@@ -1,9 +1,9 @@
 // One camera, without an API server, without pods and with NATS away.
 import test from 'ava'
 import pino from 'pino'
-import { Refused, type Writer } from '../operator/apply.ts'
-import { FINALIZER, type CameraStatus, type Deployment, type Pod, type WatchedCamera } from '../operator/kinds.ts'
-import { Reconciler, type Parts } from '../operator/reconcile.ts'
+import { Refused, type Writer } from '../operator/kube/apply.ts'
+import { FINALIZER, type CameraStatus, type Deployment, type Pod, type WatchedCamera } from '../operator/kube/kinds.ts'
+import { Reconciler, type Parts } from '../operator/camera/reconcile.ts'
 import { podWith, SETTINGS, watchedCamera } from './fixtures/camera-objects.ts'
 import { startIdentity } from './fixtures/identity.ts'
 

@@ -1,9 +1,9 @@
 import test from 'ava'
 import pino from 'pino'
 import { Registry } from 'prom-client'
-import { ApiAway, ApiError, type Query, type WatchEnd, type WatchEvent } from '../operator/client.ts'
+import { ApiAway, ApiError, type Query, type WatchEnd, type WatchEvent } from '../operator/kube/client.ts'
 import { operatorMetrics } from '../operator/metrics.ts'
-import { Reflector, type KubeObject } from '../operator/reflector.ts'
+import { Reflector, type KubeObject } from '../operator/kube/reflector.ts'
 import { until } from './fixtures/wait.ts'
 
 const log = pino({ level: 'silent' })

@@ -2,10 +2,10 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import test from 'ava'
-import { ffmpegPath } from '../common/media/locate.ts'
+import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { scaledSize } from '../common/media/scale.ts'
 import { decodersMax } from '../gateway/config.ts'
-import { decide, decoderWeight, KnownRate, rawRate, type Decision, type PlacementFacts } from '../gateway/placement.ts'
+import { decide, decoderWeight, KnownRate, rawRate, type Decision, type PlacementFacts } from '../gateway/frames/placement.ts'
 import { decodingOf, Wishes } from '../sidecar/demand.ts'
 import { cameraState } from './fixtures/cameras.ts'
 

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { Failure } from '../common/errors.ts'
 import { readManifests } from '../deploy/local/manifests.ts'
-import { parseTarget, readTargetText } from '../sidecar/target.ts'
+import { parseTarget, readTargetText } from '../sidecar/forward/target.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 import { writeFile } from 'node:fs/promises'
 

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto'
 import test from 'ava'
 import { Failure } from '../common/errors.ts'
-import { Authorization, challengeOf } from '../sidecar/rtsp-auth.ts'
-import { RtspSession, type RtspOptions } from '../sidecar/rtsp-session.ts'
+import { Authorization, challengeOf } from '../sidecar/rtsp/authorization.ts'
+import { RtspSession, type RtspOptions } from '../sidecar/rtsp/session.ts'
 
 const RELAY = 'rtsp://127.0.0.1:5000'
 const CAMERA = 'rtsp://door.example:8554'

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
 import { cacheFolder, fetchedFfmpeg } from '../common/cache.mjs'
-import { ffmpegPath } from '../common/media/locate.ts'
+import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { natsServerPath } from '../deploy/local/locate-nats.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 

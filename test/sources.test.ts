@@ -5,7 +5,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { createServer as createTls } from 'node:tls'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
-import { ffmpegPath } from '../common/media/locate.ts'
+import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { selfSigned } from './fixtures/certificate.ts'
 import { testVideo } from './fixtures/media.ts'
 import { startNats, type NatsServer } from './fixtures/nats.ts'

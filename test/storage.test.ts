@@ -2,7 +2,7 @@
 import { status } from '@grpc/grpc-js'
 import test from 'ava'
 import { writeFile } from 'node:fs/promises'
-import { openBucket } from '../common/buckets.ts'
+import { openBucket } from '../common/nats/buckets.ts'
 import type { StorageResponse__Output } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/StorageResponse.ts'
 import { parseJson } from '../proto/messages.ts'
 import { CameraSwitches, encodeState, type StreamKey } from '../proto/state.ts'

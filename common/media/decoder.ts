@@ -5,8 +5,8 @@ import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
 import { runFfmpeg, type End, type Run } from './ffmpeg.ts'
 import { FrameReader, type Description } from './frame-reader.ts'
-import type { PictureMemory } from './memory.ts'
-import { NutWriter } from './nut.ts'
+import type { PictureMemory } from './frame-memory.ts'
+import { NutWriter } from './nut-writer.ts'
 
 /** A decoded picture. Its BGR24 bytes are `buffer.subarray(offset, offset + width * height * 3)`; the room around them is the caller's. */
 export type DecodedFrame = {

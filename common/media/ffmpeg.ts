@@ -9,7 +9,7 @@ import type { Readable, Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { Failure, messageOf } from '../errors.ts'
 import { readLines } from '../lines.ts'
-import { ffmpegPath } from './locate.ts'
+import { ffmpegPath } from './ffmpeg-path.ts'
 
 /** Said by every run: levels in front of lines, no banner, no progress, no keyboard. */
 const QUIET = ['-nostdin', '-nostats', '-hide_banner', '-loglevel', 'level+info']

@@ -1,5 +1,5 @@
 import { openPipe } from './ffmpeg.ts'
-import { PictureMemory } from './memory.ts'
+import { PictureMemory } from './frame-memory.ts'
 
 /** What ffmpeg says of a picture. */
 export type Description = { pts: number; width: number; height: number; key: boolean; type: string }

@@ -5,8 +5,8 @@ import type { Codec } from '../../proto/state.ts'
 import { messageOf } from '../errors.ts'
 import { Decoder, type DecodedFrame } from './decoder.ts'
 import type { Gop } from './gop.ts'
-import type { LiveCount } from './live.ts'
-import type { PictureMemory } from './memory.ts'
+import type { LiveCount } from './live-decoder.ts'
+import type { PictureMemory } from './frame-memory.ts'
 import { Pace } from './pace.ts'
 
 const UNDECODABLE_MS = 20_000

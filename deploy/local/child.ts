@@ -2,7 +2,7 @@
 // that we stop the children in order, and whatever the child leaves behind can be ended with it.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readLines } from '../../common/lines.ts'
-import { whenAborted } from '../../common/stop.ts'
+import { whenAborted } from '../../common/abort.ts'
 
 export type Program = {
   command: string

@@ -1,7 +1,7 @@
 // Cameras start a few at a time. Each takes a core for half a second until it has said its first word: many at once would take the
 // cores from the cameras that run already, and keep each other from connecting in time.
 import { availableParallelism } from 'node:os'
-import { sleep } from '../../common/stop.ts'
+import { sleep } from '../../common/abort.ts'
 
 /** Half of the machine goes on with what it does. */
 const STARTS_AT_ONCE = Math.max(1, Math.floor(availableParallelism() / 2))

@@ -1,8 +1,8 @@
 // Keeps one program running: the operator's and the kubelet's part in local mode.
 import { retryDelayMs } from '../../common/backoff.ts'
 import { EXIT_CONFIG } from '../../common/errors.ts'
-import type { PodState } from '../../common/record.ts'
-import { sleep } from '../../common/stop.ts'
+import type { PodState } from '../../common/camera-record.ts'
+import { sleep } from '../../common/abort.ts'
 import { runChild, type ChildEvents, type Ending, type Exit, type Program } from './child.ts'
 
 /** A run of this length counts as a success: the next failure is waited for as if it were the first. */

@@ -1,8 +1,8 @@
 // One operator, with its own RBAC rules only, on a real control plane. Each test has a namespace of its own.
 import ava, { type TestFn } from 'ava'
 import { messageOf } from '../../common/errors.ts'
-import { sleep } from '../../common/stop.ts'
-import { APPLY_PATCH, MERGE_PATCH } from '../../operator/client.ts'
+import { sleep } from '../../common/abort.ts'
+import { APPLY_PATCH, MERGE_PATCH } from '../../operator/kube/client.ts'
 import { CameraRecord } from '../../proto/state.ts'
 import { BUCKET, packetStream, packetSubject } from '../../proto/subjects.ts'
 import { parseJson } from '../../proto/messages.ts'

@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs'
+import { connect, credsAuthenticator, Events, type Authenticator, type NatsConnection } from 'nats'
+import { everyMinute, type Logger } from '../log.ts'
+import { messageOf } from '../errors.ts'
+import { reconnectOnce } from '../patches/nats-reconnect.ts'
+import { aborted, Stopped } from '../abort.ts'
+import { userIn } from './user.ts'
+
+export type Nats = AsyncDisposable & {
+  nc: NatsConnection
+  /** Below it come the answers to our requests. */
+  inbox: string
+  /** False while the link is down: what is published then is lost without an error (nats.js discards its buffer). */
+  connected: () => boolean
+  /** Calls back on each (re)connect, the first one excluded. */
+  onReconnect(callback: () => void): Disposable
+}
+
+reconnectOnce()
+
+const TEXT = new TextEncoder()
+
+/**
+ * Reads the file at each connect, so that rotated credentials take effect without a restart. Where it can't be read any more those of before are
+ * sent: an error here would close the connection for good.
+ */
+function credsFrom(file: string): Authenticator {
+  let before: string | undefined
+  return nonce => {
+    try {
+      const creds = readFileSync(file, 'utf8')
+      const auth = credsAuthenticator(TEXT.encode(creds))(nonce)
+      before = creds
+      return auth
+    } catch (error) {
+      if (before === undefined) throw error
+      return credsAuthenticator(TEXT.encode(before))(nonce)
+    }
+  }
+}
+
+const CONFINED = new WeakSet<NatsConnection>()
+
+/** True where our user may make no streams: what cameras share is made by others then (proto/permissions.ts). */
+export const isConfined = (nc: NatsConnection): boolean => CONFINED.has(nc)
+
+/**
+ * A connection that never gives up: it waits for the first connect and reconnects forever, since the defaults close it for good
+ * after 20 s of outage or two authentication failures. Rejects only when `signal` aborts first.
+ */
+export async function connectNats(
+  name: string,
+  { url, credsFile }: { url: string; credsFile: string | undefined },
+  log: Logger,
+  signal: AbortSignal,
+): Promise<Nats> {
+  const user = credsFile === undefined ? undefined : userIn(readFileSync(credsFile, 'utf8'))
+  const connecting = connect({
+    servers: url.replace(/^(nats|tls):\/\//, ''),
+    name,
+    ...(url.startsWith('tls:') ? { tls: {} } : {}),
+    ...(credsFile === undefined ? {} : { authenticator: credsFrom(credsFile) }),
+    ...(user?.inbox === undefined ? {} : { inboxPrefix: user.inbox }),
+    waitOnFirstConnect: true,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 500,
+    reconnectJitter: 250,
+    ignoreAuthErrorAbort: true,
+    // A stack for each publish, in case it fails, is a tenth of a busy publisher's work.
+    noAsyncTraces: true,
+    pingInterval: 10_000,
+    maxPingOut: 2,
+    timeout: 5_000,
+  })
+  log.info({ url }, 'connecting to NATS')
+  const nc = await Promise.race([connecting, aborted(signal).then(() => undefined)])
+  if (nc === undefined) {
+    void connecting.then(
+      late => late.close(),
+      () => {},
+    )
+    throw new Stopped('stopped before NATS was reached')
+  }
+  if (user?.isConfined === true) CONFINED.add(nc)
+  let up = true
+  const callbacks = new Set<() => void>()
+  const warn = everyMinute((count, error) => log.warn({ count, error }, 'NATS reports an error'))
+  void (async () => {
+    // It does not end when the connection is closed; nothing then holds it.
+    for await (const { type, data } of nc.status()) {
+      if (type === Events.Disconnect) {
+        up = false
+        log.warn('NATS is away')
+      } else if (type === Events.Reconnect) {
+        up = true
+        log.info('NATS is back')
+        for (const callback of callbacks) callback()
+      } else if (type === Events.Error) {
+        warn(messageOf(data))
+      }
+    }
+  })()
+  return {
+    nc,
+    inbox: user?.inbox ?? '_INBOX',
+    connected: () => up && !nc.isClosed(),
+    onReconnect(callback) {
+      callbacks.add(callback)
+      return { [Symbol.dispose]: () => void callbacks.delete(callback) }
+    },
+    async [Symbol.asyncDispose]() {
+      // Draining would wait for a server that may be away; what matters was acknowledged before.
+      await nc.close()
+    },
+  }
+}

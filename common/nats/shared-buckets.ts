@@ -1,0 +1,31 @@
+// The KV buckets that all cameras share and their own users may not make: made, and made anew when NATS lost them, by the processes that may.
+import { openBucket } from './buckets.ts'
+import { messageOf } from '../errors.ts'
+import { everyMinute, type Logger } from '../log.ts'
+import type { Nats } from './connect.ts'
+import { sleep, within } from '../abort.ts'
+
+const CHECK_MS = 15_000
+const RETRY_MS = 1_000
+const CALL_MS = 10_000
+
+/** Until `signal` aborts. */
+export async function keepSharedBuckets(nats: Nats, log: Logger, signal: AbortSignal): Promise<void> {
+  const say = everyMinute((count, error) => log.warn({ error, count }, 'what cameras share in NATS is not as it should be'))
+  let renew = new AbortController()
+  using _ = nats.onReconnect(() => renew.abort())
+  while (!signal.aborted) {
+    renew = new AbortController()
+    const isMade = nats.connected() && (await makeAll(nats, say))
+    await sleep(isMade ? CHECK_MS : RETRY_MS, AbortSignal.any([signal, renew.signal]))
+  }
+}
+
+/** Each for itself: where there is no room for one there may be some for the next. */
+async function makeAll({ nc, connected }: Nats, say: (message: string) => void): Promise<boolean> {
+  const made = (['states', 'switches', 'leases'] as const).map(name => openBucket(nc, name))
+  const results = await Promise.allSettled(made.map(each => within(CALL_MS, 'NATS', each)))
+  const failed = results.find(result => result.status === 'rejected')
+  if (failed !== undefined && connected()) say(messageOf(failed.reason))
+  return failed === undefined
+}

@@ -1,0 +1,160 @@
+// Annotations are stored before they are acknowledged, and stay stored until the cloud has decided on them; see delivery.ts.
+import { DiscardPolicy, nanos, NatsError, RetentionPolicy, StorageType, type JetStreamManager, type NatsConnection } from 'nats'
+import { backoffMs } from '../../common/backoff.ts'
+import { messageOf } from '../../common/errors.ts'
+import { everyMinute, type Logger } from '../../common/log.ts'
+import type { Nats } from '../../common/nats/connect.ts'
+import { sleep } from '../../common/abort.ts'
+import { ensureStream, isQuotaRefusal, isStreamMissing } from '../../common/nats/streams.ts'
+import {
+  annotationSubject,
+  ANNOTATION_STREAM,
+  ANNOTATION_SUBJECTS,
+  DEAD_LETTER_STREAM,
+  DEAD_LETTER_SUBJECT,
+  type CameraRef,
+} from '../../proto/subjects.ts'
+import type { AnnotationMetrics, Unstored } from './metrics.ts'
+import { Refusal } from '../rpc/status.ts'
+
+export type QueueOptions = {
+  messagesMax: number
+  bytesMax: number
+  /** Without it nobody takes annotations out: the oldest make room for new ones. */
+  isDelivered: boolean
+}
+
+/** For so long an annotation that comes again with its key is stored once. */
+const REPETITION_MS = 3_600_000
+const DEAD_LETTERS_MAX = 10_000
+const DEAD_LETTER_BYTES_MAX = 16 * 2 ** 20
+
+const queueConfig = ({ messagesMax, bytesMax, isDelivered }: QueueOptions) => ({
+  name: ANNOTATION_STREAM,
+  subjects: [ANNOTATION_SUBJECTS],
+  storage: StorageType.File,
+  retention: RetentionPolicy.Limits,
+  discard: isDelivered ? DiscardPolicy.New : DiscardPolicy.Old,
+  max_msgs: messagesMax,
+  max_bytes: bytesMax,
+  duplicate_window: nanos(REPETITION_MS),
+  allow_direct: true,
+})
+
+const DEAD_LETTERS = {
+  name: DEAD_LETTER_STREAM,
+  subjects: [DEAD_LETTER_SUBJECT],
+  storage: StorageType.File,
+  retention: RetentionPolicy.Limits,
+  discard: DiscardPolicy.Old,
+  max_msgs: DEAD_LETTERS_MAX,
+  max_bytes: DEAD_LETTER_BYTES_MAX,
+  duplicate_window: nanos(REPETITION_MS),
+}
+
+/** Of NATS's max_payload, what is left for headers, those of a dead letter too. */
+export const HEADERS_ROOM = 2_048
+
+/** How long an annotation is tried to be stored, and each try of it. */
+const STORE_MS = 30_000
+const TRY_MS = 2_500
+const PAUSE = { minMs: 1_000, maxMs: 8_000 }
+const UPKEEP_MS = 5_000
+const RETRY_MS = 1_000
+
+export class AnnotationQueue {
+  readonly #options: QueueOptions
+  readonly #link: () => Nats | undefined
+  readonly #metrics: AnnotationMetrics
+
+  constructor(options: QueueOptions, link: () => Nats | undefined, metrics: AnnotationMetrics) {
+    this.#options = options
+    this.#link = link
+    this.#metrics = metrics
+  }
+
+  /**
+   * Returns when the annotation is stored: on disk, to be delivered, whatever ends then. `id`: a second one with the same id is not
+   * stored again. `camera`: undefined for a name that is no camera's. Throws a Refusal.
+   */
+  async store(bytes: Uint8Array, id: string, camera: CameraRef | undefined, signal: AbortSignal): Promise<void> {
+    const endMs = performance.now() + STORE_MS
+    for (let attempt = 0, cause = ''; ; attempt++) {
+      const pauseMs = attempt === 0 ? 0 : backoffMs(attempt - 1, PAUSE)
+      if (performance.now() + pauseMs + TRY_MS > endMs) throw this.#unstored('timeout', unavailable(cause))
+      await sleep(pauseMs, signal)
+      const nats = this.#link()
+      if (nats === undefined || !nats.connected()) throw this.#unstored('nats', unavailable('NATS is away'))
+      if (signal.aborted) throw this.#unstored('cancelled', unavailable(cause))
+      const bytesMax = (nats.nc.info?.max_payload ?? Infinity) - HEADERS_ROOM
+      if (bytes.length > bytesMax) throw this.#unstored('size', new Refusal('invalid', `an annotation may have at most ${bytesMax} bytes`))
+      try {
+        return await this.#publish(nats.nc, bytes, id, camera)
+      } catch (error) {
+        if (isFull(error)) throw this.#unstored('full', new Refusal('exhausted', 'annotation queue full'))
+        cause = messageOf(error)
+        if (isStreamMissing(error)) cause = await this.#make(nats.nc).then(() => cause, messageOf)
+      }
+    }
+  }
+
+  /** Keeps the streams as configured, and the gauges true, until `signal` aborts. */
+  async keep(nats: Nats, log: Logger, signal: AbortSignal): Promise<void> {
+    const sayFailed = everyMinute((count, error) => log.warn({ count, error }, 'the annotation queue is not as it should be'))
+    let isMade = false
+    using _ = nats.onReconnect(() => (isMade = false))
+    while (!signal.aborted) {
+      let isFine = false
+      try {
+        if (nats.connected()) {
+          if (!isMade) await this.#make(nats.nc)
+          isMade = true
+          await this.#measure(await nats.nc.jetstreamManager({ checkAPI: false }))
+          isFine = true
+        }
+      } catch (error) {
+        isMade = false
+        if (nats.connected()) sayFailed(messageOf(error))
+      }
+      await sleep(isFine ? UPKEEP_MS : RETRY_MS, signal)
+    }
+  }
+
+  async #publish(nc: NatsConnection, bytes: Uint8Array, id: string, camera: CameraRef | undefined): Promise<void> {
+    const { duplicate } = await nc.jetstream().publish(annotationSubject(camera), bytes, {
+      msgID: id,
+      timeout: TRY_MS,
+    })
+    if (duplicate) this.#metrics.repeated.inc()
+    else this.#metrics.accepted.inc()
+  }
+
+  async #make(nc: NatsConnection): Promise<void> {
+    const jsm = await nc.jetstreamManager({ checkAPI: false })
+    await ensureStream(jsm, queueConfig(this.#options))
+    if (this.#options.isDelivered) await ensureStream(jsm, DEAD_LETTERS)
+  }
+
+  async #measure(jsm: JetStreamManager): Promise<void> {
+    const { state, ts } = await jsm.streams.info(ANNOTATION_STREAM)
+    const nowMs = ts === undefined ? Date.now() : Date.parse(ts)
+    this.#metrics.queued.set(state.messages)
+    this.#metrics.oldest.set(state.messages === 0 ? 0 : Math.max(0, nowMs - Date.parse(state.first_ts)) / 1_000)
+    if (!this.#options.isDelivered) return
+    this.#metrics.deadLetters.set((await jsm.streams.info(DEAD_LETTER_STREAM)).state.messages)
+  }
+
+  #unstored(reason: Unstored, refusal: Refusal): Refusal {
+    this.#metrics.unstored.inc({ reason })
+    return refusal
+  }
+}
+
+const unavailable = (cause: string) =>
+  new Refusal('unavailable', `the annotation could not be stored: ${cause === '' ? 'no answer' : cause}`)
+
+/** JetStream has no room, and says so; an error of its disk is none of these. */
+function isFull(error: unknown): boolean {
+  if (!(error instanceof NatsError) || !isQuotaRefusal(error)) return false
+  return /maximum|insufficient|exceeded|limits/i.test(error.api_error?.description ?? error.message)
+}

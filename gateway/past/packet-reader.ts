@@ -1,0 +1,225 @@
+// A camera's packet stream, read: where a time lies in it, and its packets from there on.
+import {
+  AckPolicy,
+  DeliverPolicy,
+  nanos,
+  NatsError,
+  nuid,
+  type ConsumerConfig,
+  type JetStreamManager,
+  type JsMsg,
+  type NatsConnection,
+} from 'nats'
+import { unlessAborted, whenAborted } from '../../common/abort.ts'
+import { BadMessage, packetSummary, Reassembly, type PacketSummary, type StoredPacket } from '../../proto/messages.ts'
+import { packetStream, refText, type CameraRef } from '../../proto/subjects.ts'
+import { Refusal } from '../rpc/status.ts'
+
+export type Source = { readonly ref: CameraRef; readonly uid: string }
+
+/** `gopSeq`: where the keyframe begins that decoding it takes. */
+type Placed = PacketSummary & { seq: number; gopSeq: number }
+
+/** What can be decoded of a stream, by stream sequence and capture time (ms since the epoch). */
+export type Extent = { firstSeq: number; startMs: number; endMs: number; last: Placed }
+
+/** A packet, or undefined: parts of it are still to come, or there is none for now. `caughtUp`: nothing more is stored now. */
+export type Read = { packet: StoredPacket | undefined; caughtUp: boolean }
+
+/** Bytes fetched ahead of a reader, unless a message may be larger: a second or two of video. Messages: 100 at a time, as nats.js has it. */
+const AHEAD_BYTES = 4 * 2 ** 20
+/** What the server counts of a message besides its payload and headers. */
+const SUBJECTS_BYTES = 4_096
+/** Headers looked at in search of the first keyframe: beyond this a GOP can't be told from no GOP. */
+const SEARCH_MAX = 10_000
+/** After so long without a message the server is asked whether there is one: it may be away, or have lost the stream. */
+const SILENCE_MS = 2_500
+/** The server removes a consumer that was asked for nothing for so long: its gateway has gone, or its client takes less than a frame in six seconds. */
+const IDLE_MS = 600_000
+/** A picture whose packet was stored longer ago is not the camera's newest. */
+const NEWEST_MS = 5_000
+/** Packets between two keyframes that follow each other closely. */
+const SHORT_GOP_MAX = 30
+
+/** Each method throws Refusal while JetStream is away, and whatever it likes once `signal` has aborted. */
+export class PacketStream {
+  readonly #nc: NatsConnection
+  readonly #source: Source
+  readonly #name: string
+
+  constructor(nc: NatsConnection, source: Source) {
+    this.#nc = nc
+    this.#source = source
+    this.#name = packetStream(source.ref)
+  }
+
+  /** From the first keyframe to the last packet; undefined when nothing decodable is stored. */
+  async extent(signal: AbortSignal): Promise<Extent | undefined> {
+    const info = await this.#askIfThere(signal, jsm => jsm.streams.info(this.#name))
+    if (info === undefined || info.state.messages === 0) return undefined
+    const [first, last] = await Promise.all([this.#firstKeyframe(info.state.first_seq, signal), this.#placed(info.state.last_seq, signal)])
+    if (first === undefined || last === undefined) return undefined
+    return { firstSeq: first.seq, startMs: first.timestamp, endMs: Math.max(first.timestamp, last.timestamp), last }
+  }
+
+  /** How many frames there are in `extent`: where packets are stored in parts, as many to a message as in the newest whole GOP. */
+  async frames({ firstSeq, last }: Extent, signal: AbortSignal): Promise<number> {
+    const messages = last.seq - firstSeq + 1
+    if (last.gopSeq <= firstSeq) return Math.min(messages, last.index + 1)
+    const before = await this.#placed(last.gopSeq - 1, signal)
+    if (before === undefined || before.gopSeq < firstSeq) return messages
+    return Math.round(messages * Math.min(1, (before.index + 1) / (last.gopSeq - before.gopSeq)))
+  }
+
+  /**
+   * Sequence of the keyframe that decoding the newest picture begins with, or where keyframes follow each other closely of the one before, which shows
+   * that they do; undefined where there is none, or nothing has been stored for a while.
+   */
+  async newestKeyframe(signal: AbortSignal): Promise<number | undefined> {
+    const { state, ts } = await this.#ask(signal, jsm => jsm.streams.info(this.#name))
+    const ageMs = (ts === undefined ? Date.now() : Date.parse(ts)) - Date.parse(state.last_ts)
+    if (state.messages === 0 || ageMs > NEWEST_MS) return undefined
+    const last = await this.#placed(state.last_seq, signal)
+    if (last === undefined || last.gopSeq < state.first_seq || last.gopSeq > state.last_seq) return undefined
+    const { gopSeq: seq } = last
+    const before = seq > state.first_seq ? await this.#placed(seq - 1, signal) : undefined
+    const isShort = before?.epoch === last.epoch && before.gopSeq >= state.first_seq && seq - before.gopSeq <= SHORT_GOP_MAX
+    return isShort ? before.gopSeq : seq
+  }
+
+  /** Sequence of the keyframe with which decoding all frames from `fromMs` on begins, within `extent`. */
+  async keyframeBefore(fromMs: number, { firstSeq, startMs, last }: Extent, signal: AbortSignal): Promise<number> {
+    if (fromMs <= startMs) return firstSeq
+    // The last packet captured at or before fromMs, or, as B-frames stand slightly out of order, one near it.
+    let low = firstSeq
+    let found = firstSeq
+    for (let high = last.seq; low <= high;) {
+      const middle = Math.floor((low + high) / 2)
+      const packet = await this.#placed(middle, signal)
+      if (packet === undefined || packet.timestamp <= fromMs) {
+        if (packet !== undefined) found = packet.gopSeq
+        low = middle + 1
+      } else high = middle - 1
+    }
+    // Frames presented before their own GOP's keyframe take the GOP before it too.
+    while (found > firstSeq) {
+      const keyframe = await this.#placed(found, signal)
+      if (keyframe === undefined || keyframe.timestamp <= fromMs) return found
+      const before = await this.#placed(found - 1, signal)
+      if (before === undefined || before.gopSeq >= found) return found
+      found = before.gopSeq
+    }
+    return firstSeq
+  }
+
+  /** Packets from `seq` on, whole; ends when `signal` aborts. Unreadable messages are skipped. */
+  async *read(seq: number, onBad: (bad: BadMessage) => void, signal: AbortSignal): AsyncGenerator<Read> {
+    const reassembly = new Reassembly(this.#source.uid)
+    for await (const message of this.#messages(seq, signal)) {
+      if (message === undefined) yield { packet: undefined, caughtUp: true }
+      else yield { packet: checked(() => reassembly.packet(message), onBad), caughtUp: message.info.pending === 0 }
+    }
+  }
+
+  /** Discarding the oldest leaves the rest of a GOP at the front, which can't be decoded. */
+  async #firstKeyframe(fromSeq: number, signal: AbortSignal): Promise<Placed | undefined> {
+    let seen = 0
+    for await (const message of this.#messages(fromSeq, signal, { headers_only: true })) {
+      if (message === undefined) return undefined
+      const packet = checked(() => packetSummary(this.#source.uid, message.headers))
+      if (packet?.key === true && packet.part === 1) return placed(message.seq, packet)
+      if (++seen >= SEARCH_MAX || message.info.pending === 0) return undefined
+    }
+    return undefined
+  }
+
+  /**
+   * The stream's messages from `seq` on, and undefined whenever there is none for now. The next ones are fetched when those before have been taken:
+   * a reader that stalls holds up the server.
+   */
+  async *#messages(seq: number, signal: AbortSignal, config: Partial<ConsumerConfig> = {}): AsyncGenerator<JsMsg | undefined> {
+    const info = await this.#ask(signal, async jsm => {
+      const made = await jsm.consumers.add(this.#name, {
+        ...{ name: nuid.next(), deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: seq, ack_policy: AckPolicy.None },
+        ...{ inactive_threshold: nanos(IDLE_MS), mem_storage: true, ...config },
+      })
+      if (signal.aborted) void jsm.consumers.delete(this.#name, made.name).catch(() => false) // nobody waits for it any more
+      return made
+    })
+    const consumer = this.#nc.jetstream().consumers.getPullConsumerFor(info)
+    const max_bytes = Math.max(AHEAD_BYTES, (this.#nc.info?.max_payload ?? 0) + SUBJECTS_BYTES)
+    try {
+      if (info.num_pending === 0) yield undefined
+      while (!signal.aborted) {
+        let count = 0
+        const batch = await consumer.fetch({ max_bytes, expires: SILENCE_MS })
+        using _ = whenAborted(signal, () => batch.stop())
+        for await (const message of batch) {
+          count++
+          yield message
+          if (signal.aborted) return
+        }
+        if (count > 0 || signal.aborted) continue
+        const { num_pending } = await unlessAborted(consumer.info(), signal)
+        if (num_pending > 0) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS does not send what it has')
+        yield undefined
+      }
+    } catch (error) {
+      throw away(error)
+    } finally {
+      void consumer.delete().catch(() => false) // it goes by itself when NATS is away
+    }
+  }
+
+  /** The packet at `seq`; undefined when it has just been discarded or is not this camera's. */
+  async #placed(seq: number, signal: AbortSignal): Promise<Placed | undefined> {
+    const message = await this.#askIfThere(signal, jsm => jsm.streams.getMessage(this.#name, { seq }))
+    const packet = message && checked(() => packetSummary(this.#source.uid, message.header))
+    return packet && placed(seq, packet)
+  }
+
+  async #ask<T>(signal: AbortSignal, question: (jsm: JetStreamManager) => Promise<T>): Promise<T> {
+    try {
+      return await unlessAborted(question(await this.#nc.jetstreamManager({ checkAPI: false })), signal)
+    } catch (error) {
+      throw away(error)
+    }
+  }
+
+  /** undefined where what is asked for is not there. */
+  #askIfThere<T>(signal: AbortSignal, question: (jsm: JetStreamManager) => Promise<T>): Promise<T | undefined> {
+    const ask = (jsm: JetStreamManager) =>
+      question(jsm).catch((error: unknown) => {
+        if (isMissing(error)) return undefined
+        throw error
+      })
+    return this.#ask(signal, ask)
+  }
+}
+
+/** "camera x has no buffer": nothing is stored that could be decoded. */
+export const noBuffer = (ref: CameraRef) => new Refusal('precondition', `camera "${refText(ref)}" has no buffered pictures`)
+
+const placed = (seq: number, packet: PacketSummary): Placed => ({
+  ...packet,
+  seq,
+  gopSeq: packet.key ? seq - packet.part + 1 : packet.keySeq,
+})
+
+function checked<T>(read: () => T, onBad: (bad: BadMessage) => void = () => {}): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof BadMessage)) throw error
+    onBad(error)
+    return undefined
+  }
+}
+
+const isMissing = (error: unknown) => error instanceof NatsError && (error.code === '404' || error.api_error?.code === 404)
+
+function away(error: unknown): unknown {
+  if (!(error instanceof NatsError)) return error
+  const why = isMissing(error) ? 'NATS has lost it' : `NATS does not answer (${error.code})`
+  return new Refusal('unavailable', `the buffer cannot be reached: ${why}`)
+}

@@ -1,0 +1,193 @@
+// Stored packets → the frames of a stretch of time. Everything is pulled: a client that reads slowly holds up the decoder in
+// its pipe, and the decoder the reading of packets.
+import { availableParallelism } from 'node:os'
+import { Decoder, type DecodedFrame } from '../../common/media/decoder.ts'
+import type { End } from '../../common/media/ffmpeg.ts'
+import { PictureMemory } from '../../common/media/frame-memory.ts'
+import { sealDecoded } from '../../common/media/encode-frame.ts'
+import { whenAborted } from '../../common/abort.ts'
+import { FRAME_ROOM } from '../../proto/frame.ts'
+import type { BadMessage, StoredPacket } from '../../proto/messages.ts'
+import type { Codec } from '../../proto/state.ts'
+import type { PacketStream, Read } from './packet-reader.ts'
+import { Refusal } from '../rpc/status.ts'
+
+export type Stretch = { fromMs: number; toMs: number; startSeq: number }
+
+/** Of a decoder. ffmpeg would have one for each core of the machine, up to sixteen with the memory for as many pictures, though its client keeps up with no more than three. */
+const THREADS = Math.min(4, availableParallelism() + 1)
+/** Frames decoded ahead of the client. */
+const AHEAD_MAX = 2
+/** How long the newest packets may take from the camera to the stream. */
+const SETTLE_MS = 500
+
+/**
+ * Serialized VideoFrames with a timestamp in [fromMs, toMs], every one once and in order; ends when `signal` aborts. The memory of each is used again
+ * once the next one is asked for.
+ */
+export async function* bufferedFrames(
+  stream: PacketStream,
+  { fromMs, toMs, startSeq }: Stretch,
+  { deviceId, scale, onBad }: { deviceId: string; scale: string | undefined; onBad: (bad: BadMessage) => void },
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const over = new AbortController()
+  const either = AbortSignal.any([signal, over.signal])
+  const memory = new PictureMemory()
+  const segments = new Segments(stream.read(startSeq, onBad, either), toMs)
+  const isWanted = ({ timestamp }: StoredPacket) => timestamp >= fromMs && timestamp <= toMs
+  try {
+    for (let codec = await segments.open(); codec !== undefined && !signal.aborted; codec = await segments.open()) {
+      for await (const frame of decode(segments, codec, { scale, isWanted, memory }, either)) {
+        yield sealDecoded(frame, codec, deviceId)
+        memory.give(frame.buffer) // who asks for the next one is through with it
+      }
+    }
+  } finally {
+    over.abort()
+    await segments.close()
+  }
+}
+
+/** Decodes one segment. Throws Refusal where its packets can't be read to their end, or the decoder fails. */
+async function* decode(
+  segments: Segments,
+  codec: Codec,
+  { scale, isWanted, memory }: { scale: string | undefined; isWanted: (packet: StoredPacket) => boolean; memory: PictureMemory },
+  signal: AbortSignal,
+): AsyncGenerator<DecodedFrame> {
+  const frames: DecodedFrame[] = []
+  let wake = Promise.withResolvers<void>()
+  let end: End | undefined
+  let why: string | undefined
+  await using decoder = await Decoder.start({
+    ...{ codec, scale, threads: THREADS, room: FRAME_ROOM, memory },
+    onFrame: frame => {
+      frames.push(frame)
+      wake.resolve()
+      return frames.length < AHEAD_MAX
+    },
+    onLine: line => (why ??= /^\[(?:error|fatal)\] (.+)/.exec(line)?.[1]),
+  })
+  const stop = () => void decoder[Symbol.asyncDispose]()
+  using _ = whenAborted(signal, stop)
+  let isFed = false
+  let fault: unknown
+  const feed = async () => {
+    for (let packet = await segments.next(); packet !== undefined && end === undefined; packet = await segments.next()) {
+      if (!decoder.feed(packet, isWanted(packet))) await decoder.writable
+    }
+    isFed = end === undefined
+    decoder.end()
+  }
+  feed().catch((error: unknown) => {
+    fault = error
+    stop()
+  })
+  void decoder.ended.then(ended => {
+    end = ended
+    wake.resolve()
+  })
+  while (!signal.aborted) {
+    const frame = frames.shift()
+    if (frame !== undefined) {
+      yield frame
+      if (frames.length < AHEAD_MAX) decoder.resume()
+    } else if (fault !== undefined) throw fault
+    else if (end === undefined) {
+      await wake.promise
+      wake = Promise.withResolvers()
+    } else if (isFed && end.code === 0) return
+    else throw new Refusal('unavailable', `the decoder ended before its time (${end.signal ?? `code ${end.code}`})${why ? `: ${why}` : ''}`)
+  }
+}
+
+/** The packets of a stretch, cut where the epoch changes; each segment begins with a keyframe and has no gaps. */
+class Segments {
+  readonly #source: AsyncGenerator<Read>
+  readonly #toMs: number
+  #upcoming: StoredPacket | undefined
+  #codec: Codec | undefined
+  #epoch = -1
+  #place = { keyframe: 0, index: -1 }
+  #pending: Promise<IteratorResult<Read, void>> | undefined
+  #caughtUp = false
+  #over = false
+
+  constructor(source: AsyncGenerator<Read>, toMs: number) {
+    this.#source = source
+    this.#toMs = toMs
+  }
+
+  /** The codec of the segment that `next` will give; undefined at the end. */
+  async open(): Promise<Codec | undefined> {
+    while (!this.#over) {
+      const packet = this.#upcoming ?? (await this.#pull())
+      this.#upcoming = undefined
+      if (packet?.codec === undefined) continue // not decodable from here
+      this.#upcoming = packet
+      this.#codec = packet.codec
+      this.#epoch = packet.epoch
+      return this.#codec
+    }
+    return undefined
+  }
+
+  /** The segment's next packet; undefined at its end. */
+  async next(): Promise<StoredPacket | undefined> {
+    for (;;) {
+      const packet = this.#upcoming ?? (await this.#pull())
+      this.#upcoming = undefined
+      if (packet === undefined) return undefined
+      if (packet.epoch !== this.#epoch) {
+        this.#upcoming = packet
+        return undefined
+      }
+      const follows = packet.key || (packet.keyframe === this.#place.keyframe && packet.index === this.#place.index + 1)
+      if (!follows) continue // its GOP lost a packet
+      this.#place = { keyframe: packet.keyframe, index: packet.index }
+      return packet
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#over = true
+    await this.#source.return(undefined).catch(() => {})
+  }
+
+  /** The next packet whose frame may lie in the stretch. */
+  async #pull(): Promise<StoredPacket | undefined> {
+    while (!this.#over) {
+      this.#pending ??= this.#source.next()
+      const result = await this.#orSettled(this.#pending)
+      if (result === undefined || result.done === true) break
+      this.#pending = undefined
+      const { packet, caughtUp } = result.value
+      this.#caughtUp = caughtUp
+      if (packet === undefined) continue
+      // Frames to come are presented no earlier than this packet is decoded.
+      if (decodingMs(packet, packet.codec ?? this.#codec) > this.#toMs) break
+      return packet
+    }
+    this.#over = true
+    return undefined
+  }
+
+  /** What is stored has been read: waits a moment for what is on its way, no longer (the camera may be down). */
+  async #orSettled<T>(pending: Promise<T>): Promise<T | undefined> {
+    if (!this.#caughtUp) return await pending
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    const timer = setTimeout(() => resolve(undefined), SETTLE_MS)
+    try {
+      return await Promise.race([pending, promise])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+/** When the packet is decoded, on the scale of capture times. */
+function decodingMs(packet: StoredPacket, codec: Codec | undefined): number {
+  const [num, den] = codec?.timeBase ?? [0, 1]
+  return packet.timestamp - ((packet.pts - packet.dts) * 1000 * num) / den
+}

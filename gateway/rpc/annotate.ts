@@ -1,0 +1,41 @@
+// Annotate: what a client has seen, stored before it is acknowledged.
+import { randomUUID } from 'node:crypto'
+import type { AnnotateResponse } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/AnnotateResponse.ts'
+import type { CameraRef } from '../../proto/subjects.ts'
+import { problemAt, type Annotation } from '../annotations/annotation.ts'
+import type { AnnotationQueue } from '../annotations/queue.ts'
+import type { Caller } from './calls.ts'
+import type { Cameras } from '../cameras.ts'
+import { Refusal } from './status.ts'
+
+/** Metadata by which a client that tries again is not taken for one with something new to say. */
+const IDEMPOTENCY_KEY = 'idempotency-key'
+
+/** `bytes`: the annotation as it came, which is how it is kept. */
+export type AnnotateCall = { bytes: Uint8Array; annotation: Annotation }
+export type AnnotateParts = { cameras: Cameras; annotations: AnnotationQueue }
+
+export async function annotate({ bytes, annotation }: AnnotateCall, parts: AnnotateParts, caller: Caller): Promise<AnnotateResponse> {
+  const problem = problemAt(annotation, Date.now())
+  if (problem !== undefined) throw new Refusal('invalid', problem)
+  const { device_name, remote_stream_id, type, start_timestamp } = annotation
+  await parts.annotations.store(bytes, idOf(caller), cameraOf(device_name, parts.cameras), caller.signal)
+  return { device_name, remote_stream_id, type, start_timestamp }
+}
+
+function idOf({ metadata }: Caller): string {
+  const [key] = metadata.get(IDEMPOTENCY_KEY)
+  if (key === undefined) return randomUUID()
+  if (typeof key === 'string' && /^[\x21-\x7e]{1,128}$/.test(key)) return key
+  throw new Refusal('invalid', `${IDEMPOTENCY_KEY} must be 1 to 128 visible ASCII characters`)
+}
+
+/** Clients annotate under names of their own too, such as those of cameras of elsewhere. */
+function cameraOf(name: string, cameras: Cameras): CameraRef | undefined {
+  try {
+    return cameras.resolve(name).ref
+  } catch (error) {
+    if (error instanceof Refusal) return undefined
+    throw error
+  }
+}

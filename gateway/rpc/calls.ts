@@ -1,0 +1,169 @@
+// Runs the calls of all RPCs alike. Handlers are functions, or async generators, of requests; cancellation, back-pressure, errors, the
+// limit on calls and the end of the process are dealt with here.
+import { status, type handleBidiStreamingCall, type handleServerStreamingCall, type handleUnaryCall, type Metadata } from '@grpc/grpc-js'
+import { constants, type ServerHttp2Stream } from 'node:http2'
+import type { Logger } from '../../common/log.ts'
+import { sleep, whenAborted } from '../../common/abort.ts'
+import type { Metrics } from '../metrics.ts'
+import { Refusal, toStatus, type Status } from './status.ts'
+
+/** What a handler knows of its call besides the request. `signal` aborts when nobody waits for an answer any more. */
+export type Caller = {
+  readonly metadata: Metadata
+  readonly peer: string
+  readonly signal: AbortSignal
+  /** Ends the call at once, with what is unsent. */
+  readonly cutOff: () => void
+}
+
+type ServerCall = { metadata: Metadata; getPeer(): string; on(event: 'cancelled', listener: () => void): unknown }
+type Writer<Response> = { write(message: Response, callback: () => void): boolean; emit(event: 'error', refusal: Status): boolean }
+/** A call until its last byte is sent. `over` aborts with the Status that ended it from outside. */
+type Call = { over: AbortController; fail: (refusal: Status) => void }
+
+const CANCELLED: Status = { code: status.CANCELLED, details: 'cancelled' }
+
+export class Calls {
+  readonly #max: number
+  readonly #metrics: Metrics
+  readonly #log: Logger
+  readonly #open = new Set<Call>()
+  #drained: (() => void) | undefined
+  #isDraining = false
+
+  constructor(max: number, metrics: Metrics, log: Logger) {
+    this.#max = max
+    this.#metrics = metrics
+    this.#log = log
+  }
+
+  unary<Request, Response>(method: string, handle: (request: Request, caller: Caller) => Promise<Response> | Response) {
+    const handler: handleUnaryCall<Request, Response> = (call, callback) => {
+      void this.#run(method, call, callback, async caller => {
+        const response = await handle(call.request, caller)
+        if (!caller.signal.aborted) callback(null, response)
+      })
+    }
+    return handler
+  }
+
+  serverStream<Request, Response>(method: string, handle: (request: Request, caller: Caller) => AsyncIterable<Response>) {
+    const handler: handleServerStreamingCall<Request, Response> = call => {
+      const answers = new Answers<Response>(call)
+      void this.#run(method, call, answers.fail, async caller => {
+        await answers.send(handle(call.request, caller), caller.signal)
+        if (!caller.signal.aborted) call.end()
+      })
+    }
+    return handler
+  }
+
+  /** Requests leave the transport as the handler asks for them, so that a client can't pile them up here. */
+  duplex<Request, Response>(method: string, handle: (requests: AsyncIterable<Request>, caller: Caller) => AsyncIterable<Response>) {
+    const handler: handleBidiStreamingCall<Request, Response> = call => {
+      const answers = new Answers<Response>(call)
+      void this.#run(method, call, answers.fail, async caller => {
+        // By default the iterator destroys the stream, answers included, when the client half-closes.
+        const requests = call.iterator({ destroyOnReturn: false })
+        await answers.send(handle(requests, caller), caller.signal)
+        if (!caller.signal.aborted) call.end()
+      })
+    }
+    return handler
+  }
+
+  /** Ends every call, those still to come too, with UNAVAILABLE. Returns when the clients have been told, at the latest after `ms`. */
+  async drain(ms: number): Promise<void> {
+    this.#isDraining = true
+    const reason = toStatus(shuttingDown(), 'drain', this.#log)
+    for (const { over, fail } of this.#open) {
+      over.abort(reason)
+      fail(reason)
+    }
+    if (this.#open.size === 0) return
+    const drained = new AbortController()
+    this.#drained = () => drained.abort()
+    await sleep(ms, drained.signal)
+  }
+
+  /** Never rejects: what the work throws ends the call with the status it stands for. */
+  async #run(
+    method: string,
+    serverCall: ServerCall,
+    fail: (refusal: Status) => void,
+    work: (caller: Caller) => Promise<void>,
+  ): Promise<void> {
+    const call: Call = { over: new AbortController(), fail }
+    const { signal } = call.over
+    this.#open.add(call)
+    this.#metrics.callsRunning.inc({ method })
+    serverCall.on('cancelled', () => this.#close(call, method)) // comes at the end of every call, whoever ended it
+    let code: status = status.OK
+    try {
+      if (this.#isDraining) throw shuttingDown()
+      if (this.#open.size > this.#max) throw new Refusal('exhausted', `too many calls, at most ${this.#max} are served at once`)
+      await work({ metadata: serverCall.metadata, peer: serverCall.getPeer(), signal, cutOff: () => cutOff(serverCall) })
+    } catch (error) {
+      // What is thrown after the end is the end's own doing, such as the error of a stream cut off.
+      if (!signal.aborted) {
+        const refusal = toStatus(error, method, this.#log)
+        code = refusal.code
+        fail(refusal)
+      }
+    }
+    const { code: endedWith } = signal.aborted ? (signal.reason as Status) : { code }
+    this.#metrics.calls.inc({ method, code: status[endedWith] })
+  }
+
+  #close(call: Call, method: string): void {
+    if (!this.#open.delete(call)) return
+    call.over.abort(CANCELLED)
+    this.#metrics.callsRunning.dec({ method })
+    if (this.#open.size === 0) this.#drained?.()
+  }
+}
+
+/** grpc-js has no way to end a call but behind what is unsent; its client gets RESOURCE_EXHAUSTED. With another grpc-js the call goes on. */
+function cutOff(serverCall: ServerCall): void {
+  const { call } = serverCall as { call?: { nextCall?: { stream?: ServerHttp2Stream } } }
+  call?.nextCall?.stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+}
+
+const shuttingDown = () => new Refusal('unavailable', 'shutting down')
+
+/** What is sent to one client: of each call at most one message is unsent. */
+class Answers<Response> {
+  readonly #call: Writer<Response>
+  #isSending = false
+  #refusal: Status | undefined
+
+  constructor(call: Writer<Response>) {
+    this.#call = call
+  }
+
+  async send(responses: AsyncIterable<Response>, signal: AbortSignal): Promise<void> {
+    for await (const response of responses) {
+      if (!signal.aborted) await this.#sent(response, signal)
+      if (signal.aborted) return
+    }
+  }
+
+  /** Behind what is being sent: an error before that makes grpc-js's iterator of the requests destroy the stream, and no status is sent. */
+  readonly fail = (refusal: Status): void => {
+    if (this.#isSending) this.#refusal = refusal
+    else this.#call.emit('error', refusal)
+  }
+
+  /** Settles when the transport has taken the message or the call is over. */
+  async #sent(message: Response, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    using _ = whenAborted(signal, resolve)
+    this.#isSending = true
+    this.#call.write(message, () => {
+      this.#isSending = false
+      if (this.#refusal !== undefined) this.fail(this.#refusal)
+      resolve()
+    })
+    await promise
+  }
+}

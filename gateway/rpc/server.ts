@@ -1,0 +1,186 @@
+// The gRPC server: bind, limits, health, reflection, and an orderly end.
+import {
+  Server,
+  ServerInterceptingCall,
+  ServerListenerBuilder,
+  logVerbosity,
+  setLogVerbosity,
+  status,
+  type ServerCredentials,
+  type ServerInterceptor,
+} from '@grpc/grpc-js'
+import { ReflectionService } from '@grpc/reflection'
+import { HealthImplementation } from 'grpc-health-check'
+import { constants, type Http2Server, type ServerHttp2Session } from 'node:http2'
+import { isIPv6 } from 'node:net'
+import { Failure } from '../../common/errors.ts'
+import type { Logger } from '../../common/log.ts'
+import { sleep } from '../../common/abort.ts'
+import type { Calls } from './calls.ts'
+import { seamlessFraming } from '../../common/patches/grpc-framing.ts'
+import { IMAGE_PACKAGE, IMAGE_SERVICE, imageDefinition, imageService, type ImageParts } from './image.ts'
+
+const DRAIN_MS = 10_000
+/** After the last call, for what is on its way. */
+const CLOSE_MS = 500
+/** A client that vanished without a word is asked whether it is there after so long, and gone after as long again. */
+const SILENT_MS = 10_000
+/** 2³¹ milliseconds. */
+const DEADLINE_HOURS_MAX = 596
+
+const OPTIONS = {
+  'grpc.max_receive_message_length': 2 ** 20,
+  'grpc.max_send_message_length': -1,
+  'grpc.max_connection_idle_ms': 300_000,
+}
+
+/** At first, and a second. Node ends a connection, with all that is on it, for 1,000 and 33: clients cancel a call for each frame. */
+const RESETS = { streamResetBurst: 10_000, streamResetRate: 1_000 }
+
+/**
+ * A call whose deadline passes between its request and the client's half-close is over; grpc-js would still hand it to its handler, which nobody tells
+ * of an end any more. Through an interceptor, though it does nothing, nothing comes after the end.
+ */
+const untilTheEnd: ServerInterceptor = (_method, call) => new ServerInterceptingCall(call)
+
+/** The calls that libraries serve, such as those that watch the health: they would end with their connection, as if something had failed. */
+class LibraryCalls {
+  readonly #open = new Set<ServerInterceptingCall>()
+
+  readonly interceptor: ServerInterceptor = (method, call) => {
+    if (method.path.startsWith(`/${IMAGE_SERVICE}/`)) return untilTheEnd(method, call)
+    const listener = new ServerListenerBuilder()
+      .withOnReceiveMetadata((metadata, pass) => {
+        this.#open.add(followed)
+        pass(metadata)
+      })
+      .withOnCancel(() => this.#open.delete(followed)) // comes at the end of every call
+      .build()
+    const followed = new ServerInterceptingCall(call, { start: pass => pass(listener) })
+    return followed
+  }
+
+  end(): void {
+    for (const call of this.#open) call.sendStatus({ code: status.UNAVAILABLE, details: 'shutting down' })
+  }
+}
+
+export type GrpcServer = AsyncDisposable & {
+  port: number
+  /** What health checks are told; NOT_SERVING until then. */
+  setServing(isServing: boolean): void
+  /** Ends all calls and connections, within about ten seconds. */
+  drain(): Promise<void>
+}
+
+/** Throws Failure when the address can't be had. Port 0 takes any free one. */
+export async function serveGrpc(
+  { host, port, callsMax }: { host: string; port: number; callsMax: number },
+  credentials: ServerCredentials,
+  parts: ImageParts,
+  log: Logger,
+): Promise<GrpcServer> {
+  // It would write a line of its own for each illegal metadata that a client sends, with what that is. Errors of the server are thrown to us besides.
+  setLogVerbosity(logVerbosity.NONE)
+  if (!seamlessFraming()) log.warn('this version of grpc-js copies each frame once more: expect more CPU per client')
+  // For each connection one more than are served in all: a client with too many is told so; beyond this limit its library would make it wait.
+  const limit = { 'grpc.max_concurrent_streams': callsMax + 1 }
+  const library = new LibraryCalls()
+  const server = new Server({ ...OPTIONS, ...limit, interceptors: [library.interceptor] })
+  if (!allowResets(server)) log.warn('with this version of grpc-js a client that cancels many calls loses its connection')
+  server.addService(imageDefinition, imageService(parts))
+  const health = new HealthImplementation({ '': 'NOT_SERVING', [IMAGE_SERVICE]: 'NOT_SERVING' })
+  health.addToServer(server)
+  new ReflectionService(IMAGE_PACKAGE).addToServer(server)
+  const setServing = (isServing: boolean) => {
+    for (const name of ['', IMAGE_SERVICE]) health.setStatus(name, isServing ? 'SERVING' : 'NOT_SERVING')
+  }
+  const bound = await bind(server, `${isIPv6(host) ? `[${host}]` : host}:${port}`, credentials)
+  boundDeadlines(server)
+  endVanished(server)
+  log.info({ host, port: bound }, 'serving gRPC')
+  let draining: Promise<void> | undefined
+  const drain = () => (draining ??= shutDown(server, parts.calls, library, () => setServing(false)))
+  return { port: bound, setServing, drain, [Symbol.asyncDispose]: drain }
+}
+
+/** grpc-js has no option for it, but an internal field with those of Node's server. False: this grpc-js is another. */
+function allowResets(server: Server): boolean {
+  const { commonServerOptions } = server as unknown as { commonServerOptions?: object }
+  if (commonServerOptions === undefined) return false
+  Object.assign(commonServerOptions, RESETS)
+  return true
+}
+
+/** grpc-js keeps of a deadline in milliseconds 32 bits, by which one in 30 days would have passed. With another grpc-js it goes on so. */
+function boundDeadlines(server: Server): void {
+  for (const http2Server of http2ServersOf(server)) {
+    http2Server.prependListener('stream', (_stream, headers) => {
+      const [, count, unit] = /^(\d+)([HMS])$/.exec(String(headers['grpc-timeout'])) ?? []
+      const hours = Number(count) / { H: 1, M: 60, S: 3_600 }[unit as 'H' | 'M' | 'S']
+      if (hours > DEADLINE_HOURS_MAX) headers['grpc-timeout'] = `${DEADLINE_HOURS_MAX}H`
+    })
+  }
+}
+
+type Handle = { _parent?: Handle; writeQueueSize?: number }
+
+/**
+ * grpc-js's own pings would end connections too on which the answer has to wait behind frames, for which a thin link takes its time: six of 1080p take half
+ * a minute of ten megabits a second.
+ */
+function endVanished(server: Server): void {
+  for (const http2Server of http2ServersOf(server)) {
+    http2Server.on('session', session => {
+      let before = signOfLife(session)
+      let isAsked = false
+      const timer = setInterval(() => {
+        if (session.closed || session.destroyed) return
+        const now = signOfLife(session)
+        if (now === before && isAsked) return session.destroy()
+        isAsked = now === before
+        before = now
+        if (isAsked) session.ping(() => {})
+      }, SILENT_MS)
+      session.once('close', () => clearInterval(timer))
+    })
+  }
+}
+
+/** Another one when the client has sent something, or the network has taken some of what is to go to it. */
+function signOfLife({ socket }: ServerHttp2Session): string {
+  const { _handle: handle } = socket as { _handle?: Handle }
+  const { writeQueueSize } = handle?._parent ?? handle ?? {} // TLS has the connection beneath it
+  return `${socket.bytesRead} ${writeQueueSize}`
+}
+
+function http2ServersOf(server: Server): Iterable<Http2Server> {
+  const { http2Servers } = server as unknown as { http2Servers?: Map<Http2Server, unknown> }
+  return http2Servers?.keys() ?? []
+}
+
+function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>()
+  server.bindAsync(address, credentials, (error, port) => {
+    if (error === null) resolve(port)
+    else reject(new Failure('AddressUnavailable', `cannot serve gRPC on ${address}: ${error.message}`))
+  })
+  return promise
+}
+
+/** Clients that did not take what they were sent are to connect again; grpc-js would have them believe that they cancelled their calls. */
+function cutOff(server: Server): void {
+  const { sessions } = server as unknown as { sessions?: Map<ServerHttp2Session, unknown> }
+  for (const session of sessions?.keys() ?? []) session.destroy(undefined, constants.NGHTTP2_REFUSED_STREAM)
+}
+
+async function shutDown(server: Server, calls: Calls, library: LibraryCalls, stopServing: () => void): Promise<void> {
+  stopServing()
+  const closed = new AbortController()
+  server.tryShutdown(() => closed.abort()) // no new connection or call
+  library.end()
+  await calls.drain(DRAIN_MS)
+  await sleep(CLOSE_MS, closed.signal)
+  cutOff(server)
+  server.forceShutdown()
+}

@@ -1,0 +1,208 @@
+// Camera → the Deployment it should have. Pure: the same Camera and settings give the same object, to the byte.
+import { createHash } from 'node:crypto'
+import type {
+  V1Container,
+  V1Deployment,
+  V1EnvVar,
+  V1OwnerReference,
+  V1PodSpec,
+  V1Toleration,
+  V1Volume,
+  V1VolumeMount,
+} from '@kubernetes/client-node'
+import { FRUGAL_ENV, FRUGAL_FLAGS } from '../../common/node-options.ts'
+import type { Camera } from '../../proto/camera.ts'
+import type { OperatorConfig } from '../config.ts'
+import { sortedJson } from '../kube/json.ts'
+import { CAMERA_LABEL, HASH_ANNOTATION, UID_LABEL, type Deployment } from '../kube/kinds.ts'
+
+const APP = 'chrysalis-edge'
+const COMPONENT = 'camera'
+/** Chooses the Deployments and pods that are ours. */
+export const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'chrysalis-edge-operator' }
+
+const PREFIX = 'camera-'
+const deploymentName = (camera: Camera): string => `${PREFIX}${camera.metadata.name}`
+/** The key of the camera that a Deployment is of; by its name, since its labels can be changed. */
+export const cameraKeyOfDeployment = ({ metadata: { namespace = '', name } }: Deployment): string | undefined =>
+  name.startsWith(PREFIX) ? `${namespace}/${name.slice(PREFIX.length)}` : undefined
+/** The Secret with the camera's own NATS user. */
+export const userSecretName = (camera: Camera): string => `${deploymentName(camera)}-nats`
+
+/** Nobody in particular, and not the node image's own user. */
+const UID = 65_532
+const PROBE_PORT = 9090
+const GRACE_SECONDS = 15
+/** How long a pod stays on a node that is lost, with onNodeFailure Move. */
+const MOVE_SECONDS = 60
+const SECRET_MODE = 0o440
+const RUN = '/run/chrysalis'
+
+export type PodSettings = OperatorConfig['sidecar']
+
+const selectorOf = ({ metadata: { name } }: Camera) => ({
+  'app.kubernetes.io/name': APP,
+  'app.kubernetes.io/component': COMPONENT,
+  [CAMERA_LABEL]: name,
+})
+/** Of all that is made for the camera. */
+export const objectLabels = (camera: Camera): Record<string, string> => ({
+  ...selectorOf(camera),
+  'app.kubernetes.io/instance': camera.metadata.name,
+  'app.kubernetes.io/part-of': APP,
+  ...MANAGED_BY,
+})
+export const controllerOf = ({ apiVersion, kind, metadata: { name, uid } }: Camera): V1OwnerReference => ({
+  ...{ apiVersion, kind, name, uid },
+  controller: true,
+  blockOwnerDeletion: true,
+})
+
+/** `replicas` 0 stops the camera: suspended, being deleted, or held after the nodes rejected its pods. */
+export function desiredDeployment(camera: Camera, settings: PodSettings, replicas: 0 | 1): V1Deployment {
+  const { namespace, uid } = camera.metadata
+  const labels = objectLabels(camera)
+  const object = {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: {
+      name: deploymentName(camera),
+      namespace: namespace,
+      labels: { ...labels, 'app.kubernetes.io/version': settings.version },
+      ownerReferences: [controllerOf(camera)],
+    },
+    spec: {
+      replicas,
+      revisionHistoryLimit: 1,
+      strategy: { type: 'Recreate' }, // two pods at once would fight for the camera
+      selector: { matchLabels: selectorOf(camera) },
+      template: { metadata: { labels: { ...labels, [UID_LABEL]: uid } }, spec: podSpec(camera, settings) },
+    },
+  } satisfies V1Deployment
+  return { ...object, metadata: { ...object.metadata, annotations: { [HASH_ANNOTATION]: hashOf(object) } } }
+}
+
+export const specHash = (deployment: { metadata?: { annotations?: Record<string, string> } }): string | undefined =>
+  deployment.metadata?.annotations?.[HASH_ANNOTATION]
+
+function podSpec(camera: Camera, settings: PodSettings): V1PodSpec {
+  const { pod = {} } = camera.spec
+  const volumes = podVolumes(camera, settings)
+  return {
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    terminationGracePeriodSeconds: GRACE_SECONDS,
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: UID,
+      runAsGroup: UID,
+      fsGroup: UID,
+      fsGroupChangePolicy: 'OnRootMismatch',
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    containers: [container(camera, settings, volumes)],
+    volumes: volumes.map(({ volume }) => volume),
+    tolerations: [...(pod.tolerations ?? []), ...nodeFailureTolerations(camera)],
+    ...(settings.imagePullSecrets.length > 0 ? { imagePullSecrets: settings.imagePullSecrets.map(name => ({ name })) } : {}),
+    ...(pod.nodeSelector === undefined ? {} : { nodeSelector: pod.nodeSelector }),
+    ...(pod.affinity === undefined ? {} : { affinity: pod.affinity }),
+    ...(pod.runtimeClassName === undefined ? {} : { runtimeClassName: pod.runtimeClassName }),
+  }
+}
+
+function container(camera: Camera, settings: PodSettings, volumes: Mounted[]): V1Container {
+  const probe = (path: string) => ({ httpGet: { path, port: PROBE_PORT }, timeoutSeconds: 5, periodSeconds: 10 })
+  return {
+    name: 'sidecar',
+    image: camera.spec.pod?.image ?? settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    args: ['node', ...FRUGAL_FLAGS, 'sidecar/main.ts'], // not `command`: the image's entrypoint reaps processes
+    env: environment(camera, settings),
+    ports: [{ name: 'metrics', containerPort: PROBE_PORT, protocol: 'TCP' }],
+    resources: camera.spec.pod?.resources ?? settings.resources,
+    securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+    startupProbe: { ...probe('/livez'), periodSeconds: 2, failureThreshold: 60 },
+    livenessProbe: { ...probe('/livez'), failureThreshold: 3 },
+    readinessProbe: { ...probe('/readyz'), failureThreshold: 3 },
+    volumeMounts: volumes.map(({ volume, mount }) => ({ name: volume.name, ...mount })),
+  } as V1Container // a user's resources are quantities as text or number, which the API takes
+}
+
+/** What the sidecar is told. Secrets are not among it: they are files. */
+function environment(camera: Camera, settings: PodSettings): V1EnvVar[] {
+  const { namespace, name, uid, generation } = camera.metadata
+  const { pod, ...spec } = camera.spec
+  const ours: Record<string, string> = {
+    ...FRUGAL_ENV,
+    CHRYS_CAMERA_NAMESPACE: namespace,
+    CHRYS_CAMERA_NAME: name,
+    CHRYS_CAMERA_UID: uid,
+    CHRYS_CAMERA_GENERATION: String(generation),
+    CHRYS_CAMERA_SPEC: sortedJson(spec),
+    CHRYS_DEVICE_ID: namespace === settings.gatewayNamespace ? name : `${namespace}/${name}`,
+    CHRYS_NATS_URL: settings.natsUrl,
+    CHRYS_PROBE_HOST: '0.0.0.0',
+    CHRYS_PROBE_PORT: String(PROBE_PORT),
+    CHRYS_LOG_LEVEL: settings.log.level,
+    CHRYS_LOG_FORMAT: settings.log.format,
+    ...(settings.denyCidrs.length > 0 ? { CHRYS_DENY_CIDRS: settings.denyCidrs.join(',') } : {}),
+    ...(spec.source.credentialsSecretRef === undefined ? {} : { CHRYS_CREDENTIALS_DIR: `${RUN}/credentials` }),
+    ...(spec.proxy?.urlSecretRef === undefined ? {} : { CHRYS_PROXY_URL_FILE: `${RUN}/proxy/url` }),
+    ...(spec.archive === undefined ? {} : { CHRYS_ARCHIVE_DIR: '/archive' }),
+    ...(natsSecret(camera, settings) === undefined ? {} : { CHRYS_NATS_CREDS_FILE: `${RUN}/nats/user.creds` }),
+  }
+  // Not its hostname, which is cut to 63 characters: pods of a camera with a long name would have one in common.
+  const holder = { name: 'CHRYS_LEASE_HOLDER', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }
+  const theirs = (pod?.env ?? []).filter(({ name }) => !(name in ours) && name !== holder.name)
+  return [...Object.entries(ours).map(([key, value]) => ({ name: key, value: verbatim(value) })), holder, ...theirs]
+}
+
+/** The kubelet replaces `$(NAME)` in a value, and makes one of two dollar signs. */
+const verbatim = (value: string): string => value.replaceAll('$', '$$$$')
+
+/** The one that is made for the camera, or the one that was named for all. */
+const natsSecret = (camera: Camera, { signingDir, natsSecret: given }: PodSettings): string | undefined =>
+  signingDir === undefined ? given : userSecretName(camera)
+
+type Mounted = { volume: V1Volume; mount: Omit<V1VolumeMount, 'name'> }
+
+/**
+ * User Secrets are optional, so that the pod runs without them and says what is missing; they are mounted as whole volumes,
+ * since what is mounted by subPath never changes.
+ */
+function podVolumes(camera: Camera, settings: PodSettings): Mounted[] {
+  const { source, proxy, archive } = camera.spec
+  const volumes: Mounted[] = [{ volume: { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '32Mi' } }, mount: { mountPath: '/tmp' } }]
+  const user = natsSecret(camera, settings)
+  if (user !== undefined) {
+    volumes.push(secretVolume('nats', user, { 'user.creds': 'user.creds' }, false))
+  }
+  if (source.credentialsSecretRef !== undefined) {
+    volumes.push(secretVolume('credentials', source.credentialsSecretRef.name, { username: 'username', password: 'password' }, true))
+  }
+  if (proxy?.urlSecretRef !== undefined) {
+    volumes.push(secretVolume('proxy', proxy.urlSecretRef.name, { [proxy.urlSecretRef.key]: 'url' }, true))
+  }
+  if (archive !== undefined) volumes.push({ volume: { name: 'archive', ...archive.volume }, mount: { mountPath: '/archive' } })
+  return volumes
+}
+
+/** `files`: key in the Secret → name of the file. */
+function secretVolume(name: string, secretName: string, files: Record<string, string>, optional: boolean): Mounted {
+  const items = Object.entries(files).map(([key, path]) => ({ key, path }))
+  return {
+    volume: { name, secret: { secretName, optional, defaultMode: SECRET_MODE, items } },
+    mount: { mountPath: `${RUN}/${name}`, readOnly: true },
+  }
+}
+
+/** Stay: no taint of a lost node drives the pod away. Move: it may start elsewhere after a minute. A user's own rule comes first. */
+function nodeFailureTolerations({ spec }: Camera): V1Toleration[] {
+  const keys = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']
+  const seconds = spec.onNodeFailure === 'Move' ? { tolerationSeconds: MOVE_SECONDS } : {}
+  return keys
+    .filter(key => !spec.pod?.tolerations?.some(own => own.key === key && own.effect === 'NoExecute'))
+    .map(key => ({ key, operator: 'Exists', effect: 'NoExecute', ...seconds }))
+}
+
+const hashOf = (object: object): string => createHash('sha256').update(sortedJson(object)).digest('hex').slice(0, 16)

@@ -1,0 +1,106 @@
+// A camera's pods → what is the matter with them. Pure.
+import { EXIT_CONFIG } from '../../common/errors.ts'
+import { MESSAGE_MAX, type CameraRecord } from '../../proto/state.ts'
+import { defined, type Deployment, type Pod } from '../kube/kinds.ts'
+import type { KnownReason } from './reasons.ts'
+
+/** As told to the gateway, and what the operator itself wants to know. */
+export type PodReport = {
+  state: CameraRecord['pod']
+  /** Why no container runs, where that is so; transitional reasons included. */
+  notRunning?: { reason: KnownReason; message?: string }
+  /** When the running container started, ms since the epoch, by its node's clock. */
+  startedAt?: number
+}
+
+const WAITING: Record<string, KnownReason> = {
+  ErrImagePull: 'ImagePullBackOff',
+  ImagePullBackOff: 'ImagePullBackOff',
+  ErrImageNeverPull: 'ImagePullBackOff',
+  InvalidImageName: 'InvalidImageName',
+  CreateContainerConfigError: 'CreateContainerConfigError',
+  CreateContainerError: 'CreateContainerError',
+  RunContainerError: 'RunContainerError',
+}
+/** Nothing wrong yet. */
+const TRANSITIONAL: readonly KnownReason[] = ['PodPending', 'ContainerCreating', 'Terminating', 'ContainerExited']
+
+/** `held`: the camera has no pod since its nodes rejected some. */
+export function reportOn(pods: readonly Pod[], deployment: Deployment | undefined, held: string | undefined): PodReport {
+  const pod = currentOf(pods)
+  const container = pod?.status?.containerStatuses?.find(({ name }) => name === 'sidecar')
+  const last = container?.state?.terminated ?? container?.lastState?.terminated
+  const running = container?.state?.running
+  const isUp = running !== undefined && pod?.metadata.deletionTimestamp === undefined
+  const notRunning = isUp ? undefined : whyNot(pod, container, deployment, held)
+  const wrong = notRunning !== undefined && !TRANSITIONAL.includes(notRunning.reason) ? notRunning : undefined
+  return defined<PodReport>({
+    state: defined<CameraRecord['pod']>({
+      reason: wrong?.reason,
+      message: wrong?.message?.slice(0, MESSAGE_MAX),
+      running: isUp,
+      dead: held !== undefined || (pod !== undefined && isOver(pod)),
+      exitCode: last?.exitCode ?? 0,
+      oomKilled: last?.reason === 'OOMKilled',
+      restarts: container?.restartCount ?? 0,
+      node: pod?.spec?.nodeName,
+    }),
+    notRunning,
+    startedAt: isUp && running?.startedAt !== undefined ? Date.parse(running.startedAt) : undefined,
+  })
+}
+
+export const isOver = (pod: Pod): boolean => pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded'
+
+/** The uid of the pod whose container waits for its image and volumes. */
+export const beingCreated = (pods: readonly Pod[]): string | undefined =>
+  pods.find(({ status }) => status?.containerStatuses?.some(({ state }) => state?.waiting?.reason === 'ContainerCreating'))?.metadata.uid
+
+/** The one that matters: the newest that lives, else the newest. */
+function currentOf(pods: readonly Pod[]): Pod | undefined {
+  const rank = (pod: Pod) => (isOver(pod) ? 0 : pod.metadata.deletionTimestamp !== undefined ? 1 : 2)
+  const born = (pod: Pod) => Date.parse(pod.metadata.creationTimestamp ?? '') || 0
+  return pods.toSorted((a, b) => rank(b) - rank(a) || born(b) - born(a))[0]
+}
+
+type Container = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number]
+
+function whyNot(
+  pod: Pod | undefined,
+  container: Container | undefined,
+  deployment: Deployment | undefined,
+  held: string | undefined,
+): NonNullable<PodReport['notRunning']> {
+  if (held !== undefined) return { reason: 'NodeRejectedPod', message: held }
+  const refused = deployment?.status?.conditions?.find(({ type, status }) => type === 'ReplicaFailure' && status === 'True')
+  if (refused !== undefined && (pod === undefined || isOver(pod))) return withMessage('PodRefused', refused.message)
+  if (pod === undefined) return { reason: 'PodPending' }
+  if (isOver(pod)) return { reason: 'NodeRejectedPod', message: sentenceOfFailure(pod) }
+  if (pod.metadata.deletionTimestamp !== undefined) return { reason: 'Terminating' }
+  const waiting = container?.state?.waiting
+  const known = WAITING[waiting?.reason ?? '']
+  if (known !== undefined) return withMessage(known, waiting?.message)
+  if (waiting?.reason === 'CrashLoopBackOff' || container?.state?.terminated !== undefined)
+    return whyEnded(container, waiting !== undefined)
+  if (waiting !== undefined) return { reason: 'ContainerCreating' }
+  const unscheduled = pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False')
+  if (unscheduled?.reason === 'Unschedulable') return withMessage('Unschedulable', unscheduled.message)
+  return { reason: 'PodPending' }
+}
+
+function whyEnded(container: Container | undefined, loops: boolean): NonNullable<PodReport['notRunning']> {
+  const last = container?.state?.terminated ?? container?.lastState?.terminated
+  if (last?.reason === 'OOMKilled') return { reason: 'OOMKilled' }
+  const message = last === undefined ? undefined : `the container ended with exit code ${last.exitCode}`
+  if (last?.exitCode === EXIT_CONFIG) return withMessage('ConfigurationInvalid', message)
+  return withMessage(loops ? 'CrashLoop' : 'ContainerExited', message)
+}
+
+const withMessage = (reason: KnownReason, message: string | undefined): { reason: KnownReason; message?: string } =>
+  message === undefined || message === '' ? { reason } : { reason, message }
+
+/** e.g. `node edge-1: UnexpectedAdmissionError: Allocate failed …` */
+export function sentenceOfFailure({ spec, status }: Pod): string {
+  const what = [status?.reason ?? status?.phase ?? 'Failed', status?.message].filter(part => part !== undefined && part !== '').join(': ')
+  return `${spec?.nodeName === undefined ? '' : `node ${spec.nodeName}: `}${what}`.slice(0, 900)
+}

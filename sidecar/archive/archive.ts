@@ -1,0 +1,258 @@
+// Packets → files on a volume, as they come: cut at keyframes, not transcoded, each file there only once it is whole. A disk that is full,
+// slow or gone costs the archive packets, and nobody else anything.
+import { mkdir, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Failure } from '../../common/errors.ts'
+import type { Logger } from '../../common/log.ts'
+import { aborted, sleep, whenAborted } from '../../common/abort.ts'
+import type { Packet } from '../../proto/messages.ts'
+import type { Activity, Codec } from '../../proto/state.ts'
+import { Keeper } from './keeper.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Policy } from './retention.ts'
+import { salvage } from './salvage.ts'
+import { fileFailure, Segment } from './segment.ts'
+
+export type ArchiveConfig = Policy & {
+  /** The volume. */
+  dir: string
+  /** Undefined: a file per group of pictures. */
+  segmentMs: number | undefined
+}
+
+const QUEUE_BYTES_MAX = 32 * 2 ** 20
+const QUEUE_MAX = 4_096
+/** Files being finished while the next is being written. */
+const CLOSING_MAX = 3
+/** Where every picture is a keyframe, as in JPEG, a file each would be absurd. */
+const GOP_MIN_MS = 500
+const RETRY_MS = 5_000
+/** Room that must be there, besides what the last try took, before a full volume is tried again. */
+const ROOM_MIN = 2 ** 20
+const ROOM_MAX = 64 * 2 ** 20
+/** Writing for this long without a complaint means that what was wrong is over. */
+const HEALTHY_MS = 10_000
+const SHUTDOWN_MS = 8_000
+
+type Item = { packet: Packet; codec: Codec } | 'cut'
+
+export class Archive {
+  readonly #config: ArchiveConfig
+  readonly #folder: string
+  readonly #metrics: Metrics
+  readonly #log: Logger
+  readonly #onHealth: (health: Activity) => void
+  readonly #run = `${process.pid}${Math.random().toString(36).slice(2, 10)}`
+  readonly #keeper: Keeper
+  readonly #closing = new Map<Segment, Promise<void>>()
+  /** What runs, or still does since the volume stands still. */
+  #work: Promise<unknown> = Promise.resolve()
+  #queue: Item[] = []
+  #queuedBytes = 0
+  #wake = Promise.withResolvers<void>()
+  /** The queue was full: nothing is taken until the next keyframe. */
+  #skipping = false
+  #segment: Segment | undefined
+  #failure: Failure | undefined
+  #failedAt = -Infinity
+  #resumeAt = 0
+  #roomNeeded = 0
+
+  /** `deviceId` names the camera's folder on the volume. */
+  constructor(config: ArchiveConfig, deviceId: string, metrics: Metrics, log: Logger, onHealth: (health: Activity) => void) {
+    this.#config = config
+    this.#folder = join(config.dir, deviceId)
+    this.#metrics = metrics
+    this.#log = log
+    this.#onHealth = onHealth
+    const openBytes = () => [this.#segment, ...this.#closing.keys()].reduce((sum, segment) => sum + (segment?.bytes ?? 0), 0)
+    this.#keeper = new Keeper({ folder: this.#folder, run: this.#run, policy: config, openBytes, metrics, log })
+  }
+
+  push(packet: Packet, codec: Codec): void {
+    const isFull = this.#queuedBytes + packet.data.length > QUEUE_BYTES_MAX || this.#queue.length >= QUEUE_MAX
+    if (isFull || (this.#skipping && !packet.key)) {
+      this.#skipping = true
+      return this.#drop('queue_full')
+    }
+    if (this.#skipping) this.#put('cut')
+    this.#skipping = false
+    this.#queuedBytes += packet.data.length
+    this.#put({ packet, codec })
+  }
+
+  /** The stream has ended: so does the file. */
+  cut(): void {
+    if (this.#queue.at(-1) !== 'cut') this.#put('cut')
+  }
+
+  /** Writes, and looks after what is there, until `signal` aborts; finishes then what it has, and tidies no more. May be called again. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#work = this.#work.then(() => this.#start(signal))
+    const over = new AbortController()
+    await Promise.race([this.#work, aborted(signal).then(() => sleep(SHUTDOWN_MS, over.signal))])
+    over.abort()
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    await mkdir(this.#folder, { recursive: true }).catch((error: unknown) => this.#failed(fileFailure(error), 0))
+    await Promise.all([this.#write(signal), this.#keeper.run(signal)])
+  }
+
+  async #write(signal: AbortSignal): Promise<void> {
+    using _ = whenAborted(signal, () => this.#wake.resolve())
+    for (;;) {
+      const item = this.#queue.shift()
+      if (item !== undefined) {
+        await this.#take(item)
+        continue
+      }
+      if (signal.aborted) break
+      await this.#wake.promise
+      this.#wake = Promise.withResolvers()
+    }
+    await this.#finish(undefined)
+    this.#report()
+    await Promise.all(this.#closing.values())
+  }
+
+  #put(item: Item): void {
+    this.#queue.push(item)
+    this.#metrics.archiveQueue.set(this.#queuedBytes)
+    this.#wake.resolve()
+  }
+
+  #drop(cause: string, count = 1): void {
+    this.#metrics.archiveDropped.inc({ cause }, count)
+  }
+
+  async #take(item: Item): Promise<void> {
+    if (item === 'cut') {
+      await this.#finish(undefined)
+      return this.#report()
+    }
+    const { packet, codec } = item
+    this.#queuedBytes -= packet.data.length
+    this.#metrics.archiveQueue.set(this.#queuedBytes)
+    if (packet.key) await this.#turn(packet, codec)
+    const segment = this.#segment
+    if (segment === undefined) return this.#drop(this.#failure === undefined ? 'no_keyframe' : 'not_writable')
+    try {
+      await segment.add(packet, codec)
+      if (this.#failure !== undefined && performance.now() - Math.max(segment.openedAt, this.#failedAt) > HEALTHY_MS) this.#succeeded()
+    } catch (error) {
+      this.#segment = undefined
+      this.#abandon(segment, fileFailure(error))
+    }
+  }
+
+  /** At a keyframe: where files end and begin. */
+  async #turn(packet: Packet, codec: Codec): Promise<void> {
+    const segment = this.#segment
+    if (segment !== undefined) {
+      const isSame = segment.epoch === packet.epoch
+      const { segmentMs = GOP_MIN_MS } = this.#config
+      if (isSame && packet.timestamp - segment.startMs < segmentMs) return
+      await this.#finish(isSame ? packet.timestamp : undefined)
+    }
+    if (!(await this.#mayBegin())) return
+    try {
+      if (this.#failure !== undefined) await mkdir(this.#folder, { recursive: true })
+      const kind = this.#config.segmentMs === undefined ? 'gop' : 'longer'
+      this.#segment = await Segment.open(this.#folder, kind, this.#run, packet, codec)
+      this.#report()
+    } catch (error) {
+      this.#failed(fileFailure(error), 0)
+    }
+  }
+
+  async #mayBegin(): Promise<boolean> {
+    if (performance.now() < this.#resumeAt) return false
+    if (this.#roomNeeded === 0) return true
+    try {
+      const { bavail, bsize } = await statfs(this.#folder)
+      if (bavail * bsize >= this.#roomNeeded) return true
+    } catch {
+      return true // what is wrong now is not the room: opening the file will tell
+    }
+    this.#resumeAt = performance.now() + RETRY_MS
+    return false
+  }
+
+  /** Ends the current file; its last steps are taken while the next one begins. */
+  async #finish(nextMs: number | undefined): Promise<void> {
+    const segment = this.#segment
+    this.#segment = undefined
+    if (segment === undefined) return
+    this.#track(segment, () => this.#close(segment, nextMs))
+    while (this.#closing.size > CLOSING_MAX) await Promise.race(this.#closing.values())
+  }
+
+  async #close(segment: Segment, nextMs: number | undefined): Promise<void> {
+    try {
+      const written = await segment.close(nextMs)
+      this.#metrics.archiveSegments.inc()
+      this.#metrics.archivePackets.inc(written.packets)
+      if (written.packets < segment.packets) this.#drop('not_written', segment.packets - written.packets)
+      this.#keeper.add(written)
+      // One that was begun before the failure shows only that there was room then.
+      if (segment.openedAt > this.#failedAt) this.#succeeded()
+    } catch (error) {
+      await this.#giveUp(segment, fileFailure(error))
+    }
+  }
+
+  #abandon(segment: Segment, failure: Failure): void {
+    this.#track(segment, () => this.#giveUp(segment, failure))
+  }
+
+  /** What was written before the failure is kept as far as it can be read. */
+  async #giveUp(segment: Segment, failure: Failure): Promise<void> {
+    this.#failed(failure, segment.bytes)
+    let packets = 0
+    try {
+      await segment.abandon()
+      const saved = await salvage(this.#folder, segment.part, new AbortController().signal)
+      if (saved !== undefined) {
+        packets = saved.packets
+        this.#metrics.archiveSegments.inc()
+        this.#metrics.archivePackets.inc(packets)
+        this.#keeper.add(saved)
+      }
+    } catch (error) {
+      this.#log.debug({ part: segment.part, error: fileFailure(error).message }, 'a file could not be finished, and is tried again')
+      this.#keeper.leave(segment.part)
+    }
+    this.#drop('write_failed', Math.max(0, segment.packets - packets))
+  }
+
+  #track(segment: Segment, work: () => Promise<void>): void {
+    const done = work().finally(() => this.#closing.delete(segment))
+    this.#closing.set(segment, done)
+  }
+
+  #failed(failure: Failure, bytes: number): void {
+    if (this.#failure?.reason !== failure.reason) this.#log.warn({ reason: failure.reason }, failure.message)
+    this.#metrics.archiveFailures.inc({ reason: failure.reason })
+    this.#failure = failure
+    this.#failedAt = performance.now()
+    this.#resumeAt = this.#failedAt + RETRY_MS
+    this.#roomNeeded = failure.reason === 'ArchiveDiskFull' ? ROOM_MIN + Math.min(bytes, ROOM_MAX) : 0
+    this.#report()
+  }
+
+  #succeeded(): void {
+    if (this.#failure !== undefined) this.#log.info('the archive is written again')
+    this.#failure = undefined
+    this.#roomNeeded = 0
+    this.#report()
+  }
+
+  #report(): void {
+    const active = this.#segment !== undefined
+    this.#metrics.archiving.set(active && this.#failure === undefined ? 1 : 0)
+    if (this.#failure === undefined) return this.#onHealth({ active, ok: true })
+    const { reason, message } = this.#failure
+    this.#onHealth({ active: false, ok: false, reason, message })
+  }
+}

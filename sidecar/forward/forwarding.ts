@@ -1,0 +1,252 @@
+// Passes the encoded stream on to an RTMP server while the switch is on: no second connection to the camera, nothing transcoded.
+import type { BlockList } from 'node:net'
+import type { NatsConnection } from 'nats'
+import { retryDelayMs } from '../../common/backoff.ts'
+import { watchBucket } from '../../common/nats/buckets.ts'
+import { Failure, messageOf } from '../../common/errors.ts'
+import type { Logger } from '../../common/log.ts'
+import type { Gop } from '../../common/media/gop.ts'
+import type { Nats } from '../../common/nats/connect.ts'
+import { sleep } from '../../common/abort.ts'
+import { BadMessage, parseJson, type Packet } from '../../proto/messages.ts'
+import { CameraSwitches, encodeState, proxyWanted, type Activity, type Codec, type StreamKey } from '../../proto/state.ts'
+import { cameraKey, streamKeySubject, type CameraRef } from '../../proto/subjects.ts'
+import type { Metrics } from '../metrics.ts'
+import { Push } from './push.ts'
+import { noTarget, parseTarget, readTargetText, targetMissing, type Target } from './target.ts'
+
+export type ProxyOptions = {
+  camera: CameraRef & { uid: string }
+  /** spec.proxy.enabled */
+  enabled: boolean
+  /** Holds the server's URL; it may come, go and change. */
+  urlFile: string | undefined
+  deny: BlockList
+  /** Filled by whoever owns it, before `push`. */
+  gop: Gop
+  metrics: Metrics
+  log: Logger
+  onHealth: (health: Activity) => void
+}
+
+const POLL_MS = 2_000
+/** Streaming for this long means that the next failure is a new one. */
+const HEALTHY_MS = 10_000
+/** So many packets show how many frames the stream holds back, which the header must say. */
+const KNOWN_MAX = 16
+
+export class Proxy implements AsyncDisposable {
+  readonly #options: ProxyOptions
+  #switches: CameraSwitches | undefined
+  /** Until it is known whether somebody has switched it off, nothing is sent. */
+  #isSwitchKnown = false
+  #targetText: string | undefined
+  #target: Target | Failure
+  #codec: Codec | undefined
+  #push: Push | undefined
+  #ending: Promise<void> | undefined
+  #failure: Failure | undefined
+  /** A codec that RTMP was found not to carry: trying again would not mend it. */
+  #uncarried: string | undefined
+  #attempt = 0
+  #restartAfter = 0
+  /** Of the current GOP, while nothing is connected: a start sends them after all. */
+  #unsent = 0
+  #said = ''
+
+  constructor(options: ProxyOptions) {
+    this.#options = options
+    this.#target = options.urlFile === undefined ? noTarget() : targetMissing()
+  }
+
+  /** Follows the switch and the file until `signal` aborts. */
+  async run(nats: Nats, signal: AbortSignal): Promise<void> {
+    const { camera, log, metrics } = this.#options
+    const view = {
+      changed: (_: string, value: Uint8Array | undefined) => this.#setSwitches(value),
+      complete: (keys: ReadonlySet<string>) => {
+        if (!keys.has(cameraKey(camera))) this.#switches = undefined
+        this.#isSwitchKnown = true
+        this.#settle()
+      },
+    }
+    using _answers = answerStreamKey(nats.nc, this.#options)
+    metrics.proxyActive.set(0)
+    this.#report()
+    await Promise.all([watchBucket(nats, 'switches', view, log, signal, cameraKey(camera)), this.#pollTarget(signal)])
+    await this[Symbol.asyncDispose]()
+  }
+
+  push(packet: Packet, codec: Codec, newEpoch: boolean): void {
+    if (packet.key) {
+      if (this.#unsent > 0) this.#options.metrics.proxyDropped.inc({ cause: 'not_connected' }, this.#unsent)
+      this.#unsent = 0
+    }
+    // ffmpeg was told how many frames the stream holds back.
+    if (newEpoch || (this.#codec !== undefined && codec.reorder > this.#codec.reorder)) this.#end()
+    this.#codec = codec
+    if (this.#settle(packet.keyframe)) return
+    if (this.#push !== undefined) this.#push.feed(packet)
+    else if (this.#isWanted) this.#unsent++
+  }
+
+  /** The connection to the camera has ended. */
+  reset(): void {
+    this.#codec = undefined
+    this.#unsent = 0
+    this.#end()
+    this.#report()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#codec = undefined
+    this.#end()
+    await this.#ending
+  }
+
+  get #isWanted(): boolean {
+    return this.#isSwitchKnown && proxyWanted(this.#options.camera.uid, this.#options.enabled, this.#switches)
+  }
+
+  #setSwitches(value: Uint8Array | undefined): void {
+    try {
+      this.#switches = value === undefined ? undefined : parseJson(CameraSwitches, value)
+    } catch (error) {
+      if (!(error instanceof BadMessage)) throw error
+      this.#options.metrics.badMessages.inc({ reason: error.reason })
+      return
+    }
+    this.#settle()
+  }
+
+  /** Kubernetes swaps a whole folder by a link, which file watchers miss in more than one way; a small read does not. */
+  async #pollTarget(signal: AbortSignal): Promise<void> {
+    const { urlFile } = this.#options
+    if (urlFile === undefined) return
+    while (!signal.aborted) {
+      this.#setTarget(await readTargetText(urlFile))
+      await sleep(POLL_MS, signal)
+    }
+  }
+
+  #setTarget(text: string | undefined): void {
+    if (text === undefined && this.#push !== undefined) return // what runs goes on without its Secret
+    if (text === this.#targetText) return
+    this.#targetText = text
+    try {
+      this.#target = text === undefined || text === '' ? targetMissing() : parseTarget(text)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      this.#target = error
+    }
+    this.#forget()
+    this.#end()
+    this.#settle()
+  }
+
+  /** What failed before says nothing about the next try. */
+  #forget(): void {
+    this.#failure = undefined
+    this.#uncarried = undefined
+    this.#attempt = 0
+    this.#restartAfter = 0
+  }
+
+  /** Starts or ends forwarding as it should be now; true when it was started, which sends the whole GOP. `keyframe`: the packet's. */
+  #settle(keyframe = 1): boolean {
+    const { gop, metrics, log, deny } = this.#options
+    if (!this.#isWanted) {
+      this.#forget()
+      this.#end()
+    }
+    const [target, codec] = [this.#target, this.#codec]
+    const isKnown = keyframe > 1 || gop.packets.length >= KNOWN_MAX
+    const isIdle = this.#push === undefined && this.#ending === undefined
+    const mayStart = this.#isWanted && isIdle && isKnown && gop.packets.length > 0 && performance.now() >= this.#restartAfter
+    if (!mayStart || codec === undefined || target instanceof Failure || codec.name === this.#uncarried) {
+      this.#report()
+      return false
+    }
+    const push = new Push({ target, codec, gop, deny, metrics, log, onActive: () => this.#active(push) })
+    this.#push = push
+    this.#unsent = 0
+    this.#ending = this.#follow(push, codec)
+    this.#report()
+    return true
+  }
+
+  async #follow(push: Push, codec: Codec): Promise<void> {
+    const failure = await push.run()
+    this.#ending = undefined
+    if (this.#push === push) this.#push = undefined
+    if (failure !== undefined) this.#failed(failure, push.activeMs, codec)
+    this.#report()
+  }
+
+  #active(push: Push): void {
+    if (this.#push !== push) return
+    this.#failure = undefined
+    this.#options.log.info('the RTMP server takes the stream')
+    this.#report()
+  }
+
+  #failed(failure: Failure, activeMs: number, codec: Codec): void {
+    this.#uncarried = failure.reason === 'ProxyCodecUnsupported' ? codec.name : undefined
+    if (activeMs >= HEALTHY_MS) this.#attempt = 0
+    const delayMs = retryDelayMs(this.#attempt++)
+    this.#restartAfter = performance.now() + delayMs
+    this.#options.metrics.proxyFailures.inc({ reason: failure.reason })
+    this.#options.log.warn({ reason: failure.reason, retryInMs: delayMs }, failure.message)
+    this.#failure = failure
+  }
+
+  #end(): void {
+    this.#push?.stop()
+    this.#push = undefined
+  }
+
+  #report(): void {
+    const health = this.#health()
+    const text = JSON.stringify(health)
+    if (text === this.#said) return
+    this.#said = text
+    this.#options.metrics.proxyActive.set(health.active ? 1 : 0)
+    this.#options.onHealth(health)
+  }
+
+  #health(): Activity {
+    if (!this.#isWanted) return { active: false, ok: true }
+    const failing = ({ reason, message }: Failure): Activity => ({ active: false, ok: false, reason, message })
+    if (this.#push !== undefined && this.#push.isActive) return { active: true, ok: true }
+    if (this.#target instanceof Failure) return failing(this.#target)
+    if (this.#failure !== undefined) return failing(this.#failure)
+    if (this.#codec === undefined) return { active: false, ok: true } // nothing comes that could be passed on
+    return failing(new Failure('ProxyConnecting', 'the RTMP server is being connected to'))
+  }
+}
+
+/** The stream key is part of a secret that no other process can read: the gateway, which needs it for the cloud, asks for it. */
+function answerStreamKey(nc: NatsConnection, { camera, urlFile, log }: ProxyOptions): Disposable {
+  const answer = async (): Promise<StreamKey> => {
+    const own = { v: 1, uid: camera.uid } as const
+    try {
+      if (urlFile === undefined) throw noTarget()
+      const text = await readTargetText(urlFile)
+      if (text === undefined || text === '') throw targetMissing()
+      return { ...own, streamKey: parseTarget(text).streamKey }
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      return { ...own, reason: `${error.reason}: ${error.message}`.slice(0, 256) }
+    }
+  }
+  const subscription = nc.subscribe(streamKeySubject(camera))
+  const answering = async () => {
+    try {
+      for await (const message of subscription) message.respond(encodeState(await answer()))
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'the gateway can’t ask for the stream key any more')
+    }
+  }
+  void answering()
+  return { [Symbol.dispose]: () => subscription.unsubscribe() }
+}

@@ -1,0 +1,67 @@
+// Frames → NATS, newest wins: at most two frames are on their way, one waits, and a newer one takes its place.
+import { messageOf } from '../../common/errors.ts'
+import { everyMinute, type Logger } from '../../common/log.ts'
+import type { Nats } from '../../common/nats/connect.ts'
+import { frameMessages, type Frame } from '../../proto/messages.ts'
+import { frameSubject, type CameraRef } from '../../proto/subjects.ts'
+import type { Metrics } from '../metrics.ts'
+
+const IN_FLIGHT_MAX = 2
+/** Headers count towards the server's max_payload too. */
+const HEADER_ROOM = 8_192
+
+export class FramePublisher {
+  readonly #nats: Nats
+  readonly #subject: string
+  readonly #uid: string
+  readonly #metrics: Metrics
+  readonly #warn: (message: string) => void
+  #waiting: Frame | undefined
+  #inFlight = 0
+
+  constructor(nats: Nats, camera: CameraRef & { uid: string }, metrics: Metrics, log: Logger) {
+    this.#nats = nats
+    this.#subject = frameSubject(camera)
+    this.#uid = camera.uid
+    this.#metrics = metrics
+    this.#warn = everyMinute((count, error) => log.warn({ count, error }, 'frames could not be published'))
+  }
+
+  offer(frame: Frame): void {
+    if (!this.#nats.connected()) {
+      frame.lease?.release()
+      return this.#drop('nats_away')
+    }
+    if (this.#inFlight < IN_FLIGHT_MAX) return void this.#send(frame)
+    if (this.#waiting !== undefined) this.#drop('link_busy')
+    this.#waiting?.lease?.release()
+    this.#waiting = frame
+  }
+
+  #drop(cause: string): void {
+    this.#metrics.framesDropped.inc({ cause })
+  }
+
+  async #send(frame: Frame): Promise<void> {
+    this.#inFlight++
+    const end = this.#metrics.publishSeconds.startTimer()
+    try {
+      const { nc } = this.#nats
+      const messages = frameMessages(this.#uid, frame, (nc.info?.max_payload ?? 2 ** 20) - HEADER_ROOM)
+      for (const { headers, payload } of messages) nc.publish(this.#subject, payload, { headers })
+      await nc.flush() // or the connection ends: who gave up earlier would send more than a slow link takes
+      end()
+      this.#metrics.framesPublished.inc()
+      frame.lease?.release() // the server has taken it, so it was sent
+    } catch (error) {
+      this.#drop('publish_failed')
+      frame.lease?.forfeit()
+      this.#warn(messageOf(error))
+    } finally {
+      this.#inFlight--
+    }
+    const next = this.#waiting
+    this.#waiting = undefined
+    if (next !== undefined) this.offer(next)
+  }
+}

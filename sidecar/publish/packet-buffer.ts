@@ -1,0 +1,261 @@
+// Packets → the camera's JetStream stream: the time-travel buffer. Whole GOPs only, as far as they go: after a packet was lost
+// the rest of its GOP is not stored, since it could not be decoded. To have each packet acknowledged would cost as much as all the
+// rest, so a keyframe is, and a packet each second: the stream's sequence numbers show whether those between arrived.
+import type { NatsConnection } from 'nats'
+import { messageOf } from '../../common/errors.ts'
+import type { Logger } from '../../common/log.ts'
+import { isConfined, type Nats } from '../../common/nats/connect.ts'
+import { bufferRefusal, ensurePacketStream, isPacketStreamThere } from '../../common/nats/packet-stream.ts'
+import { sleep, whenAborted } from '../../common/abort.ts'
+import { isStreamMissing } from '../../common/nats/streams.ts'
+import { packetMessages, parseJson, type Outgoing, type Packet } from '../../proto/messages.ts'
+import { BufferReply, encodeState, type CameraState, type Codec } from '../../proto/state.ts'
+import { bufferSubject, packetSubject } from '../../proto/subjects.ts'
+import type { SidecarConfig } from '../config.ts'
+import type { Metrics } from '../metrics.ts'
+
+type BufferHealth = CameraState['buffer']
+
+const QUEUE_BYTES_MAX = 32 * 2 ** 20
+const QUEUE_MAX = 4_096
+const ACK_TIMEOUT_MS = 5_000
+/** How long, and how much, may go without an acknowledgement. */
+const CHECK_MS = 1_000
+const CHECK_BYTES = 4 * 2 ** 20
+/** Acknowledgements that may be waited for at a time: more, and the server is too slow. */
+const CHECKS_MAX = 8
+const RETRY_MS = 5_000
+const AWAY_MS = 250
+const ASK_MS = 5_000
+const HEADER_ROOM = 128 * 1024
+/** The server's own default of 1 MiB leaves no room for large headers: extradata is a few hundred bytes in practice. */
+const headerRoom = (payloadMax: number) => Math.min(HEADER_ROOM, Math.floor(payloadMax / 4))
+
+export class PacketBuffer {
+  readonly #nats: Nats
+  readonly #config: SidecarConfig
+  readonly #metrics: Metrics
+  readonly #log: Logger
+  readonly #onHealth: (health: BufferHealth) => void
+  #saidReason: string | undefined
+  #queue: { packet: Packet; codec: Codec }[] = []
+  #queuedBytes = 0
+  #wake = Promise.withResolvers<void>()
+  /** The GOP lost a packet: nothing of it is stored any more. */
+  #broken = true
+  /** The stream's sequence number at the last acknowledgement; undefined where none is known to count from. */
+  #checked: Promise<number | undefined> = Promise.resolve(undefined)
+  #checks = 0
+  #checkedMs = 0
+  /** Since then. */
+  #since = { packets: 0, messages: 0, bytes: 0 }
+  #ready = false
+  /** The stream is there, and packets are refused. */
+  #refused = false
+
+  constructor(nats: Nats, config: SidecarConfig, metrics: Metrics, log: Logger, onHealth: (health: BufferHealth) => void) {
+    this.#nats = nats
+    this.#config = config
+    this.#metrics = metrics
+    this.#log = log
+    this.#onHealth = onHealth
+  }
+
+  push(packet: Packet, codec: Codec): void {
+    if (this.#queuedBytes + packet.data.length > QUEUE_BYTES_MAX || this.#queue.length >= QUEUE_MAX) {
+      this.#clear('queue_full')
+    }
+    this.#queue.push({ packet, codec })
+    this.#queuedBytes += packet.data.length
+    this.#wake.resolve()
+  }
+
+  /** Publishes until `signal` aborts; what then still waits is for nobody. */
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#publish(signal)
+    this.#clear('stopped')
+    this.#ready = false
+  }
+
+  async #publish(signal: AbortSignal): Promise<void> {
+    using _ = whenAborted(signal, () => this.#wake.resolve())
+    let keySeq: number | Promise<number> = 0
+    while (!signal.aborted) {
+      if (!this.#ready) await this.#prepare(signal)
+      const next = this.#queue.shift()
+      if (next === undefined) {
+        this.#metrics.bufferQueue.set(0)
+        await this.#wake.promise
+        this.#wake = Promise.withResolvers()
+        continue
+      }
+      const { packet, codec } = next
+      this.#queuedBytes -= packet.data.length
+      this.#metrics.bufferQueue.set(this.#queuedBytes)
+      if (!this.#nats.connected()) {
+        this.#ready = false
+        this.#lose('nats_away')
+      } else if (packet.key) {
+        this.#broken = false
+        keySeq = this.#store(packet, codec, 0).then(seq => seq ?? 0)
+        if (this.#checks >= CHECKS_MAX) await keySeq
+      } else {
+        keySeq = await keySeq
+        if (this.#broken || keySeq === 0) this.#lose('gop_broken')
+        else if (this.#checks < CHECKS_MAX) void this.#store(packet, codec, keySeq)
+        else await this.#store(packet, codec, keySeq) // the server is slow: at its pace
+      }
+    }
+  }
+
+  /** Publishes one packet; resolves with the stream's sequence number of its first part, undefined where that is not known. */
+  async #store(packet: Packet, codec: Codec, keySeq: number): Promise<number | undefined> {
+    try {
+      const { nc } = this.#nats
+      const serverMax = nc.info?.max_payload ?? 2 ** 20
+      const messages = packetMessages(this.#config.camera.uid, packet, keySeq, codec, serverMax - headerRoom(serverMax))
+      const check = this.#isDue(packet, codec) ? messages.shift() : undefined
+      const stored = check && this.#check(check)
+      const subject = packetSubject(this.#config.camera)
+      for (const { headers, payload } of messages) nc.publish(subject, payload, { headers })
+      this.#since.packets += check === undefined ? 1 : 0
+      this.#since.messages += messages.length
+      this.#since.bytes += packet.data.length
+      return await stored
+    } catch (error) {
+      this.#fail(error, 1)
+      return undefined
+    }
+  }
+
+  /** Time for an acknowledgement; that of a keyframe tells its followers what to refer to. */
+  #isDue({ key }: Packet, { name }: Codec): boolean {
+    const isReferred = key && name !== 'mjpeg'
+    return isReferred || performance.now() - this.#checkedMs >= CHECK_MS || this.#since.bytes > CHECK_BYTES
+  }
+
+  /** Publishes a message that is acknowledged, which also tells what became of those since the one before. */
+  #check(message: Outgoing): Promise<number | undefined> {
+    const { packets, messages } = this.#since
+    this.#since = { packets: 0, messages: 0, bytes: 0 }
+    this.#checkedMs = performance.now()
+    this.#checked = this.#acknowledged(message, this.#checked, packets, messages)
+    return this.#checked
+  }
+
+  async #acknowledged(message: Outgoing, before: Promise<number | undefined>, packets: number, messages: number) {
+    this.#checks++
+    try {
+      const js = this.#nats.nc.jetstream()
+      const { headers, payload } = message
+      const { seq } = await js.publish(packetSubject(this.#config.camera), payload, { headers, timeout: ACK_TIMEOUT_MS })
+      const last = await before
+      const lost = last === undefined ? 0 : Math.min(messages, Math.max(0, last + messages + 1 - seq))
+      if (lost > 0) this.#lose('not_stored', lost)
+      this.#metrics.buffered.inc(Math.max(0, packets + 1 - lost))
+      if (this.#refused) this.#tell({ ok: true })
+      this.#refused = false
+      return seq
+    } catch (error) {
+      this.#fail(error, packets + 1)
+      return undefined
+    } finally {
+      this.#checks--
+    }
+  }
+
+  #fail(error: unknown, packets: number): void {
+    this.#lose('publish_failed', packets)
+    this.#ready = false
+    if (!isStreamMissing(error)) this.#refuse(error)
+  }
+
+  #lose(cause: string, count = 1): void {
+    this.#drop(cause, count)
+    this.#broken = true
+  }
+
+  /** NATS answers, but does not take packets. */
+  #refuse(error: unknown): void {
+    this.#log.debug({ error: messageOf(error) }, 'a packet was not stored')
+    if (!this.#nats.connected()) return
+    this.#refused = true
+    this.#tell({ ok: false, reason: 'BufferUnavailable', message: `packets are not stored: ${messageOf(error)}` })
+  }
+
+  /** The log has it too: while NATS is away nobody hears of it otherwise. */
+  #tell(health: BufferHealth): void {
+    if (health.reason !== this.#saidReason) {
+      if (health.ok) this.#log.info('packets are stored again')
+      else this.#log.warn({ reason: health.reason, message: health.message }, 'packets are not stored')
+    }
+    this.#saidReason = health.reason
+    this.#onHealth(health)
+  }
+
+  #drop(cause: string, count = 1): void {
+    this.#metrics.bufferDropped.inc({ cause }, count)
+  }
+
+  #clear(cause: string): void {
+    this.#drop(cause, this.#queue.length)
+    this.#broken = true
+    this.#queue = []
+    this.#queuedBytes = 0
+  }
+
+  /** Makes the stream as the spec wants it; tries again until it is there. */
+  async #prepare(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      if (!this.#nats.connected()) {
+        this.#clear('nats_away')
+        this.#tell({ ok: false, reason: 'BufferUnavailable', message: 'NATS is away: nothing is stored' })
+        await sleep(AWAY_MS, signal)
+        continue
+      }
+      try {
+        await this.#ensure()
+        this.#checked = Promise.resolve(undefined)
+        this.#ready = true
+        if (!this.#refused) this.#tell({ ok: true })
+        return
+      } catch (error) {
+        this.#clear('no_stream')
+        if (this.#nats.connected()) this.#tell({ ok: false, ...(await this.#refusalIn(error)) })
+        await sleep(RETRY_MS, signal)
+      }
+    }
+  }
+
+  async #refusalIn(error: unknown): Promise<{ reason: string; message: string }> {
+    if (error instanceof Refused) return error.refusal
+    return bufferRefusal(await this.#nats.nc.jetstreamManager({ checkAPI: false }), error, this.#config.buffer)
+  }
+
+  async #ensure(): Promise<void> {
+    const { camera, buffer } = this.#config
+    const { nc } = this.#nats
+    const jsm = await nc.jetstreamManager({ checkAPI: false })
+    if (!isConfined(nc)) return ensurePacketStream(jsm, camera, buffer)
+    if (!(await isPacketStreamThere(jsm, camera, buffer))) await this.#ask(nc)
+  }
+
+  /** Our user may not make streams; the operator makes ours. */
+  async #ask(nc: NatsConnection): Promise<void> {
+    const { camera } = this.#config
+    const request = encodeState({ v: 1, uid: camera.uid })
+    const { data } = await nc.request(bufferSubject(camera), request, { timeout: ASK_MS }).catch((error: unknown) => {
+      throw new Error(`the operator, which makes it, does not answer (${messageOf(error)})`)
+    })
+    const { uid, ok, reason, message } = parseJson(BufferReply, data)
+    if (!ok || uid !== camera.uid) throw new Refused({ reason: reason ?? 'BufferUnavailable', message: message ?? 'it was refused' })
+  }
+}
+
+class Refused extends Error {
+  readonly refusal: { reason: string; message: string }
+  constructor(refusal: { reason: string; message: string }) {
+    super(refusal.message)
+    this.refusal = refusal
+  }
+}

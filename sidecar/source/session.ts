@@ -1,0 +1,248 @@
+// One run of ffmpeg on the camera, from the first byte to the reason it ended for.
+import type { BlockList } from 'node:net'
+import { Failure, messageOf } from '../../common/errors.ts'
+import type { Logger } from '../../common/log.ts'
+import { demux, type DemuxInfo, type DemuxedPacket, type DemuxRun } from '../../common/media/demux.ts'
+import { isDecodable } from '../../common/media/nut-writer.ts'
+import { causeOf, moreTelling, scrub, type Cause } from '../../common/media/ffmpeg-log.ts'
+import { sleep, whenAborted } from '../../common/abort.ts'
+import type { Packet } from '../../proto/messages.ts'
+import type { Codec } from '../../proto/state.ts'
+import { resolveHost } from './address.ts'
+import type { SidecarConfig } from '../config.ts'
+import { credentialsChanged, readCredentials } from './credentials.ts'
+import { openEgress } from './http-relay.ts'
+import { EpochTracker, type Step } from '../timing/epoch.ts'
+import { Opening } from '../timing/first-timestamp.ts'
+import { Pictures } from './slice-joiner.ts'
+import { openRelay, type Progress, type Relay } from '../rtsp/relay.ts'
+import { inputArgs, traitOfFormat, type Credentials, type Source, type Traits } from './source.ts'
+import { looksSparse, overdue, waitsForKeyframe, type Facts } from './watchdog.ts'
+
+/** Further ahead of the clock than any live stream's first burst: a file, which is then read at its own pace. */
+const AHEAD_MAX_MS = 30_000
+/** A camera whose pictures are no further apart is none whose pictures come seconds apart. */
+const STEADY_MS = 1_000
+/** ffmpeg comes to an end by itself after its input did; what then remains is its own fault. */
+const GRACE_MS = 1_000
+const WATCH_MS = 250
+/** Once it streams there is only its end to be noticed. */
+const WATCH_STREAMING_MS = 1_000
+
+export type SessionEvents = {
+  onPacket: (packet: Packet, codec: Codec, newEpoch: boolean) => void
+  onStreaming: (pid: number) => void
+  /** Connected, and there is a reason why nothing can be shown yet. */
+  onWaiting: (pid: number, why: Failure) => void
+  onCredentials: (credentials: Credentials | undefined) => void
+}
+
+export class Session {
+  readonly #config: SidecarConfig
+  readonly #deny: BlockList
+  /** What is learnt of the source holds for later sessions too. */
+  readonly #traits: Traits
+  readonly #events: SessionEvents
+  readonly #pictures = new Pictures()
+  readonly #opening = new Opening()
+  readonly #tracker: EpochTracker
+  lastEpoch: number
+  readonly #startedMs = performance.now()
+  #firstPictureMs: number | undefined
+  #lastPacketMs: number | undefined
+  #sized = false
+  #firstTimestampMs = 0
+  #timestampMs = 0
+  #stepMs = 0
+  #toldWaiting = false
+  #run: DemuxRun | undefined
+  #cause: Cause | undefined
+  #secrets: readonly string[] = []
+  /** Decided here rather than by ffmpeg: a watchdog, a restart. */
+  #verdict: Failure | undefined
+  #restart = false
+
+  constructor(config: SidecarConfig, deny: BlockList, traits: Traits, lastEpoch: number, events: SessionEvents) {
+    this.#config = config
+    this.#deny = deny
+    this.#traits = traits
+    this.#events = events
+    this.#tracker = new EpochTracker(lastEpoch)
+    this.lastEpoch = lastEpoch
+  }
+
+  get streamedMs(): number {
+    return this.#firstPictureMs === undefined ? 0 : (this.#lastPacketMs ?? 0) - this.#firstPictureMs
+  }
+
+  /** Resolves with why it ended; `restart` when the stream only needs to be taken up anew. Never rejects. */
+  async run(log: Logger, signal: AbortSignal): Promise<{ failure: Failure; restart: boolean }> {
+    const over = new AbortController()
+    const either = AbortSignal.any([signal, over.signal])
+    try {
+      const { credentialsDir, source } = this.#config
+      const credentials = credentialsDir === undefined ? undefined : await readCredentials(credentialsDir)
+      this.#events.onCredentials(credentials)
+      this.#secrets = credentials === undefined ? [] : [credentials.password]
+      await using relay = await openWay(source, credentials, this.#deny)
+      const { args, codecArgs, copyTimestamps } = inputArgs(source, relay ?? { host: '', port: 0 }, credentials, this.#traits)
+      await using run = await demux(
+        args,
+        { codecArgs, copyTimestamps, isWallClock: this.#traits.wallClock },
+        {
+          onPacket: (packet, info) => this.#packet(packet, info),
+          onLine: line => this.#line(line, log),
+          onDesync: problem => this.#end(new Failure('InvalidStream', problem)),
+        },
+      )
+      this.#run = run
+      const watching = this.#watch(relay?.progress, either)
+      const rotated =
+        credentialsDir === undefined ? undefined : credentialsChanged(credentialsDir, credentials, either).then(() => this.#rotated(either))
+      using _stopped = whenAborted(either, () => void run.stop())
+      if (this.#verdict !== undefined) void run.stop()
+      const end = await run.ended
+      over.abort()
+      await Promise.all([watching, rotated])
+      return { failure: this.#verdict ?? this.#named(relay?.progress, end.signal), restart: this.#restart }
+    } catch (error) {
+      return { failure: error instanceof Failure ? error : new Failure('InternalError', messageOf(error)), restart: false }
+    } finally {
+      over.abort()
+    }
+  }
+
+  #rotated(signal: AbortSignal): void {
+    if (!signal.aborted) this.#end(new Failure('CredentialsChanged', 'the credentials changed: connecting with the new ones'), true)
+  }
+
+  #named(progress: Progress | undefined, signal: NodeJS.Signals | null): Failure {
+    const relayed = progress?.failure
+    const cause = relayed === undefined ? this.#cause : moreTelling(this.#cause, relayed)
+    if (cause !== undefined) return new Failure(cause.reason, cause.message)
+    if (signal !== null) return new Failure('FfmpegKilled', `the camera’s ffmpeg was ended by ${signal}`)
+    if (this.#firstPictureMs !== undefined) return new Failure('StreamEnded', 'the camera ended the stream')
+    // A web page, or one picture: not every ffmpeg has words for it.
+    return this.#config.source.kind === 'http' && progress?.phase === 'playing'
+      ? new Failure('InvalidStream', 'what answers is no video stream: it ended before its first picture')
+      : new Failure('ConnectFailed', 'the source ended before its first picture')
+  }
+
+  #end(verdict: Failure, restart = false): void {
+    if (this.#verdict !== undefined) return
+    this.#verdict = verdict
+    this.#restart = restart
+    void this.#run?.stop()
+  }
+
+  #line(line: string, log: Logger): void {
+    if (log.isLevelEnabled('debug')) log.debug({ ffmpeg: scrub(line, this.#secrets) }, 'ffmpeg')
+    const cause = causeOf(line)
+    if (cause !== undefined) this.#cause = moreTelling(this.#cause, cause)
+    if (this.#cause?.reason === 'NoDecodableFrames') this.#traits.slow = true
+    const trait = this.#config.source.kind === 'http' ? traitOfFormat(line) : undefined
+    if (trait === undefined || this.#traits[trait]) return
+    this.#traits[trait] = true
+    const how =
+      trait === 'paced'
+        ? 'the source is no live stream by itself: reading it at its own pace'
+        : 'the source has no timestamps: taking the clock’s'
+    this.#end(new Failure(trait === 'paced' ? 'Paced' : 'NoTimestamps', how), true)
+  }
+
+  #packet(demuxed: DemuxedPacket, info: DemuxInfo): void {
+    if (this.#verdict !== undefined) return
+    if (!isDecodable(info.codec))
+      return this.#end(
+        new Failure('CodecUnsupported', `the camera sends ${info.codec}, which is not supported: set it to H.264, H.265 or MJPEG`),
+      )
+    this.#lastPacketMs = performance.now()
+    this.#sized ||= info.width > 0 && info.height > 0
+    for (const picture of this.#pictures.push(demuxed, info)) {
+      const packets = this.#opening.push(picture, info.timeBase)
+      if (packets.length > 0 && this.#firstPictureMs === undefined) this.#tracker.startClock(this.#opening.startOffsetMs)
+      for (const packet of packets) for (const step of this.#tracker.next(packet, info)) this.#step(step, info)
+    }
+  }
+
+  #step(step: Step, info: DemuxInfo): void {
+    if (this.#verdict !== undefined || step.kind === 'skip') return
+    if (step.kind === 'restart') {
+      if (step.why === 'NoTimestamps') this.#traits.wallClock = true
+      return this.#end(new Failure(step.why, 'the stream is taken up anew: its timestamps or parameters no longer hold'), true)
+    }
+    const { packet, codec, newEpoch } = step
+    this.lastEpoch = packet.epoch
+    // No size, no picture: parameter sets that never come are the watchdog's business.
+    if (codec.width === 0 || codec.height === 0) return
+    const atMs = dtsMs(packet, info)
+    if (this.#firstPictureMs === undefined) {
+      this.#firstPictureMs = performance.now()
+      this.#firstTimestampMs = this.#timestampMs = atMs
+      this.#cause = undefined // what ffmpeg complained about while probing was not the end of it
+      this.#events.onStreaming(this.#run?.pid ?? 0)
+    }
+    this.#stepMs = atMs - this.#timestampMs
+    this.#timestampMs = atMs
+    // It had only stopped: the next connection may look at more than one packet again.
+    if (this.#stepMs > 0 && this.#stepMs < STEADY_MS) this.#traits.sparse = false
+    this.#checkPace(atMs)
+    this.#events.onPacket(packet, codec, newEpoch)
+  }
+
+  #checkPace(atMs: number): void {
+    if (this.#traits.paced || this.#config.source.kind !== 'http') return
+    if (atMs - this.#firstTimestampMs - this.streamedMs < AHEAD_MAX_MS) return
+    this.#traits.paced = true
+    this.#end(new Failure('Paced', 'the source comes faster than it plays: reading it at its own pace'), true)
+  }
+
+  /** Ends the session when nothing comes of it: no connection, no packets, or packets of which no picture can be made. */
+  async #watch(progress: Progress | undefined, signal: AbortSignal): Promise<void> {
+    let failedMs: number | undefined
+    while (!signal.aborted && this.#verdict === undefined) {
+      await sleep(this.#firstPictureMs === undefined ? WATCH_MS : WATCH_STREAMING_MS, signal)
+      const facts = this.#facts(progress)
+      if (progress?.failure !== undefined) {
+        failedMs ??= facts.nowMs
+        if (facts.nowMs - failedMs > GRACE_MS) return this.#end(progress.failure)
+      }
+      const verdict = overdue(facts)
+      if (verdict !== undefined) {
+        if (looksSparse(verdict, facts)) this.#traits.sparse = !facts.sparse
+        return this.#end(verdict)
+      }
+      const waiting = this.#toldWaiting ? undefined : waitsForKeyframe(facts)
+      if (waiting !== undefined) {
+        this.#toldWaiting = true
+        this.#events.onWaiting(this.#run?.pid ?? 0, waiting)
+      }
+    }
+  }
+
+  #facts(progress: Progress | undefined): Facts {
+    return {
+      nowMs: performance.now(),
+      startedMs: this.#startedMs,
+      phase: progress?.phase,
+      lastByteMs: progress?.lastByteAt,
+      lastPacketMs: this.#lastPacketMs,
+      sized: this.#sized,
+      streaming: this.#firstPictureMs !== undefined,
+      stepMs: this.#stepMs,
+      sparse: this.#traits.sparse,
+    }
+  }
+}
+
+const dtsMs = ({ dts }: Packet, { timeBase }: DemuxInfo): number => (dts * 1000 * timeBase[0]) / timeBase[1]
+
+/** Where ffmpeg connects to; undefined for a source that needs no connection. */
+async function openWay(source: Source, credentials: Credentials | undefined, deny: BlockList): Promise<Relay | undefined> {
+  if (source.kind === 'testsrc') return undefined
+  if (source.kind === 'http') return openEgress(source.url, deny)
+  const { kind, host, port, tls, transport, origin } = source
+  const addresses = await resolveHost(host, deny)
+  const way = { host, addresses, port, tls }
+  return openRelay(kind === 'rtmp' ? way : { ...way, rtsp: { origin, credentials, udp: transport === 'udp' } })
+}

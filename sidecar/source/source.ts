@@ -1,0 +1,181 @@
+// A camera's URL → what ffmpeg is told. ffmpeg connects to loopback relays of ours, never to a name: one protocol is
+// open to it, and no address, redirect or playlist of a camera's choosing.
+import type { Transport } from '../../proto/camera.ts'
+import { PIXELS_MAX } from '../../proto/frame.ts'
+
+export type Source =
+  | { kind: 'rtsp' | 'rtmp'; tls: boolean; host: string; port: number; path: string; origin: string; transport: Transport }
+  | { kind: 'http'; url: string; host: string }
+  | { kind: 'testsrc'; width: number; height: number; rate: number; gop: number }
+
+const SCHEMES = 'must start with rtsp://, rtsps://, rtmp://, rtmps://, http://, https:// or testsrc:'
+const DEFAULT_PORT: Readonly<Record<string, number>> = { 'rtsp:': 554, 'rtsps:': 322, 'rtmp:': 1935, 'rtmps:': 443 }
+
+/** Throws an Error that says what is wrong with `text`, without repeating it. */
+export function parseSource(text: string, transport: Transport): Source {
+  if (text.startsWith('testsrc:')) return parseTestsrc(text)
+  // eslint-disable-next-line no-control-regex
+  if (/[\u0000-\u0020\u007f]/.test(text)) throw new Error('spec.source.url: control characters and spaces are not allowed')
+  const url = URL.parse(text)
+  if (url === null || !/^(rtsps?|rtmps?|https?):\/\//.test(text)) throw new Error(`spec.source.url: ${SCHEMES}`)
+  if (url.hostname === '') throw new Error('spec.source.url: a host is required')
+  if (url.username !== '' || url.password !== '') throw new Error('spec.source.url: credentials belong in spec.source.credentialsSecretRef')
+  if (url.protocol === 'http:' || url.protocol === 'https:') return { kind: 'http', url: text, host: url.hostname }
+  return {
+    kind: url.protocol.startsWith('rtsp') ? 'rtsp' : 'rtmp',
+    tls: url.protocol.endsWith('s:'),
+    host: url.hostname,
+    port: url.port === '' ? (DEFAULT_PORT[url.protocol] ?? 0) : Number(url.port),
+    path: `${url.pathname}${url.search}`,
+    origin: `${url.protocol}//${url.host}`,
+    // What is encrypted is one connection.
+    transport: url.protocol === 'rtsps:' ? 'tcp' : transport,
+  }
+}
+
+function parseTestsrc(text: string): Source {
+  const query = new URLSearchParams(text.slice('testsrc:'.length).replace(/^\?/, ''))
+  const [width = 0, height = 0] = (query.get('size') ?? '640x360').split('x').map(Number)
+  const whole = (name: string, fallback: number, max: number) => {
+    const value = Number(query.get(name) ?? fallback)
+    if (Number.isInteger(value) && value >= 1 && value <= max) return value
+    throw new Error(`spec.source.url: ${name} must be a whole number from 1 to ${max}`)
+  }
+  const fits = (pixels: number, max: number) => Number.isInteger(pixels) && pixels >= 16 && pixels <= max && pixels % 2 === 0
+  if (!fits(width, 3840) || !fits(height, 2160))
+    throw new Error('spec.source.url: size must be even, WIDTHxHEIGHT, from 16x16 to 3840x2160')
+  return { kind: 'testsrc', width, height, rate: whole('rate', 15, 120), gop: whole('gop', 30, 1000) }
+}
+
+export type Credentials = { username: string; password: string }
+
+export type InputArgs = {
+  args: string[]
+  codecArgs: string[]
+  /** The source's clock is continuous: its timestamps are kept as they are. */
+  copyTimestamps: boolean
+}
+
+const COPY = ['-c', 'copy']
+/** How much of a stream ffmpeg may look at before its first packet: a camera says what it sends. */
+const PROBE = ['-fpsprobesize', '0', '-analyzeduration', '2000000', '-probesize', '1000000']
+/** Where nothing but video is asked for, looking ends with the first keyframe; it may be long in coming. */
+const PROBE_LONG = ['-fpsprobesize', '0', '-analyzeduration', '30000000', '-probesize', '32000000']
+/** Of pictures that come seconds apart one must do: ffmpeg would look at eight. */
+const PROBE_SHORT = ['-fpsprobesize', '0', '-probesize', '32']
+const BOUNDS = ['-max_pixels', String(PIXELS_MAX)]
+/** Longer than pictures may be apart; whoever waits in vain is told so earlier (`watchdog.ts`). */
+const IO_TIMEOUT_US = '20000000'
+
+/** What was learnt of a source while it ran. */
+export type Traits = {
+  /** It has no timestamps: the wall clock gives them. */
+  wallClock: boolean
+  /** It comes faster than it plays (a file): it is read at its own pace. */
+  paced: boolean
+  /** A first look did not find the size of its picture. */
+  slow: boolean
+  /** Its pictures may come seconds apart: there is no looking at many of them first. */
+  sparse: boolean
+}
+
+/** What ffmpeg says of an HTTP source's format tells how to read it. */
+export function traitOfFormat(line: string): 'wallClock' | 'paced' | undefined {
+  const format = /Input #0, (\S+), from/.exec(line)?.[1]
+  if (format === undefined) return undefined
+  if (/^(mpjpeg|mjpeg|jpeg_pipe|h264|hevc|av1|obu)$/.test(format)) return 'wallClock'
+  // Files come as fast as they can be read, and playlists in pieces of some seconds.
+  return /^(hls|mov|matroska|avi|asf|ogg|ivf)\b/.test(format) ? 'paced' : undefined
+}
+
+/** What ffmpeg is told instead of an https URL: the proxy (`egress.ts`) knows that TLS is spoken there. */
+export function withoutTls(text: string): string {
+  const url = new URL(text)
+  if (url.protocol !== 'https:') return text
+  const port = url.port === '' ? '443' : url.port
+  url.protocol = 'http:'
+  url.port = port
+  url.hash = ''
+  return url.href
+}
+
+function probeOf({ kind }: Source, { slow, sparse }: Traits): string[] {
+  if (slow) return PROBE_LONG
+  if (kind === 'rtsp') return sparse ? PROBE_SHORT : PROBE_LONG
+  return PROBE
+}
+
+/** ffmpeg's input for a relayed source: `at` is where ffmpeg connects. */
+export function inputArgs(
+  source: Source,
+  at: { host: string; port: number },
+  credentials: Credentials | undefined,
+  traits: Traits,
+): InputArgs {
+  const user = credentials === undefined ? '' : `${encodeURIComponent(credentials.username)}:${encodeURIComponent(credentials.password)}@`
+  const clock = [...(traits.wallClock ? ['-use_wallclock_as_timestamps', '1'] : []), ...(traits.paced ? ['-re'] : [])]
+  const address = `${at.host.includes(':') ? `[${at.host}]` : at.host}:${at.port}`
+  const probe = [...probeOf(source, traits), ...BOUNDS]
+  switch (source.kind) {
+    case 'rtsp': {
+      // The relay knows the password, and names the camera; ffmpeg knows neither.
+      const protocols = source.transport === 'udp' ? 'rtp,udp,tcp' : 'rtp,tcp'
+      const input = ['-f', 'rtsp', '-protocol_whitelist', protocols, '-rtsp_transport', source.transport, '-allowed_media_types', 'video']
+      const url = `rtsp://${address}${source.path}`
+      return { args: [...input, '-timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url], codecArgs: COPY, copyTimestamps: true }
+    }
+    case 'rtmp': {
+      // The server picks the virtual host from tcUrl, so that names the camera, not the relay. The application is the path's first two
+      // parts where there are three, as ffmpeg has it.
+      const parts = source.path.split('?')[0]?.split('/').slice(1) ?? []
+      const app = parts.slice(0, parts.length > 2 ? 2 : 1).join('/')
+      const tcUrl = `${source.tls ? 'rtmps' : 'rtmp'}://${source.host}:${source.port}/${app}`
+      const input = [
+        '-f',
+        'flv',
+        '-protocol_whitelist',
+        'rtmp,tcp',
+        '-rw_timeout',
+        IO_TIMEOUT_US,
+        '-rtmp_live',
+        'live',
+        '-rtmp_tcurl',
+        tcUrl,
+      ]
+      return { args: [...input, ...probe, ...clock, '-i', `rtmp://${user}${address}${source.path}`], codecArgs: COPY, copyTimestamps: true }
+    }
+    case 'http': {
+      const url = withoutTls(source.url).replace('://', `://${user}`)
+      const proxy = `http://${at.host}:${at.port}`
+      // No tls and no httpproxy: a playlist could have ffmpeg connect by them, past the proxy. `crypto` decrypts segments.
+      const input = ['-protocol_whitelist', 'http,tcp,crypto', '-format_whitelist', HTTP_FORMATS, '-http_proxy', proxy]
+      return {
+        args: [...input, '-rw_timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url],
+        codecArgs: COPY,
+        copyTimestamps: traits.wallClock,
+      }
+    }
+    case 'testsrc': {
+      const { width, height, rate, gop } = source
+      const encode = [
+        '-c:v',
+        'libx264',
+        '-preset',
+        'ultrafast',
+        '-tune',
+        'zerolatency',
+        '-g',
+        String(gop),
+        '-bf',
+        '0',
+        '-pix_fmt',
+        'yuv420p',
+      ]
+      const input = ['-re', '-f', 'lavfi', '-i', `testsrc2=size=${width}x${height}:rate=${rate}`]
+      return { args: input, codecArgs: [...encode, '-flags', '+global_header'], copyTimestamps: true }
+    }
+  }
+}
+
+/** What may come by HTTP: no demuxer that opens files of its own choosing (concat, ffmetadata, image2 …). */
+const HTTP_FORMATS = 'hls,mpegts,mpeg,mov,matroska,flv,mpjpeg,mjpeg,jpeg_pipe,h264,hevc,av1,ivf,avi,asf,ogg,webm_dash_manifest,webvtt'

@@ -1,0 +1,158 @@
+// From what the demuxer delivers to what everyone else works with: packets with their place in GOP, epoch and time. An epoch
+// ends where the codec, the size or the continuity of time does.
+import { codecLongName } from '../../common/media/codecs.ts'
+import type { DemuxedPacket, DemuxInfo } from '../../common/media/demux.ts'
+import { Reorder } from '../../common/media/reorder.ts'
+import { keyframeParameters, type Parameters } from '../../common/media/parameters.ts'
+import type { Packet } from '../../proto/messages.ts'
+import type { Codec } from '../../proto/state.ts'
+import { CaptureClock } from './capture-clock.ts'
+
+export type Step =
+  | { kind: 'packet'; packet: Packet; codec: Codec; newEpoch: boolean }
+  /** Nothing can be decoded from this packet on its own: no keyframe has come yet. */
+  | { kind: 'skip' }
+  /** ffmpeg must start anew: what it knows of the stream no longer holds. */
+  | { kind: 'restart'; why: 'NewExtradata' | 'NoTimestamps' | 'TimestampsStuck' }
+
+/** pts further apart than this are not one stretch of time. */
+const JUMP_MS = 10_000
+/** After more steps of dts by at most one tick ffmpeg is flattening a jump backwards. */
+const STUCK_MAX = 2
+/**
+ * Up to so many packets from the first keyframe on it is no jump, and would be the same each time: where B-frames are, ffmpeg places packets wrongly
+ * until it has seen their parameter sets, which may come with that keyframe, and so it does where a camera's clock begins at 0.
+ */
+const BEGIN_MAX = 16
+/** No camera has so many frames a second: a tick that is longer is an honest step. */
+const CRAWL_MS = 2
+
+type Epoch = { id: number; codec: Codec; clock: CaptureClock; inBand: Parameters | undefined }
+
+/** Follows one run of ffmpeg. */
+export class EpochTracker {
+  readonly #now: () => number
+  #lastEpoch: number
+  #epoch: Epoch | undefined
+  #startOffsetMs: number | undefined
+  /** From the first keyframe on. */
+  #packets = 0
+  #index = 0
+  #keyframes = 0
+  #lastPts = 0
+  #lastDts: number | undefined
+  /** Packets whose timestamps may have been flattened: passed on when it turns out that they were not. */
+  readonly #suspects: DemuxedPacket[] = []
+  #reorder = new Reorder()
+
+  /** `lastEpoch`: epochs of earlier runs; ids rise. */
+  constructor(lastEpoch: number, now: () => number = Date.now) {
+    this.#lastEpoch = lastEpoch
+    this.#now = now
+  }
+
+  /** Where the first epoch's clock begins (CaptureClock). */
+  startClock(offsetMs: number | undefined): void {
+    this.#startOffsetMs = offsetMs
+  }
+
+  /** What becomes of a packet, and of those before it that it sheds light on. */
+  next(demuxed: DemuxedPacket, info: DemuxInfo): Step[] {
+    const dts = demuxed.dts ?? demuxed.pts
+    if (dts === undefined) return [{ kind: 'restart', why: 'NoTimestamps' }]
+    if (demuxed.newExtradata && this.#epoch !== undefined) return [{ kind: 'restart', why: 'NewExtradata' }]
+    const stepped = this.#lastDts === undefined ? Infinity : dts - this.#lastDts
+    const stuck = stepped <= 1 && milliseconds(stepped, info) < CRAWL_MS
+    this.#lastDts = dts
+    this.#suspects.push(demuxed)
+    if (demuxed.key || this.#packets > 0) this.#packets++
+    if (stuck) return this.#suspects.length > STUCK_MAX ? this.#stuck() : []
+    return this.#suspects.splice(0).map(packet => this.#take(packet, info))
+  }
+
+  #stuck(): Step[] {
+    if (this.#packets > BEGIN_MAX) return [{ kind: 'restart', why: 'TimestampsStuck' }]
+    this.#epoch = undefined // the next keyframe has a time of its own
+    return this.#suspects.splice(0).map(() => ({ kind: 'skip' }))
+  }
+
+  #take(demuxed: DemuxedPacket, info: DemuxInfo): Step {
+    const dts = demuxed.dts ?? demuxed.pts ?? 0
+    const pts = demuxed.pts ?? dts
+    const ptsMs = milliseconds(pts, info)
+    const jumped = this.#epoch !== undefined && Math.abs(ptsMs - milliseconds(this.#lastPts, info)) > JUMP_MS
+    if (jumped) this.#epoch = undefined
+    if (this.#epoch === undefined && !demuxed.key) return { kind: 'skip' }
+    const newEpoch = demuxed.key ? this.#keyframe(demuxed, info, ptsMs) : false
+    const epoch = this.#epoch
+    if (epoch === undefined) return { kind: 'skip' }
+    this.#lastPts = pts
+    this.#index = demuxed.key ? 0 : this.#index + 1
+    if (demuxed.key) this.#keyframes++
+    this.#learnReorder(pts, epoch)
+    const { key, corrupt, data } = demuxed
+    const timestamp = epoch.clock.timestamp(ptsMs, demuxed.arrivedAt)
+    const packet = { epoch: epoch.id, index: this.#index, keyframe: this.#keyframes, pts, dts, timestamp, key, corrupt, data }
+    return { kind: 'packet', packet, codec: epoch.codec, newEpoch }
+  }
+
+  /** Begins an epoch when this keyframe is not of the current one; true when it does. */
+  #keyframe(demuxed: DemuxedPacket, info: DemuxInfo, ptsMs: number): boolean {
+    const inBand = keyframeParameters(info.codec, demuxed.data, info.extradata)
+    const current = this.#epoch
+    const clockIsOff = current?.clock.isOff(ptsMs, demuxed.arrivedAt) === true
+    if (current !== undefined && !clockIsOff && !isAnother(inBand, current)) {
+      refresh(current, inBand)
+      return false
+    }
+    const clock = current === undefined || clockIsOff ? new CaptureClock(this.#startOffsetMs) : current.clock
+    this.#startOffsetMs = undefined
+    const codec = describe(info, inBand, current === undefined && this.#keyframes === 0)
+    this.#lastEpoch = Math.max(this.#lastEpoch + 1, this.#now())
+    this.#keyframes = 0
+    this.#reorder = new Reorder()
+    this.#epoch = { id: this.#lastEpoch, clock, inBand, codec }
+    return true
+  }
+
+  #learnReorder(pts: number, epoch: { codec: Codec }): void {
+    this.#reorder.push(pts)
+    const reorder = this.#reorder.frames
+    if (reorder > epoch.codec.reorder) epoch.codec = { ...epoch.codec, reorder }
+  }
+}
+
+const milliseconds = (ticks: number, { timeBase }: DemuxInfo): number => (ticks * 1000 * timeBase[0]) / timeBase[1]
+
+/** `first`: what ffmpeg found out when it opened the stream still holds. */
+function describe(info: DemuxInfo, inBand: Parameters | undefined, first: boolean): Codec {
+  const known = first && info.extradata.length > 0 ? info.extradata : (inBand?.extradata ?? info.extradata)
+  // Parameter sets tell the range of values late, where they are not read: ffmpeg's `j` stands for the full one.
+  const pixFmt = first || inBand === undefined || inBand.pixFmt === info.pixFmt.replace('yuvj', 'yuv') ? info.pixFmt : inBand.pixFmt
+  return {
+    name: info.codec,
+    longName: codecLongName(info.codec),
+    width: inBand?.width ?? info.width,
+    height: inBand?.height ?? info.height,
+    pixFmt: pixFmt === '' ? (inBand?.pixFmt ?? '') : pixFmt,
+    extradata: known.toString('base64'),
+    timeBase: info.timeBase,
+    reorder: 0,
+  }
+}
+
+/** Another size, format or sequence: pictures before and after have nothing to do with each other. Some keyframes say nothing. */
+function isAnother(inBand: Parameters | undefined, { codec, inBand: before }: Epoch): boolean {
+  if (inBand === undefined) return false
+  if (inBand.width !== codec.width || inBand.height !== codec.height) return true
+  return before !== undefined && (inBand.pixFmt !== before.pixFmt || !inBand.sequence.equals(before.sequence))
+}
+
+/** Parameters of single pictures may change at any keyframe: who starts to decode here needs them as they are now. */
+function refresh(epoch: Epoch, inBand: Parameters | undefined): void {
+  if (inBand === undefined || epoch.inBand?.extradata.equals(inBand.extradata) === true) return
+  if (epoch.inBand !== undefined && inBand.extradata.length > 0) {
+    epoch.codec = { ...epoch.codec, extradata: inBand.extradata.toString('base64') }
+  }
+  epoch.inBand = inBand
+}
