@@ -81,18 +81,18 @@ export function account(before: Counts, after: Counts): Account {
   const note = (what: string, count: number) => {
     if (count > 0) drops[what] = count
   }
-  for (const [cause, count] of Object.entries(byLabel(sidecar, 'chrys_frames_dropped_total', 'cause'))) note(`sidecar ${cause}`, count)
-  for (const [cause, count] of Object.entries(byLabel(sidecar, 'chrys_buffer_dropped_total', 'cause'))) note(`buffer ${cause}`, count)
-  for (const [cause, count] of Object.entries(byLabel(gateway, 'chrys_frames_dropped_total', 'cause'))) note(`gateway ${cause}`, count)
-  note('gateway bad message', total(gateway, 'chrys_bad_messages_total'))
-  note('gateway client behind', total(gateway, 'chrys_frames_missed_total'))
-  note('gateway too much unsent', total(gateway, 'chrys_frames_withheld_total'))
+  for (const [cause, count] of Object.entries(byLabel(sidecar, 'chrysalis_frames_dropped_total', 'cause'))) note(`sidecar ${cause}`, count)
+  for (const [cause, count] of Object.entries(byLabel(sidecar, 'chrysalis_buffer_dropped_total', 'cause'))) note(`buffer ${cause}`, count)
+  for (const [cause, count] of Object.entries(byLabel(gateway, 'chrysalis_frames_dropped_total', 'cause'))) note(`gateway ${cause}`, count)
+  note('gateway bad message', total(gateway, 'chrysalis_bad_messages_total'))
+  note('gateway client behind', total(gateway, 'chrysalis_frames_missed_total'))
+  note('gateway too much unsent', total(gateway, 'chrysalis_frames_withheld_total'))
   return {
     drops,
     stagesMs: {
-      decode: meanMs(total(gateway, 'chrys_decode_seconds_count') > 0 ? gateway : sidecar, 'chrys_decode_seconds'),
-      publish: meanMs(sidecar, 'chrys_publish_seconds'),
-      delivery: meanMs(gateway, 'chrys_delivery_seconds'),
+      decode: meanMs(total(gateway, 'chrysalis_decode_seconds_count') > 0 ? gateway : sidecar, 'chrysalis_decode_seconds'),
+      publish: meanMs(sidecar, 'chrysalis_publish_seconds'),
+      delivery: meanMs(gateway, 'chrysalis_delivery_seconds'),
     },
   }
 }

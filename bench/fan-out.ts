@@ -55,8 +55,8 @@ async function phase(stage: Stage, camera: StageCamera, slow: number, seconds: n
   return {
     ...{ slow, fast, usage, account: account(before, after) },
     p99Ms: delivery(seen.flat(), fromMs, toMs, PICTURES['720p15'].fps).latencyMs.p99,
-    ringBytes: total(gauges, 'chrys_ring_bytes'),
-    unsentBytes: total(gauges, 'chrys_unsent_bytes'),
+    ringBytes: total(gauges, 'chrysalis_ring_bytes'),
+    unsentBytes: total(gauges, 'chrysalis_unsent_bytes'),
   }
 }
 

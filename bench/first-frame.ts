@@ -13,9 +13,9 @@ export async function measureFirstFrames({ env, placement }: ChainOptions): Prom
   await using chain = await startChain(PICTURES['1080p30'], { env, placement })
   const frames: FirstFrame[] = []
   for (const part of PARTS) {
-    await until(async () => (await value(chain, 'chrys_decoder_running')) === 0, { what: 'the end of decoding', everyMs: 200 })
-    const seen = await value(chain, 'chrys_keyframes_total')
-    await until(async () => (await value(chain, 'chrys_keyframes_total')) > seen, { what: 'a keyframe' })
+    await until(async () => (await value(chain, 'chrysalis_decoder_running')) === 0, { what: 'the end of decoding', everyMs: 200 })
+    const seen = await value(chain, 'chrysalis_keyframes_total')
+    await until(async () => (await value(chain, 'chrysalis_keyframes_total')) > seen, { what: 'a keyframe' })
     // A GOP later, when the client's Python has started.
     const askAtMs = Date.now() + (1 + part) * GOP_SECONDS * 1000
     await using client = await liveClient(chain.gateway.port, chain.device, { askAtMs })

@@ -49,7 +49,7 @@ async function measureEight({ seconds, env, placement }: Options): Promise<Measu
     if (from === undefined || to === undefined) throw new Error(`${device} was not counted`)
     rows.push({
       device,
-      packetsPerSecond: total(between(from.sidecar, to.sidecar), 'chrys_packets_total') / countedSeconds,
+      packetsPerSecond: total(between(from.sidecar, to.sidecar), 'chrysalis_packets_total') / countedSeconds,
       client: client === undefined ? undefined : delivery(client.seen, fromMs, toMs, PICTURE.fps),
       account: account(from, to),
       reconnects: (await sidecar.state())?.reconnects ?? NaN,

@@ -66,8 +66,8 @@ export async function measureLinked({ seconds, env }: LinkOptions): Promise<Link
 const lost = (before: Counts, after: Counts): number =>
   Math.max(
     0,
-    total(between(before.sidecar, after.sidecar), 'chrys_frames_published_total') -
-      total(between(before.gateway, after.gateway), 'chrys_frames_received_total'),
+    total(between(before.sidecar, after.sidecar), 'chrysalis_frames_published_total') -
+      total(between(before.gateway, after.gateway), 'chrysalis_frames_received_total'),
   )
 
 const hangUps = ({ gateway }: Stage): number => gateway.log().split('"NATS is away"').length - 1

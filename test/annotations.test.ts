@@ -137,8 +137,8 @@ test('an annotation is stored as it came, before it is acknowledged, on its came
   // Again with the same key: acknowledged, not stored.
   await annotate(client, first, 'key-1')
   t.is((await stored(nats, ANNOTATION_STREAM)).length, 4)
-  t.is(await gateway.metric('chrys_annotations_accepted_total'), 4)
-  t.is(await gateway.metric('chrys_annotations_repeated_total'), 1)
+  t.is(await gateway.metric('chrysalis_annotations_accepted_total'), 4)
+  t.is(await gateway.metric('chrysalis_annotations_repeated_total'), 1)
 
   for (const [what, change, problem] of REFUSED) {
     const { code, details } = await failure(annotate(client, annotation(change)))
@@ -151,7 +151,7 @@ test('an annotation is stored as it came, before it is acknowledged, on its came
     t.regex(details, /^idempotency-key must be 1 to 128 visible ASCII characters$/)
   }
   t.is((await stored(nats, ANNOTATION_STREAM)).length, 4)
-  await until(async () => (await gateway.metric('chrys_annotations_queued')) === 4, { what: 'the gauge of the queue' })
+  await until(async () => (await gateway.metric('chrysalis_annotations_queued')) === 4, { what: 'the gauge of the queue' })
 })
 
 test('a full queue refuses what is new where annotations are delivered, and lets go of the oldest where they are not', async t => {
@@ -164,13 +164,16 @@ test('a full queue refuses what is new where annotations are delivered, and lets
     await using gateway = await startGateway(nats.url, { ...cloud.env, ...max })
     await until(() => gateway.ready(), { what: 'the gateway to be ready' })
     await using client = grpcClient(gateway.port)
-    t.true((await gateway.metrics()).includes('chrys_annotations_unstored_total{reason="full"} 0'), 'the first one would be no increase')
+    t.true(
+      (await gateway.metrics()).includes('chrysalis_annotations_unstored_total{reason="full"} 0'),
+      'the first one would be no increase',
+    )
     for (let i = 0; i < 20; i++) await annotate(client, annotation(), `kept-${i}`)
     t.deepEqual(await failure(annotate(client, annotation(), 'one-more')), {
       code: status.RESOURCE_EXHAUSTED,
       details: 'annotation queue full',
     })
-    t.is(await gateway.metric('chrys_annotations_unstored_total', 'full'), 1)
+    t.is(await gateway.metric('chrysalis_annotations_unstored_total', 'full'), 1)
     await annotate(client, annotation(), 'kept-3') // is there already
     const ids = (await stored(nats, ANNOTATION_STREAM)).map(({ header }) => header.get('Nats-Msg-Id'))
     t.deepEqual(
@@ -223,7 +226,7 @@ test('while NATS is away annotations are refused at once, and taken when it is b
   await using client = grpcClient(gateway.port)
   await annotate(client, annotation(), 'before')
   await nats.kill()
-  await until(async () => (await gateway.metric('chrys_nats_connected')) === 0, { what: 'the gateway to miss NATS' })
+  await until(async () => (await gateway.metric('chrysalis_nats_connected')) === 0, { what: 'the gateway to miss NATS' })
   const startMs = performance.now()
   const { code, details } = await failure(annotate(client, annotation(), 'during'))
   t.is(code, status.UNAVAILABLE)

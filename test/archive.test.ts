@@ -135,7 +135,7 @@ test.serial('old files are removed by age, and the oldest by size', async t => {
   const { sidecar } = parts_
   const cam = folder.file('cam')
   await until(async () => !(await readdir(cam)).includes(old), { what: 'the old file to go' })
-  await until(async () => (await metric(sidecar, 'chrys_archive_removed_total')) >= 4, {
+  await until(async () => (await metric(sidecar, 'chrysalis_archive_removed_total')) >= 4, {
     what: 'files to go by size',
     timeoutMs: 90_000,
     everyMs: 500,
@@ -148,7 +148,7 @@ test.serial('old files are removed by age, and the oldest by size', async t => {
 test.serial('after a kill of the sidecar every finished file is accepted, and what was in the making is finished', async t => {
   await using parts_ = await setUp({ archive: { segment: '1h' } })
   const { sidecar, folder } = parts_
-  await until(async () => (await metric(sidecar, 'chrys_packets_total')) > 60, { what: 'some packets', everyMs: 200 })
+  await until(async () => (await metric(sidecar, 'chrysalis_packets_total')) > 60, { what: 'some packets', everyMs: 200 })
   const left = (await parts(folder))[0] ?? ''
   for (const child of descendants(sidecar.pid)) process.kill(child.pid, 'SIGKILL') // as in a pod, where nothing outlives its process 1
   sidecar.child.kill('SIGKILL')
@@ -170,7 +170,7 @@ test.serial('after a kill of the sidecar every finished file is accepted, and wh
 test.serial('an ffmpeg that outlives its sidecar ends its file, which then gets its name', async t => {
   await using parts_ = await setUp({ archive: { segment: '1h' } })
   const { sidecar, folder } = parts_
-  await until(async () => (await metric(sidecar, 'chrys_packets_total')) > 50, { what: 'some packets', everyMs: 200 })
+  await until(async () => (await metric(sidecar, 'chrysalis_packets_total')) > 50, { what: 'some packets', everyMs: 200 })
   sidecar.child.kill('SIGKILL')
   await sidecar.restart()
   await files(folder, 1)
@@ -186,7 +186,7 @@ test.serial('an ffmpeg that outlives its sidecar ends its file, which then gets 
 test.serial('a kill of the archive’s ffmpeg costs at most what it had not written, and is noticed', async t => {
   await using parts_ = await setUp({ archive: { segment: '1h' } })
   const { sidecar, folder } = parts_
-  await until(async () => (await metric(sidecar, 'chrys_packets_total')) > 50, { what: 'some packets', everyMs: 200 })
+  await until(async () => (await metric(sidecar, 'chrysalis_packets_total')) > 50, { what: 'some packets', everyMs: 200 })
   const writer = descendants(sidecar.pid).find(({ command }) => command.includes('.mp4.part'))
   process.kill(writer?.pid ?? 0, 'SIGKILL')
   await files(folder, 1)
@@ -226,11 +226,11 @@ test.serial('a folder that can’t be written to is said to be so, and the strea
   t.notRegex(state.archive?.message ?? '', /\/tmp/)
   await using watching = await sidecar.watch('all')
   await until(() => watching.frames.length > 20, { what: 'frames' })
-  t.true((await metric(sidecar, 'chrys_archive_dropped_total')) > 0)
+  t.true((await metric(sidecar, 'chrysalis_archive_dropped_total')) > 0)
   await unlink(folder.file('cam'))
   await sidecar.stateWith('archiving', ({ archive }) => archive?.ok === true && archive.active, 60_000)
   await files(folder.file('cam'), 1)
-  t.is(await metric(sidecar, 'chrys_buffer_dropped_total'), 0)
+  t.is(await metric(sidecar, 'chrysalis_buffer_dropped_total'), 0)
 })
 
 // Only root may mount; elsewhere nothing stands in for a full file system.
@@ -259,8 +259,8 @@ asRoot('a full volume costs the archive its packets, nobody else anything, and i
   await until(() => watching.frames.length > before + 60, { what: 'frames while the volume is full' })
   t.is((await sidecar.state())?.archive?.reason, 'ArchiveDiskFull')
   await allAccepted(t, folder.file('cam'))
-  const dropped = await metric(sidecar, 'chrys_archive_dropped_total')
-  await until(async () => (await metric(sidecar, 'chrys_archive_dropped_total')) > dropped, {
+  const dropped = await metric(sidecar, 'chrysalis_archive_dropped_total')
+  await until(async () => (await metric(sidecar, 'chrysalis_archive_dropped_total')) > dropped, {
     what: 'more to be dropped, as the alert has it',
   })
 
@@ -268,7 +268,7 @@ asRoot('a full volume costs the archive its packets, nobody else anything, and i
   const count = (await archivedFiles(folder.file('cam'))).length
   await sidecar.stateWith('archiving', ({ archive }) => archive?.ok === true && archive.active, 60_000)
   await files(folder.file('cam'), count + 1)
-  t.is(await metric(sidecar, 'chrys_buffer_dropped_total'), 0)
+  t.is(await metric(sidecar, 'chrysalis_buffer_dropped_total'), 0)
   await stop(sidecar)
   await allAccepted(t, folder.file('cam'))
   t.deepEqual(await parts(folder.file('cam')), [])

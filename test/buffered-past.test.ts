@@ -115,7 +115,7 @@ test('a keyframe that is stored in parts begins its GOP, and is the buffer’s s
     all.filter(at => at >= second.timestamp),
   )
   t.is((await probe(past)).buffer?.start_time, second.timestamp)
-  t.is(await past.gateway.metric('chrys_bad_messages_total'), 0)
+  t.is(await past.gateway.metric('chrysalis_bad_messages_total'), 0)
 })
 
 test('a frame that is presented before its GOP’s keyframe is decoded with the GOP before', async t => {
@@ -200,7 +200,7 @@ test('a read whose buffer is lost with nats-server’s memory ends with UNAVAILA
   const { code, details } = await failure(rest())
   t.is(code, status.UNAVAILABLE)
   t.regex(details, /the buffer cannot be reached/)
-  await until(() => past.gateway.metric('chrys_buffered_reads').then(reads => reads === 0), { what: 'the end of the read' })
+  await until(() => past.gateway.metric('chrysalis_buffered_reads').then(reads => reads === 0), { what: 'the end of the read' })
 })
 
 test('a stream that runs empty ends a read, in its middle and before its first packet', async t => {

@@ -52,7 +52,7 @@ test('nobody listens: ConnectionRefused', t =>
     const first = await failsWith(sidecar, 'ConnectionRefused')
     const later = await sidecar.stateWith('three failed tries', ({ failingStreak }) => failingStreak >= 3)
     t.is(later.reason, first.reason)
-    t.regex(await sidecar.metrics(), /chrys_connect_failures_total\{reason="ConnectionRefused"\} [3-9]/)
+    t.regex(await sidecar.metrics(), /chrysalis_connect_failures_total\{reason="ConnectionRefused"\} [3-9]/)
   }))
 
 test('the address does not answer: ConnectTimeout', t =>

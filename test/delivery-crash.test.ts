@@ -122,5 +122,5 @@ test('annotations that a killed gateway had in flight come from the next one, an
   for (const id of all) await annotate(client, annotation(), id)
   await emptyQueue(nats)
   t.deepEqual(cloud.accepted(), all)
-  t.is(await gateway.metric('chrys_annotations_repeated_total'), all.length)
+  t.is(await gateway.metric('chrysalis_annotations_repeated_total'), all.length)
 })

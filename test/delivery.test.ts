@@ -55,10 +55,10 @@ test('annotations arrive in order, each once, in batches of at most 299, and lea
   t.true(taken.length <= 5)
   t.true(taken.every(({ method, path }) => method === 'POST' && path === '/annotations'))
   t.deepEqual(taken[0]?.body.data?.[0]?.['object_id'], 'id-0')
-  t.is(await w.gateway.metric('chrys_annotations_delivered_total'), 700)
-  t.is(await w.gateway.metric('chrys_cloud_calls_total', 'outcome="200"'), taken.length)
-  t.is(await w.gateway.metric('chrys_annotations_batch_seconds_count'), taken.length)
-  t.true((await w.gateway.metric('chrys_annotations_retried_total')) > 0)
+  t.is(await w.gateway.metric('chrysalis_annotations_delivered_total'), 700)
+  t.is(await w.gateway.metric('chrysalis_cloud_calls_total', 'outcome="200"'), taken.length)
+  t.is(await w.gateway.metric('chrysalis_annotations_batch_seconds_count'), taken.length)
+  t.true((await w.gateway.metric('chrysalis_annotations_retried_total')) > 0)
 })
 
 test('what is sent again has the key it had', async t => {
@@ -102,8 +102,8 @@ test('a cloud that refuses connections, hangs or hangs up gets everything in the
   await annotateAll(w, ids(5, 'hung'))
   await isEmpty(w)
   t.deepEqual(w.cloud.accepted(), [...ids(5, 'refused'), ...ids(5, 'hung')])
-  t.true((await w.gateway.metric('chrys_cloud_calls_total', 'outcome="timeout"')) >= 1)
-  t.true((await w.gateway.metric('chrys_cloud_calls_total', 'outcome="unreachable"')) >= 2)
+  t.true((await w.gateway.metric('chrysalis_cloud_calls_total', 'outcome="timeout"')) >= 1)
+  t.true((await w.gateway.metric('chrysalis_cloud_calls_total', 'outcome="unreachable"')) >= 2)
 })
 
 test('an answer that breaks off or never ends counts by its status', async t => {
@@ -153,9 +153,9 @@ test('a batch that is refused is halved until the bad ones are found; they are d
   t.is(dead[0]?.header.get('Chrys-Reason'), 'the cloud answered 422: no such thing X-Evil: 1')
   t.is(dead[0]?.header.get('Chrys-Subject'), 'chrys.annotations.other')
   t.true((dead[0]?.data.length ?? 0) > 10)
-  t.is(await w.gateway.metric('chrys_annotations_dead_total', 'reason="422"'), 3)
-  t.is(await w.gateway.metric('chrys_annotations_delivered_total'), 37)
-  await until(async () => (await w.gateway.metric('chrys_annotations_dead_letters')) === 3, { what: 'the gauge of dead letters' })
+  t.is(await w.gateway.metric('chrysalis_annotations_dead_total', 'reason="422"'), 3)
+  t.is(await w.gateway.metric('chrysalis_annotations_delivered_total'), 37)
+  await until(async () => (await w.gateway.metric('chrysalis_annotations_dead_letters')) === 3, { what: 'the gauge of dead letters' })
 })
 
 test('an annotation is delivered that was in time when it was accepted, and by the clock of NATS is not', async t => {
@@ -187,7 +187,7 @@ test('what is no annotation is a dead letter and holds nothing up', async t => {
   t.regex(dead[0]?.header.get('Chrys-Reason') ?? '', /^no AnnotateRequest: /)
   t.is(dead[1]?.header.get('Chrys-Reason'), 'device_name is required')
   t.is(dead[2]?.header.get('Chrys-Reason'), 'type is required')
-  t.is(await w.gateway.metric('chrys_annotations_dead_total', 'reason="malformed"'), 3)
+  t.is(await w.gateway.metric('chrysalis_annotations_dead_total', 'reason="malformed"'), 3)
 })
 
 test('a dead letter that is sent again weeks later is delivered', async t => {
@@ -208,7 +208,7 @@ test('a wrong key is nobody’s fault but the key’s: annotations wait for the 
   t.true(w.cloud.requests.every(({ status }) => status === 401))
   t.is((await stored(w.nats, ANNOTATION_STREAM)).length, 4)
   await w.cloud.setCredentials('', '')
-  await until(async () => (await w.gateway.metric('chrys_cloud_calls_total', 'outcome="credentials"')) >= 1, {
+  await until(async () => (await w.gateway.metric('chrysalis_cloud_calls_total', 'outcome="credentials"')) >= 1, {
     what: 'a try without a key',
   })
   await w.cloud.setCredentials('new-key', 'new-secret-9f3')
@@ -256,7 +256,7 @@ test('two gateways send one batch at a time, however slow the cloud is; when one
   await delay(16_000)
   t.is(w.cloud.requests.length, 1)
   w.cloud.answer(() => ({ status: 200 }))
-  const delivering = await w.gateway.metric('chrys_annotations_delivering')
+  const delivering = await w.gateway.metric('chrysalis_annotations_delivering')
   await (delivering > 0 ? w.gateway : second).stop('SIGKILL')
   await isEmpty(w)
   t.deepEqual(w.cloud.accepted(), all)
@@ -274,7 +274,7 @@ test('a gateway that is asked to stop gives its batch away at once', async t => 
   await isEmpty(w)
   t.true(performance.now() - startMs < 11_000) // before its turn would have ended
   t.deepEqual(w.cloud.accepted(), ids(10))
-  t.is(await next.metric('chrys_annotations_delivered_total'), 10)
+  t.is(await next.metric('chrysalis_annotations_delivered_total'), 10)
 })
 
 test('a queue that is lost and made anew is delivered too', async t => {

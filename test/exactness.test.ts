@@ -53,7 +53,7 @@ async function watched(setting: Setting, where: Where, wants: 'all' | 'keyframes
   await using watching = await setting.watch(where, wants, fps)
   await until(() => watching.frames.length >= count, { what: `${count} frames; ${setting.sidecar.log().slice(-500)}` })
   const frames = [...watching.frames]
-  return { frames, dropped: sumOf(await watching.metrics(), 'chrys_frames_dropped_total') }
+  return { frames, dropped: sumOf(await watching.metrics(), 'chrysalis_frames_dropped_total') }
 }
 
 const byPts = (packets: readonly StoredPacket[]) => new Map(packets.map(packet => [packet.pts, packet]))
@@ -228,7 +228,7 @@ for (const [codec, where] of [
     const got = frames.map(frame => videoFrame(frame))
     const packets = await sidecar.packets()
     const reference = new Map((await decodedDamaged(folder, packets, codecOf(packets))).map(frame => [frame.pts, frame]))
-    const dropped = sumOf(await watching.metrics(), 'chrys_frames_dropped_total')
+    const dropped = sumOf(await watching.metrics(), 'chrysalis_frames_dropped_total')
     isWhole(t, { frames, dropped }, [...reference.keys()]) // what ffmpeg can't decode is nowhere
     for (const { pts, data, is_corrupt, frame_type, is_keyframe } of got) {
       const other = reference.get(pts)
@@ -296,9 +296,9 @@ for (const [codec, bFrames] of [
       isExact(t, frames, packets, await decodedPlain(folder, packets))
       const [from = 0, to = 0] = [frames[0]?.timestamp, frames.at(-1)?.timestamp]
       const came = packets.filter(({ timestamp }) => timestamp >= from && timestamp <= to).length
-      const dropped = sumOf(await watching.metrics(), 'chrys_frames_dropped_total')
+      const dropped = sumOf(await watching.metrics(), 'chrysalis_frames_dropped_total')
       t.true(Math.abs(frames.length - came / 3) <= 3 + dropped, `${frames.length} of ${came}, ${dropped} dropped`)
-      t.true(sumOf(await watching.metrics(), 'chrys_frames_unwanted_total') >= came - frames.length - 3 - dropped)
+      t.true(sumOf(await watching.metrics(), 'chrysalis_frames_unwanted_total') >= came - frames.length - 3 - dropped)
     }
   })
 }

@@ -162,7 +162,7 @@ function message(options: FrameOptions) {
 test.serial('bad frames are dropped and counted, and good ones go on', async t => {
   const { cameras, client, gateway } = t.context
   const request = { device_id: CAMERA.name }
-  const bad = (reason: string) => gateway.metric('chrys_bad_messages_total', `reason="${reason}"`)
+  const bad = (reason: string) => gateway.metric('chrysalis_bad_messages_total', `reason="${reason}"`)
   await client.latest(request)
   let seq = 100
   const spoilt: [reason: string, spoil: () => { headers: ReturnType<typeof newHeaders>; payload: Uint8Array }][] = [
@@ -231,11 +231,11 @@ test('a gateway that begins to listen in the middle of a frame, or does so anew,
       return (await client.latest(request)).data.length > 0
     }
     await until(goesOn, { what: 'a whole frame' })
-    t.is(await gateway.metric('chrys_bad_messages_total'), 0)
+    t.is(await gateway.metric('chrysalis_bad_messages_total'), 0)
   }
   await beginInTheMiddle()
   await nats.restart()
-  await until(async () => (await gateway.metric('chrys_nats_reconnects_total')) === 1, { what: 'the gateway to be back' })
+  await until(async () => (await gateway.metric('chrysalis_nats_reconnects_total')) === 1, { what: 'the gateway to be back' })
   await until(
     () =>
       cameras.nc.flush().then(
@@ -249,7 +249,7 @@ test('a gateway that begins to listen in the middle of a frame, or does so anew,
 
 test.serial('bad values about cameras are dropped and counted, and what was known stays', async t => {
   const { cameras, client, gateway } = t.context
-  const bad = () => gateway.metric('chrys_bad_messages_total')
+  const bad = () => gateway.metric('chrysalis_bad_messages_total')
   const key = cameraKey(CAMERA)
   for (const [bucket, at, value] of [
     ['cameras', key, '{'],

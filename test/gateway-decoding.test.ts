@@ -30,7 +30,7 @@ for (const where of WHERE) {
     t.deepEqual(ofOne.map(seqOf), range(0, 59))
     t.deepEqual(ofOther.map(seqOf), range(0, 59))
     t.true(ofOne.every(frame => frame.device_id === camera.name && frame.data.length === frame.width * frame.height * 3))
-    t.is(await gateway.metric('chrys_frames_decoded_total', labelOf(camera)), where === 'Gateway' ? 60 : 0)
+    t.is(await gateway.metric('chrysalis_frames_decoded_total', labelOf(camera)), where === 'Gateway' ? 60 : 0)
   })
 
   test(`${where}: who wants keyframes gets those, beside one who gets all`, async t => {
@@ -101,7 +101,7 @@ test('packets that came in parts are put together, whether they were stored or c
   for (const seq of range(11, 24)) await encoded.store(seq)
   const frames = await take(t, ask, 'frame 24', got => got.some(frame => seqOf(frame) === 24))
   t.true(frames.every(frame => seqOf(frame) > 10 && !frame.is_corrupt))
-  t.is(await gateway.metric('chrys_frames_dropped_total', `${labelOf(camera)},cause="packets_lost"`), 0)
+  t.is(await gateway.metric('chrysalis_frames_dropped_total', `${labelOf(camera)},cause="packets_lost"`), 0)
 })
 
 test('packets that were missed are read from the stream, and of those that nobody has nothing is guessed', async t => {
@@ -121,7 +121,7 @@ test('packets that were missed are read from the stream, and of those that nobod
   await encoded.store(5)
   const next = await take(t, ask, 'frame 5', got => got.some(frame => seqOf(frame) === 5))
   t.true(next.every(frame => [3, 4, 5].includes(seqOf(frame))))
-  t.is(await gateway.metric('chrys_frames_dropped_total', `${labelOf(camera)},cause="packets_lost"`), 0)
+  t.is(await gateway.metric('chrysalis_frames_dropped_total', `${labelOf(camera)},cause="packets_lost"`), 0)
   // 6 is lost.
   for (const seq of range(7, 12)) await encoded.store(seq)
   const after = await take(t, ask, 'frame 12', got => got.some(frame => seqOf(frame) === 12))
@@ -129,7 +129,7 @@ test('packets that were missed are read from the stream, and of those that nobod
     after.every(frame => seqOf(frame) >= 10 && !frame.is_corrupt),
     after.map(seqOf).join(' '),
   )
-  t.true((await gateway.metric('chrys_frames_dropped_total', `${labelOf(camera)},cause="packets_lost"`)) >= 3)
+  t.true((await gateway.metric('chrysalis_frames_dropped_total', `${labelOf(camera)},cause="packets_lost"`)) >= 3)
 })
 
 const isRunning = (gateway: Gateway) => descendants(gateway.pid).filter(({ command }) => command.includes('ffmpeg')).length
@@ -144,7 +144,7 @@ test('nobody asked for ten seconds: the decoder is gone; and it goes with the ga
   using _sending = sendBoth(camera)
   await take(t, ask, 'frames', got => got.length > 3)
   t.is(isRunning(gateway), 1)
-  t.is(await gateway.metric('chrys_decoder_running', labelOf(camera)), 1)
+  t.is(await gateway.metric('chrysalis_decoder_running', labelOf(camera)), 1)
   await until(() => isRunning(gateway) === 0, { what: 'the end of the decoder' })
   const last = () => cameras.demands.findLast(({ camera: ref }) => ref === refText(camera))
   await until(() => last()?.wants === 'none' && last()?.decoding === undefined, { what: 'nothing to be told of decoding' })
@@ -178,7 +178,7 @@ test('packets of a broken or hostile peer are dropped and counted, and harm neit
   publish(bad.uid, encoded.packet(0, { timestamp: 1 }))
   publish(bad.uid, encoded.packet(0), { ...encoded.codec, width: 70_000 })
   for (const reason of ['empty', 'version', 'camera', 'timestamp', 'header']) {
-    await until(async () => (await gateway.metric('chrys_bad_messages_total', `reason="${reason}"`)) > 0, { what: `a bad ${reason}` })
+    await until(async () => (await gateway.metric('chrysalis_bad_messages_total', `reason="${reason}"`)) > 0, { what: `a bad ${reason}` })
   }
   // Well-formed, and still no pictures: noise, a size that isn't true, an unknown codec, epochs from the future, repetitions.
   const noise = () => Buffer.from(Array.from({ length: 2_000 }, () => Math.floor(Math.random() * 256)))

@@ -66,7 +66,7 @@ test('before it has its list the gateway says UNAVAILABLE and is not ready; then
   }
   await unavailable()
   await using nats = await startNats({ port })
-  await until(async () => (await gateway.metric('chrys_nats_connected')) === 1, { what: 'NATS to be reached' })
+  await until(async () => (await gateway.metric('chrysalis_nats_connected')) === 1, { what: 'NATS to be reached' })
   await unavailable() // nobody has said yet which cameras there are
   await using _cameras = await startCameras(nats.url, [CAMERA])
   await isReady(gateway)
@@ -116,7 +116,7 @@ test('at the end who takes what waits for it is told, and who reads nothing is c
     await cameras.nc.flush()
   }
   const twoFrames = 2 * 1280 * 720 * 3
-  await until(async () => (await gateway.metric('chrys_unsent_bytes')) >= twoFrames, { what: 'frames that wait to be sent' })
+  await until(async () => (await gateway.metric('chrysalis_unsent_bytes')) >= twoFrames, { what: 'frames that wait to be sent' })
   const startMs = performance.now()
   const stopped = gateway.stop()
   await delay(1_000)
@@ -150,7 +150,7 @@ test('calls that clients abandon are over at once, and what they held is let go'
   await using client = grpcClient(gateway.port)
   const streams = Array.from({ length: 20 }, () => client.stream())
   await Promise.all(streams.map(stream => stream.ask(REQUEST)))
-  const running = () => gateway.metric('chrys_calls_running')
+  const running = () => gateway.metric('chrysalis_calls_running')
   t.is(await running(), 20)
   for (const stream of streams) {
     stream.send(REQUEST)
@@ -158,7 +158,7 @@ test('calls that clients abandon are over at once, and what they held is let go'
     stream[Symbol.dispose]()
   }
   await until(async () => (await running()) === 0, { what: 'the calls to end' })
-  t.is(await gateway.metric('chrys_unsent_bytes'), 0)
+  t.is(await gateway.metric('chrysalis_unsent_bytes'), 0)
   t.is((await client.latest(REQUEST)).device_id, 'door')
 })
 
@@ -204,7 +204,7 @@ test('a call whose deadline passes before its client half-closes is over then', 
   session.close()
   await using client = grpcClient(gateway.port)
   t.is((await client.list()).length, 1) // by then what came before has been dealt with
-  await until(async () => (await gateway.metric('chrys_calls_running')) === 0, { what: 'the calls to end' })
+  await until(async () => (await gateway.metric('chrysalis_calls_running')) === 0, { what: 'the calls to end' })
 })
 
 test('a deadline that is a month away or more has not passed', async t => {
@@ -247,7 +247,7 @@ test('frames over the budget for unsent bytes are withheld, not queued', async t
   await until(
     async () => {
       t.is((await client.latest(REQUEST)).data.length, 0)
-      return (await gateway.metric('chrys_frames_withheld_total')) === 1
+      return (await gateway.metric('chrysalis_frames_withheld_total')) === 1
     },
     { what: 'the frame to be withheld' },
   )
@@ -274,7 +274,7 @@ test('a connection with many streams that nobody reads leaves others their frame
   cameras.send(CAMERA, { seq: 1, width: 1280, height: 720 })
   await frame(client)
   using _stuck = await askWithoutReading(gateway, 10)
-  await until(async () => (await gateway.metric('chrys_unsent_bytes')) > 0, { what: 'frames that wait to be sent' })
+  await until(async () => (await gateway.metric('chrysalis_unsent_bytes')) > 0, { what: 'frames that wait to be sent' })
   cameras.send(CAMERA, { seq: 2, width: 1280, height: 720 })
   t.is((await frame(client)).packet, 2)
 })
@@ -289,7 +289,7 @@ test('clients that read nothing are cut off when others have no room', async t =
   cameras.send(CAMERA, { seq: 1, width: 1280, height: 720 })
   await frame(client)
   using stuck = await askWithoutReading(gateway, 1)
-  await until(async () => (await gateway.metric('chrys_unsent_bytes')) > 0, { what: 'a frame that waits to be sent' })
+  await until(async () => (await gateway.metric('chrysalis_unsent_bytes')) > 0, { what: 'a frame that waits to be sent' })
   const startMs = performance.now()
   for (let seq = 2; (await client.latest(REQUEST)).data.length === 0; seq++) {
     cameras.send(CAMERA, { seq, width: 1280, height: 720 })
@@ -313,7 +313,7 @@ test('NATS killed and back: clients see empty answers, then frames, and no error
   t.is((await frame(client)).packet, 1)
 
   await nats.kill()
-  await until(async () => (await gateway.metric('chrys_nats_connected')) === 0, { what: 'the outage to be noticed' })
+  await until(async () => (await gateway.metric('chrysalis_nats_connected')) === 0, { what: 'the outage to be noticed' })
   for (let i = 0; i < 5; i++) t.is((await client.latest(REQUEST)).data.length, 0)
   t.is((await failure(client.latest({ device_id: 'nowhere' }))).code, status.NOT_FOUND) // by the last known list
   t.is((await client.list()).length, 1)
@@ -330,7 +330,7 @@ test('NATS killed and back: clients see empty answers, then frames, and no error
   )
   cameras.send(CAMERA, { seq: 2 })
   t.is((await frame(client)).packet, 2)
-  t.is(await gateway.metric('chrys_nats_reconnects_total'), 1)
+  t.is(await gateway.metric('chrysalis_nats_reconnects_total'), 1)
   // The memory bucket was lost; states are heard of again, and so are new cameras.
   await cameras.report(CAMERA, { pid: 99 })
   await until(async () => (await client.list())[0]?.pid === 99, { what: 'a state after the outage' })

@@ -45,7 +45,7 @@ test('a camera that is watched goes to the gateway and back, as its size, its sp
       before = seqOf(frame)
     }
     t.true(sending.seq - before < 30, `${why}: frame ${before} of ${sending.seq}`)
-    t.is(await gateway.metric('chrys_decoder_running', labelOf(camera)), where === 'Gateway' ? 1 : 0)
+    t.is(await gateway.metric('chrysalis_decoder_running', labelOf(camera)), where === 'Gateway' ? 1 : 0)
   }
   await goesTo('Sidecar', 'it is small')
   await report({ codec: HD })
@@ -62,7 +62,7 @@ test('a camera that is watched goes to the gateway and back, as its size, its sp
   t.deepEqual([scaled?.width, scaled?.height], [80, 48])
   await cameras.put(camera, decodedIn('Sidecar'))
   await goesTo('Sidecar', 'the spec wants it so')
-  t.is(await gateway.metric('chrys_decoding_moves_total', labelOf(camera)), 6)
+  t.is(await gateway.metric('chrysalis_decoding_moves_total', labelOf(camera)), 6)
 })
 
 test('the limit is the gateway’s own: with another one it decodes what it did not before', async t => {
@@ -81,10 +81,10 @@ test('the limit is the gateway’s own: with another one it decodes what it did 
     await until(async () => (await client.latest({ device_id: camera.name })).data.length > 0, { what: 'a frame' })
     const isSettled = async () => {
       await client.latest({ device_id: camera.name })
-      return (await gateway.metric('chrys_decoder_running', labelOf(camera))) === decoded
+      return (await gateway.metric('chrysalis_decoder_running', labelOf(camera))) === decoded
     }
     await until(isSettled, { what: `${decoded} decoders with a limit of ${limit} MB` })
-    t.is((await gateway.metric('chrys_frames_decoded_total', labelOf(camera))) > 0, decoded === 1)
+    t.is((await gateway.metric('chrysalis_frames_decoded_total', labelOf(camera))) > 0, decoded === 1)
   }
 })
 
@@ -136,7 +136,7 @@ test('decoders are bounded: the next camera is left to its own pod, or says so w
     decoding: { active: false, ok: false, reason: 'DecodersBusy', message: 'all 1 decoders of the gateway are in use' },
   })
   t.is(demandOf(auto)?.wants, 'all')
-  await until(async () => (await gateway.metric('chrys_decoders_refused')) === 1, { what: 'the metric' })
+  await until(async () => (await gateway.metric('chrysalis_decoders_refused')) === 1, { what: 'the metric' })
   // Nobody watches the first one any more: its decoder is free for whoever comes first.
   const freed = async () => {
     await askAll()

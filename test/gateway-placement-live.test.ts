@@ -61,8 +61,8 @@ async function frames(
 }
 
 const decodedIn = async ({ sidecar, gateway }: Setting) => {
-  const [, count = '0'] = /^chrys_frames_decoded_total (\d+)/m.exec(await sidecar.metrics()) ?? []
-  return { sidecar: Number(count), gateway: await gateway.metric('chrys_frames_decoded_total') }
+  const [, count = '0'] = /^chrysalis_frames_decoded_total (\d+)/m.exec(await sidecar.metrics()) ?? []
+  return { sidecar: Number(count), gateway: await gateway.metric('chrysalis_frames_decoded_total') }
 }
 
 test('a camera that is decoded in the gateway is not decoded in its pod, and says that it is being decoded', async t => {
@@ -102,7 +102,7 @@ test('a watched camera becomes larger than what is moved raw, and small again', 
   await frames(t, setting, 'small frames again', ({ width }) => width === 320)
   const isBack = async () => {
     await frames(t, setting, 'frames on the way back', () => true)
-    return (await setting.gateway.metric('chrys_decoder_running')) === 0
+    return (await setting.gateway.metric('chrysalis_decoder_running')) === 0
   }
   await until(isBack, { what: 'frames decoded in the sidecar alone' })
   await frames(t, setting, 'frames in the end', ({ width }) => width === 320)
@@ -137,8 +137,8 @@ for (const placement of ['Sidecar', 'Gateway'] as const) {
     await using setting = await setUp({ camera: { file: await testVideo({ width: 320, height: 192, seconds: 2 }) }, placement })
     const { sidecar, gateway, cameras, stream } = setting
     const unwanted = async () => {
-      const [, count = '0'] = /^chrys_frames_unwanted_total (\d+)/m.exec(await sidecar.metrics()) ?? []
-      return Number(count) + (await gateway.metric('chrys_frames_unwanted_total'))
+      const [, count = '0'] = /^chrysalis_frames_unwanted_total (\d+)/m.exec(await sidecar.metrics()) ?? []
+      return Number(count) + (await gateway.metric('chrysalis_frames_unwanted_total'))
     }
     const isWanted = (fps: number | undefined) => () => cameras.demands.findLast(({ camera }) => camera === 'default/cam')?.fps === fps
     await until(async () => (await stream.ask({ device_id: 'cam' }), (await unwanted()) > 100), {

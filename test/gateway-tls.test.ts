@@ -124,7 +124,7 @@ ava('a renewed certificate is taken up without a restart, and one that can’t b
   await using gateway = await startGateway(nats.url, env(folder))
   const ca = await readFile(folder.file('ours.crt'))
   t.is(await served(gateway.port, ca), 'first')
-  t.is(await gateway.metric('chrys_tls_expires_timestamp_seconds'), Date.UTC(2099, 0, 1) / 1_000)
+  t.is(await gateway.metric('chrysalis_tls_expires_timestamp_seconds'), Date.UTC(2099, 0, 1) / 1_000)
 
   for (const [name, key, reason] of [
     ['second', 'stray', 'is not the key of the certificate'],
@@ -133,12 +133,12 @@ ava('a renewed certificate is taken up without a restart, and one that can’t b
     await put(folder, name, key)
     await until(() => gateway.log().includes(reason), { what: reason })
     t.regex(gateway.log(), /TlsReloadFailed/)
-    t.is(await gateway.metric('chrys_tls_reload_failed'), 1)
+    t.is(await gateway.metric('chrysalis_tls_reload_failed'), 1)
     t.is(await served(gateway.port, ca), 'first')
   }
   await put(folder, 'second')
   await until(async () => (await served(gateway.port, ca)) === 'second', { what: 'the new certificate' })
-  t.is(await gateway.metric('chrys_tls_reload_failed'), 0)
+  t.is(await gateway.metric('chrysalis_tls_reload_failed'), 0)
 })
 
 ava('where clients need a certificate, only those that the authority signed are served', async t => {

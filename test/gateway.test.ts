@@ -165,7 +165,7 @@ test('a picture that the sidecar sends again is not served again', async t => {
   cameras.send(camera, { seq: 3, key: true, timestamp: RUN + 1 }) // the keyframe once more, as its decoder begins anew
   cameras.send(camera, { seq: 4 })
   t.deepEqual(seqs(await take(3, () => client.latest({ device_id: camera.name }))), [1, 2, 4])
-  t.is(await gateway.metric('chrys_frames_repeated_total', refText(camera)), 1)
+  t.is(await gateway.metric('chrysalis_frames_repeated_total', refText(camera)), 1)
 })
 
 test('two cameras share one stream', async t => {
@@ -276,7 +276,10 @@ test('a client that reads nothing delays nobody and holds one frame', async t =>
   stuck.call.pause()
   for (let i = 0; i < 50; i++) stuck.send({ device_id: camera.name })
   let unsentMax = 0
-  const watch = setInterval(() => void gateway.metric('chrys_unsent_bytes').then(bytes => (unsentMax = Math.max(unsentMax, bytes))), 100)
+  const watch = setInterval(
+    () => void gateway.metric('chrysalis_unsent_bytes').then(bytes => (unsentMax = Math.max(unsentMax, bytes))),
+    100,
+  )
   const [ofOther = []] = await play(t, camera, [1, 60], [{ ask: () => other.ask({ device_id: camera.name }) }], big)
   clearInterval(watch)
   t.deepEqual(seqs(ofOther), range(1, 60))
@@ -289,7 +292,7 @@ test('a client that reads nothing delays nobody and holds one frame', async t =>
     [...new Set(late)].sort((a, b) => a - b),
   )
   t.true(late.length < 40, late.join(' '))
-  t.true((await gateway.metric('chrys_frames_missed_total', refText(camera))) > 0)
+  t.true((await gateway.metric('chrysalis_frames_missed_total', refText(camera))) > 0)
 })
 
 test('frames that came in parts are served whole', async t => {
@@ -318,7 +321,9 @@ test('who joins a watched camera gets its newest frame at once, and its newest k
   await first.latest({ device_id: camera.name })
   for (const seq of range(1, 30)) t.context.cameras.send(camera, { seq, key: seq === 3 })
   await t.context.cameras.nc.flush()
-  await until(async () => (await t.context.gateway.metric('chrys_frames_received_total', refText(camera))) === 30, { what: 'the frames' })
+  await until(async () => (await t.context.gateway.metric('chrysalis_frames_received_total', refText(camera))) === 30, {
+    what: 'the frames',
+  })
   t.is((await second.latest({ device_id: camera.name })).packet, 30)
   t.is((await second.latest({ device_id: camera.name, key_frame_only: true })).packet, 3)
 })
@@ -357,7 +362,7 @@ test('a deleted camera is unknown, and its namesake never shows the old one’s 
   cameras.send(other, { seq: 1, key: true, epoch: Date.now() })
   t.deepEqual(seqs(await take(1, () => client.latest(request))), [1])
   t.is((await client.latest(request)).data.length, 0)
-  t.true((await gateway.metric('chrys_bad_messages_total', 'reason="camera"')) > 0)
+  t.true((await gateway.metric('chrysalis_bad_messages_total', 'reason="camera"')) > 0)
 })
 
 test('a camera replaced by a namesake without a pause changes under a running stream', async t => {

@@ -75,9 +75,9 @@ for (const bFrames of [0, 2]) {
       t.true(Math.abs((pts ?? 0) - (origin?.pts ?? 0) - expected) <= 1.5, `${i}: ${pts}, not ${expected}`)
       t.is<boolean | undefined, boolean | undefined>(key, stored[first + i]?.key)
     }
-    t.is(await metric(sidecar, 'chrys_proxy_active'), 1)
-    t.true((await metric(sidecar, 'chrys_proxy_packets_total')) >= 60)
-    t.is(await metric(sidecar, 'chrys_buffer_dropped_total'), 0)
+    t.is(await metric(sidecar, 'chrysalis_forwarding_active'), 1)
+    t.true((await metric(sidecar, 'chrysalis_forwarding_packets_total')) >= 60)
+    t.is(await metric(sidecar, 'chrysalis_buffer_dropped_total'), 0)
   })
 }
 
@@ -85,7 +85,7 @@ test.serial('forwarding starts with the current group of pictures, without waiti
   await using server = await startRtmpServer()
   await using parts = await setUp({ url: server.url, enabled: false, video: { gop: 240, seconds: 16 } })
   const { sidecar } = parts
-  await until(async () => (await metric(sidecar, 'chrys_packets_total')) > 60, { what: 'the middle of a GOP', everyMs: 100 })
+  await until(async () => (await metric(sidecar, 'chrysalis_packets_total')) > 60, { what: 'the middle of a GOP', everyMs: 100 })
   t.deepEqual((await sidecar.state())?.proxy, { active: false, ok: true })
   await turn(sidecar, { on: true, base: false })
   await receive(server.received, 62)
@@ -113,7 +113,7 @@ test.serial('the switch outlives the sidecar, ends forwarding, and is void once 
   await turn(sidecar, { on: false, base: false })
   await next.ended
   await sidecar.stateWith('the end', ({ proxy }) => proxy?.active === false && proxy.ok)
-  t.is(await metric(sidecar, 'chrys_proxy_failures_total'), 0)
+  t.is(await metric(sidecar, 'chrysalis_forwarding_failures_total'), 0)
   await turn(sidecar, { on: true, base: true })
   await new Promise(resolve => setTimeout(resolve, 1_000))
   t.deepEqual((await sidecar.state())?.proxy, { active: false, ok: true })
@@ -160,8 +160,8 @@ test.serial('a server that refuses is tried again, and one that comes back gets 
   const stored = hashes(await sidecar.packets())
   const got = hashes(again.received.packets.slice(0, 20))
   t.deepEqual(got, stored.slice(stored.indexOf(got[0] ?? ''), stored.indexOf(got[0] ?? '') + 20))
-  t.true((await metric(sidecar, 'chrys_proxy_failures_total')) >= 2)
-  t.true((await metric(sidecar, 'chrys_proxy_dropped_total')) > 0)
+  t.true((await metric(sidecar, 'chrysalis_forwarding_failures_total')) >= 2)
+  t.true((await metric(sidecar, 'chrysalis_forwarding_dropped_total')) > 0)
 })
 
 test.serial('a server that accepts and never answers fails, and disturbs nothing', async t => {
@@ -176,7 +176,7 @@ test.serial('a server that accepts and never answers fails, and disturbs nothing
   const state = await failing(sidecar, 'ProxyFailed')
   t.regex(state.proxy?.message ?? '', /within 10 s/)
   await until(() => watching.frames.length > 60, { what: 'frames' })
-  t.is(await metric(sidecar, 'chrys_buffer_dropped_total'), 0)
+  t.is(await metric(sidecar, 'chrysalis_buffer_dropped_total'), 0)
   for (const socket of sockets) socket.destroy()
   server.close()
 })
@@ -197,8 +197,8 @@ test.serial('a server that stops reading in mid-stream fails, drops are counted,
   t.is(stalled.connection, 'streaming')
   const before = watching.frames.length
   await until(() => watching.frames.length > before + 30, { what: 'frames after the stall' })
-  t.is(await metric(sidecar, 'chrys_buffer_dropped_total'), 0)
-  t.true((await metric(sidecar, 'chrys_proxy_dropped_total')) > 0)
+  t.is(await metric(sidecar, 'chrysalis_buffer_dropped_total'), 0)
+  t.true((await metric(sidecar, 'chrysalis_forwarding_dropped_total')) > 0)
   await server[Symbol.asyncDispose]()
   await using again = await startRtmpServer(server.port)
   await receive(again.received, 15)
@@ -226,10 +226,10 @@ test.serial('a server that vanishes is noticed before its stream has filled all 
   const { sidecar } = parts
   await receive(server.received, 15)
   await active(sidecar)
-  const before = await metric(sidecar, 'chrys_proxy_bytes_total')
+  const before = await metric(sidecar, 'chrysalis_forwarding_bytes_total')
   for (const socket of passing) socket.unpipe().pause()
   await failing(sidecar, 'ProxyFailed', 120_000)
-  const bytes = (await metric(sidecar, 'chrys_proxy_bytes_total')) - before
+  const bytes = (await metric(sidecar, 'chrysalis_forwarding_bytes_total')) - before
   t.true(bytes < 10_000_000, `${bytes} bytes later`) // of which ten seconds are 2.5 MB
 })
 
@@ -240,8 +240,8 @@ test.serial('a codec that RTMP does not carry is named, and not tried again and 
   const { sidecar } = parts
   const state = await failing(sidecar, 'ProxyCodecUnsupported')
   t.regex(state.proxy?.message ?? '', /mjpeg.*H\.264/)
-  await until(async () => (await metric(sidecar, 'chrys_packets_total')) > 120, { what: 'more packets', everyMs: 200 })
-  t.is(await metric(sidecar, 'chrys_proxy_failures_total'), 1)
+  await until(async () => (await metric(sidecar, 'chrysalis_packets_total')) > 120, { what: 'more packets', everyMs: 200 })
+  t.is(await metric(sidecar, 'chrysalis_forwarding_failures_total'), 1)
 })
 
 test.serial('a new picture size is forwarded anew', async t => {

@@ -83,7 +83,7 @@ test('over a link that takes seconds for a frame no more than two are on their w
   await using nats = await connectNats('test', { url: link.url, credsFile: undefined }, log, new AbortController().signal)
   const registry = new Registry()
   const publisher = new FramePublisher(nats, camera, createMetrics(registry), log)
-  const counted = async () => (await registry.getSingleMetric('chrys_frames_published_total')?.get())?.values[0]?.value ?? 0
+  const counted = async () => (await registry.getSingleMetric('chrysalis_frames_published_total')?.get())?.values[0]?.value ?? 0
   const frame = fakeFrame(camera, { seq: 1, width: 1280, height: 720 })
   let offered = 0
   const areTwoTaken = async () => {

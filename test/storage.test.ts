@@ -87,7 +87,7 @@ test('storage is switched on and off at the cloud, again and again, and remember
     t.is(refused.code, status.UNAVAILABLE)
     t.regex(refused.details, /ECONNREFUSED/)
     t.is((await switches(cameras, DOOR))?.storage, false)
-    t.is(await gateway.metric('chrys_cloud_calls_total', 'purpose="storage",outcome="200"'), 6)
+    t.is(await gateway.metric('chrysalis_cloud_calls_total', 'purpose="storage",outcome="200"'), 6)
   }
   const plain = await failure(store(client, 'plain', true))
   t.is(plain.code, status.FAILED_PRECONDITION)

@@ -165,7 +165,7 @@ test('a sidecar that waits touches no file of the one with the camera, which fin
   const after = await stat(`${folder}/${part}`)
   t.true(after.size > 0)
   t.is(after.ino, ino)
-  t.regex(await second.metrics(), /^chrys_archive_files 0$/m)
+  t.regex(await second.metrics(), /^chrysalis_archive_files 0$/m)
 
   // Whenever another may have the camera, the file is whole.
   const ending = end(first.child, 'SIGTERM', 20_000)
@@ -176,7 +176,9 @@ test('a sidecar that waits touches no file of the one with the camera, which fin
   t.false((await parts(folder)).includes(part))
   await ending
   t.is(first.child.exitCode, 0)
-  await until(async () => /^chrys_archive_files 1$/m.test(await second.metrics()), { what: `the second to look after it\n${second.log()}` })
+  await until(async () => /^chrysalis_archive_files 1$/m.test(await second.metrics()), {
+    what: `the second to look after it\n${second.log()}`,
+  })
 })
 
 test('a sidecar that has lost the camera finishes its file and tidies nothing, until it has the camera again', async t => {

@@ -52,7 +52,7 @@ const asked = (gateway: Gateway, ask: () => unknown) =>
   until(
     async () => {
       ask()
-      return (await gateway.metric('chrys_unsent_bytes')) > 0
+      return (await gateway.metric('chrysalis_unsent_bytes')) > 0
     },
     { what: 'a frame on its way', everyMs: 100 },
   )
@@ -108,6 +108,6 @@ test('a client that vanished without a word is gone within half a minute, whethe
   cameras.send(CAMERA, FRAME)
   await asked(gateway, () => receiving.send(REQUEST))
   link.cut()
-  await until(async () => (await gateway.metric('chrys_calls_running')) === 0, { what: 'the calls to end', timeoutMs: 60_000 })
-  t.is(await gateway.metric('chrys_unsent_bytes'), 0)
+  await until(async () => (await gateway.metric('chrysalis_calls_running')) === 0, { what: 'the calls to end', timeoutMs: 60_000 })
+  t.is(await gateway.metric('chrysalis_unsent_bytes'), 0)
 })

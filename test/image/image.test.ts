@@ -91,7 +91,7 @@ onPodman(
       CHRYS_CAMERA_SPEC: JSON.stringify({ source: { url: 'testsrc:?size=320x180&rate=10' } }),
     }
     await using sidecar = start('sidecar', env, ['--network=host'])
-    const packets = async () => Number(/^chrys_packets_total (\d+)$/m.exec(await (await probe(sidecar, '/metrics')).text())?.[1] ?? 0)
+    const packets = async () => Number(/^chrysalis_packets_total (\d+)$/m.exec(await (await probe(sidecar, '/metrics')).text())?.[1] ?? 0)
     await until(async () => (await packets()) > 20, { what: 'packets of the camera', timeoutMs: 60_000, everyMs: 100 })
     t.is((await probe(sidecar, '/readyz')).status, 200)
     const { code, ms } = await sidecar.stop()
