@@ -62,9 +62,18 @@ for (const size of [1, 2, 7, 10_000]) {
     t.deepEqual(respond(session, before, size), { toFfmpeg: before, toCamera: '' })
     t.false(session.playing)
     request(session, ask('PLAY', 5))
-    const play = `${answer(5, '200 OK', ['RTP-Info: url=x'])}${VIDEO}anything, RTSP/1.0 302 Found\r\n\r\n`
+    const play = `${answer(5, '200 OK', ['Range: npt=0.0-'])}${VIDEO}anything, RTSP/1.0 302 Found\r\n\r\n`
     t.deepEqual(respond(session, play, size), { toFfmpeg: play, toCamera: '' })
     t.true(session.playing)
+  })
+
+  test(`the RTP time that a camera announces does not pass, in pieces of ${size} bytes`, t => {
+    for (const info of ['RTP-Info: url=x;seq=1;rtptime=99', 'rtp-info :url=x;\r\n rtptime=99,\r\n\turl=y;rtptime=98', 'RTP-Info:']) {
+      const session = sessionWith()
+      request(session, ask('PLAY', 5))
+      const { toFfmpeg } = respond(session, `${answer(5, '200 OK', ['Session: 7', info, 'Range: npt=0.0-'])}${VIDEO}`, size)
+      t.is(toFfmpeg, `${answer(5, '200 OK', ['Session: 7', 'Range: npt=0.0-'])}${VIDEO}`)
+    }
   })
 
   test(`nothing of a redirect passes, in pieces of ${size} bytes`, t => {

@@ -133,7 +133,8 @@ export class RtspSession {
   #seenByFfmpeg({ bytes, header, body, status }: Message): Buffer {
     const { udpSource } = this.#options
     const renumbered = status === undefined || this.#repeated === 0 ? header : withCseq(header, cseqOf(header) - this.#repeated)
-    const told = udpSource === undefined ? renumbered : withSource(renumbered, udpSource)
+    const timed = status === undefined ? renumbered : withoutRtpInfo(renumbered)
+    const told = udpSource === undefined ? timed : withSource(timed, udpSource)
     return told === header ? bytes : Buffer.concat([Buffer.from(told, 'latin1'), body])
   }
 }
@@ -146,6 +147,12 @@ const cseqOf = (header: string): number => Number(/\r\nCSeq: *(\d+)/i.exec(heade
 const isAnswer = (header: string, { cseq }: Asked): boolean => [cseq, Number.NaN].includes(cseqOf(header))
 
 const withCseq = (header: string, cseq: number): string => header.replace(/(?<=\r\nCSeq: *)\d+/i, String(cseq))
+
+/**
+ * Cameras announce a first RTP time that is not that of their first packet. ffmpeg counts from it, so times that come before it would be
+ * negative. Without the header ffmpeg counts from the first packet.
+ */
+const withoutRtpInfo = (header: string): string => header.replace(/\r\nRTP-Info *:[^\r\n]*(\r\n[ \t][^\r\n]*)*/gi, '')
 
 /** RTP by UDP is sent and answered by the camera itself, whatever address it claims. */
 const withSource = (header: string, address: string): string =>
