@@ -1,4 +1,4 @@
-// Writes the types of video_streaming.proto; with --check it only says whether the written ones are up to date.
+// Writes the types of the protos; with --check it only says whether the written ones are up to date.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,7 +13,7 @@ const extensions = ['--targetFileExtension=.ts', '--importFileExtension=.ts']
 /** @param {string} folder */
 function generate(folder) {
   const program = join(root, 'node_modules', '.bin', 'proto-loader-gen-types')
-  execFileSync(program, [...options, ...extensions, `--outDir=${folder}`, 'proto/video_streaming.proto'], {
+  execFileSync(program, [...options, ...extensions, `--outDir=${folder}`, 'proto/video_streaming.proto', 'proto/frames.proto'], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
   })
@@ -30,7 +30,7 @@ if (process.argv.includes('--check')) {
   try {
     generate(folder)
     if (contents(folder) !== contents(generated)) {
-      console.error('proto/generated is not what video_streaming.proto says: npm run generate')
+      console.error('proto/generated is not what the protos say: npm run generate')
       process.exitCode = 1
     }
   } finally {

@@ -1,0 +1,29 @@
+// Original file: proto/frames.proto
+
+export const PixelFormat = {
+  PIXEL_FORMAT_UNSPECIFIED: 'PIXEL_FORMAT_UNSPECIFIED',
+  PIXEL_FORMAT_BGR24: 'PIXEL_FORMAT_BGR24',
+  PIXEL_FORMAT_RGB24: 'PIXEL_FORMAT_RGB24',
+  PIXEL_FORMAT_GRAY8: 'PIXEL_FORMAT_GRAY8',
+  PIXEL_FORMAT_I420: 'PIXEL_FORMAT_I420',
+  PIXEL_FORMAT_NV12: 'PIXEL_FORMAT_NV12',
+  PIXEL_FORMAT_JPEG: 'PIXEL_FORMAT_JPEG',
+} as const;
+
+export type PixelFormat =
+  | 'PIXEL_FORMAT_UNSPECIFIED'
+  | 0
+  | 'PIXEL_FORMAT_BGR24'
+  | 1
+  | 'PIXEL_FORMAT_RGB24'
+  | 2
+  | 'PIXEL_FORMAT_GRAY8'
+  | 3
+  | 'PIXEL_FORMAT_I420'
+  | 4
+  | 'PIXEL_FORMAT_NV12'
+  | 5
+  | 'PIXEL_FORMAT_JPEG'
+  | 6
+
+export type PixelFormat__Output = typeof PixelFormat[keyof typeof PixelFormat]
