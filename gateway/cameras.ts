@@ -6,7 +6,7 @@ import { BadMessage, parseJson } from '../proto/messages.ts'
 import { CameraRecord, CameraState } from '../proto/state.ts'
 import { cameraKey, isCameraName, isNamespace, refOfKey, refText, type CameraRef } from '../proto/subjects.ts'
 import type { Metrics } from './metrics.ts'
-import { Refusal } from './rpc/status.ts'
+import { Refusal } from './refusal.ts'
 
 /** A sidecar writes its state every five seconds at least; one that was silent for longer than this is not believed to be there. */
 export const SILENT_MS = 15_000

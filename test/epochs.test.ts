@@ -1,7 +1,7 @@
 // Cameras that change under way: another size, another codec, another time, a reboot.
 import anyTest, { type ExecutionContext } from 'ava'
 import type { Frame } from '../proto/messages.ts'
-import { decodeHere } from './fixtures/decoding.ts'
+import { decodeHere } from './fixtures/gateway-decoder.ts'
 import { testVideo } from './fixtures/media.ts'
 import { startNats } from './fixtures/nats.ts'
 import { videoFrame } from './fixtures/reference.ts'

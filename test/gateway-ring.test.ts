@@ -6,7 +6,7 @@ import { Wish } from '../gateway/frames/demand.ts'
 import { createMetrics } from '../gateway/metrics.ts'
 import { Ring } from '../gateway/frames/ring.ts'
 import { LatestImages, type LatestImageParts } from '../gateway/rpc/latest-image.ts'
-import { Subscription } from '../gateway/frames/subscription.ts'
+import { Subscription } from '../gateway/frames/camera-frames.ts'
 import type { Frame } from '../proto/messages.ts'
 import { cameraRecord } from './fixtures/cameras.ts'
 

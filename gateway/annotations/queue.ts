@@ -15,7 +15,7 @@ import {
   type CameraRef,
 } from '../../proto/subjects.ts'
 import type { AnnotationMetrics, Unstored } from './metrics.ts'
-import { Refusal } from '../rpc/status.ts'
+import { Refusal } from '../refusal.ts'
 
 export type QueueOptions = {
   messagesMax: number

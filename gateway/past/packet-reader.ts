@@ -13,7 +13,7 @@ import {
 import { unlessAborted, whenAborted } from '../../common/abort.ts'
 import { BadMessage, packetSummary, Reassembly, type PacketSummary, type StoredPacket } from '../../proto/messages.ts'
 import { packetStream, refText, type CameraRef } from '../../proto/subjects.ts'
-import { Refusal } from '../rpc/status.ts'
+import { Refusal } from '../refusal.ts'
 
 export type Source = { readonly ref: CameraRef; readonly uid: string }
 

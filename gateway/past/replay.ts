@@ -10,7 +10,7 @@ import { FRAME_ROOM } from '../../proto/frame.ts'
 import type { BadMessage, StoredPacket } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
 import type { PacketStream, Read } from './packet-reader.ts'
-import { Refusal } from '../rpc/status.ts'
+import { Refusal } from '../refusal.ts'
 
 export type Stretch = { fromMs: number; toMs: number; startSeq: number }
 

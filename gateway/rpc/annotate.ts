@@ -6,7 +6,7 @@ import { problemAt, type Annotation } from '../annotations/annotation.ts'
 import type { AnnotationQueue } from '../annotations/queue.ts'
 import type { Caller } from './calls.ts'
 import type { Cameras } from '../cameras.ts'
-import { Refusal } from './status.ts'
+import { Refusal } from '../refusal.ts'
 
 /** Metadata by which a client that tries again is not taken for one with something new to say. */
 const IDEMPOTENCY_KEY = 'idempotency-key'

@@ -8,7 +8,7 @@ import { frameInPlace } from '../../common/patches/grpc-framing.ts'
 import type { Metrics } from '../metrics.ts'
 import { noBuffer, type PacketStream, type Source } from '../past/packet-reader.ts'
 import { decoderWeight, hasRoom } from '../frames/placement.ts'
-import { Refusal } from './status.ts'
+import { Refusal } from '../refusal.ts'
 
 export type BufferedImageParts = {
   cameras: Cameras

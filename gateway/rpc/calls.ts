@@ -5,7 +5,8 @@ import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Logger } from '../../common/log.ts'
 import { sleep, whenAborted } from '../../common/abort.ts'
 import type { Metrics } from '../metrics.ts'
-import { Refusal, toStatus, type Status } from './status.ts'
+import { Refusal } from '../refusal.ts'
+import { toStatus, type Status } from './status.ts'
 
 /** What a handler knows of its call besides the request. `signal` aborts when nobody waits for an answer any more. */
 export type Caller = {

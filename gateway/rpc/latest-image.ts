@@ -5,9 +5,9 @@ import type { Caller } from './calls.ts'
 import type { Cameras, KnownCamera } from '../cameras.ts'
 import { read, type ClientCursors, type Cursor, type Position, type Reading } from '../frames/cursor.ts'
 import type { Metrics } from '../metrics.ts'
-import type { Subscription } from '../frames/subscription.ts'
-import type { Subscriptions } from '../frames/subscriptions.ts'
-import { Unsent } from './unsent.ts'
+import type { Subscription } from '../frames/camera-frames.ts'
+import type { Subscriptions } from '../frames/source.ts'
+import { Unsent } from '../frames/unsent.ts'
 
 /** How long a request waits for a new frame. */
 const WAIT_MS = 16 * 3

@@ -4,7 +4,7 @@ import type { VideoProbeResponse } from '../../proto/generated/chrys/cloud/video
 import type { Codec } from '../../proto/state.ts'
 import type { KnownCamera } from '../cameras.ts'
 import type { PacketStream, Source } from '../past/packet-reader.ts'
-import { Refusal } from './status.ts'
+import { Refusal } from '../refusal.ts'
 
 /** What is known of the camera's stream; without a codec before the first connection, without a buffer where nothing is stored. */
 export async function probe(

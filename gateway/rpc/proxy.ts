@@ -4,7 +4,7 @@ import type { Nats } from '../../common/nats/connect.ts'
 import type { ProxyRequest__Output } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/ProxyRequest.ts'
 import type { ProxyResponse } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/ProxyResponse.ts'
 import type { Cameras } from '../cameras.ts'
-import { Refusal } from './status.ts'
+import { Refusal } from '../refusal.ts'
 import { changeSwitches } from '../switches.ts'
 
 export type ProxyParts = { cameras: Cameras; link: () => Nats | undefined }

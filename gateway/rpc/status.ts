@@ -1,17 +1,7 @@
 // Errors become gRPC statuses here and nowhere else.
 import { status } from '@grpc/grpc-js'
 import type { Logger } from '../../common/log.ts'
-
-export type RefusalKind = 'invalid' | 'notFound' | 'outOfRange' | 'precondition' | 'denied' | 'unavailable' | 'exhausted'
-
-/** A request that is answered with an error on purpose; the message is for the client. */
-export class Refusal extends Error {
-  readonly kind: RefusalKind
-  constructor(kind: RefusalKind, message: string) {
-    super(message)
-    this.kind = kind
-  }
-}
+import { Refusal, type RefusalKind } from '../refusal.ts'
 
 const CODE = {
   invalid: status.INVALID_ARGUMENT,

@@ -10,7 +10,7 @@ import { streamKeySubject } from '../../proto/subjects.ts'
 import type { Caller } from './calls.ts'
 import type { Cameras, KnownCamera } from '../cameras.ts'
 import { describe, type Cloud } from '../annotations/cloud.ts'
-import { Refusal } from './status.ts'
+import { Refusal } from '../refusal.ts'
 import { changeSwitches } from '../switches.ts'
 
 const KEY_MS = 2_000

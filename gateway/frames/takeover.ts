@@ -1,5 +1,5 @@
 import type { Frame } from '../../proto/messages.ts'
-import type { Feed } from './feed.ts'
+import type { Feed } from './upstream.ts'
 
 /** The feed of a camera and, while it moves, the one that is to take over: frames come from the old until the new has given its first. */
 export class Feeds {

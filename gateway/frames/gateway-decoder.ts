@@ -5,10 +5,10 @@ import { Live, type Wants } from '../../common/media/live-decoder.ts'
 import type { Nats } from '../../common/nats/connect.ts'
 import { MESSAGE_MAX, type Activity, type CameraRecord } from '../../proto/state.ts'
 import { refText } from '../../proto/subjects.ts'
-import type { Feed, FeedEvents } from './feed.ts'
+import type { Feed, FeedEvents } from './upstream.ts'
 import { frameInPlace } from '../../common/patches/grpc-framing.ts'
 import type { Metrics } from '../metrics.ts'
-import { PacketFeed } from './packet-feed.ts'
+import { PacketFeed } from './live-packets.ts'
 import type { Source } from '../past/packet-reader.ts'
 
 /** Of a camera's packets since its last keyframe. */
