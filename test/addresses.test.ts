@@ -4,7 +4,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { createServer as createTls } from 'node:tls'
 import test from 'ava'
 import { denied } from '../sidecar/source/address.ts'
-import { openEgress } from '../sidecar/source/http-relay.ts'
+import { openHttpRelay } from '../sidecar/http/relay.ts'
 import { openRelay } from '../sidecar/rtsp/relay.ts'
 import { selfSigned } from './fixtures/certificate.ts'
 import { startDeaf } from './fixtures/deaf.ts'
@@ -60,7 +60,7 @@ test('what is fetched by HTTP comes from the address that answers', async t => {
   const { port } = new URL(camera.url)
   await using _deaf = await startDeaf({ host: '127.0.0.2', port: Number(port) })
   const url = `http://${host}:${port}/video`
-  await using proxy = await openEgress(url, denied([]), () => Promise.resolve(ADDRESSES))
+  await using proxy = await openHttpRelay(url, denied([]), () => Promise.resolve(ADDRESSES))
   const client = connect(proxy.port, proxy.host)
   client.write(`GET ${url} HTTP/1.0\r\n\r\n`)
   let text = ''

@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import { createServer as createTls } from 'node:tls'
 import test from 'ava'
 import { denied } from '../sidecar/source/address.ts'
-import { openEgress } from '../sidecar/source/http-relay.ts'
+import { openHttpRelay } from '../sidecar/http/relay.ts'
 import { openRelay } from '../sidecar/rtsp/relay.ts'
 import { selfSigned } from './fixtures/certificate.ts'
 import { until, within } from './fixtures/wait.ts'
@@ -38,7 +38,7 @@ for (const maxVersion of ['TLSv1', 'TLSv1.1'] as const) {
     const server = createHttps(await old(), (_, response) => response.end('picture')).listen(0, host)
     await once(server, 'listening')
     const url = `https://${host}:${(server.address() as AddressInfo).port}/video`
-    await using proxy = await openEgress(url, denied([]))
+    await using proxy = await openHttpRelay(url, denied([]))
     const asking = request({ host: proxy.host, port: proxy.port, path: url.replace('https', 'http'), agent: false }).end()
     const [response] = await within(once(asking, 'response'), { what: 'an answer' })
     t.is(await text(response), 'picture')

@@ -11,7 +11,7 @@ import type { Codec } from '../../proto/state.ts'
 import { resolveHost } from './address.ts'
 import type { SidecarConfig } from '../config.ts'
 import { credentialsChanged, readCredentials } from './credentials.ts'
-import { openEgress } from './http-relay.ts'
+import { openHttpRelay } from '../http/relay.ts'
 import { EpochTracker, type Step } from '../timing/epoch.ts'
 import { Opening } from '../timing/first-timestamp.ts'
 import { Pictures } from './slice-joiner.ts'
@@ -240,7 +240,7 @@ const dtsMs = ({ dts }: Packet, { timeBase }: DemuxInfo): number => (dts * 1000 
 /** Where ffmpeg connects to; undefined for a source that needs no connection. */
 async function openWay(source: Source, credentials: Credentials | undefined, deny: BlockList): Promise<Relay | undefined> {
   if (source.kind === 'testsrc') return undefined
-  if (source.kind === 'http') return openEgress(source.url, deny)
+  if (source.kind === 'http') return openHttpRelay(source.url, deny)
   const { kind, host, port, tls, transport, origin } = source
   const addresses = await resolveHost(host, deny)
   const way = { host, addresses, port, tls }

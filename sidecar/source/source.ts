@@ -88,7 +88,7 @@ export function traitOfFormat(line: string): 'wallClock' | 'paced' | undefined {
   return /^(hls|mov|matroska|avi|asf|ogg|ivf)\b/.test(format) ? 'paced' : undefined
 }
 
-/** What ffmpeg is told instead of an https URL: the proxy (`egress.ts`) knows that TLS is spoken there. */
+/** What ffmpeg is told instead of an https URL: the relay (`sidecar/http/`) knows that TLS is spoken there. */
 export function withoutTls(text: string): string {
   const url = new URL(text)
   if (url.protocol !== 'https:') return text

@@ -6,9 +6,9 @@ import { createServer, request, type IncomingMessage, type OutgoingHttpHeaders, 
 import { request as requestTls } from 'node:https'
 import type { BlockList, Socket } from 'node:net'
 import { Failure, messageOf } from '../../common/errors.ts'
-import { oneAfterTheOther, resolveHost } from './address.ts'
+import { oneAfterTheOther, resolveHost } from '../source/address.ts'
 import { CAMERA_TLS, connectFailure, isName, listening, type Progress, type Relay } from '../rtsp/relay.ts'
-import { withoutTls } from './source.ts'
+import { withoutTls } from '../source/source.ts'
 
 const TIMEOUT_MS = 20_000
 const ORIGINS_MAX = 64
@@ -18,7 +18,7 @@ const PLAYLIST_BYTES_MAX = 4 * 2 ** 20
 const RECODING = ['content-encoding', 'icy-metaint'] as const
 
 /** A forward proxy on loopback, for one ffmpeg that fetches `url`; everything ends with it. */
-export async function openEgress(url: string, deny: BlockList, resolve = resolveHost): Promise<Relay> {
+export async function openHttpRelay(url: string, deny: BlockList, resolve = resolveHost): Promise<Relay> {
   const progress: Progress = { phase: 'connecting', lastByteAt: undefined, failure: undefined }
   const sockets = new Set<Socket>()
   const tls = new TlsOrigins(url)

@@ -6,7 +6,7 @@ import { buffer } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import test from 'ava'
 import { denied } from '../sidecar/source/address.ts'
-import { openEgress } from '../sidecar/source/http-relay.ts'
+import { openHttpRelay } from '../sidecar/http/relay.ts'
 
 /** What ffmpeg gets where the camera answers so. */
 async function fetched(answer: RequestListener, path = '/live') {
@@ -14,7 +14,7 @@ async function fetched(answer: RequestListener, path = '/live') {
   await once(camera, 'listening')
   try {
     const url = `http://127.0.0.1:${(camera.address() as AddressInfo).port}${path}`
-    await using proxy = await openEgress(url, denied([]))
+    await using proxy = await openHttpRelay(url, denied([]))
     const asking = request({ host: proxy.host, port: proxy.port, path: url, agent: false }).end()
     const [response] = await once(asking, 'response')
     const body = await buffer(response)
@@ -101,7 +101,7 @@ test('a playlist without an end is refused', async t => {
 })
 
 test('there is no way through the proxy but for HTTP', async t => {
-  await using proxy = await openEgress('http://camera/', denied([]))
+  await using proxy = await openHttpRelay('http://camera/', denied([]))
   const tunnel = request({ host: proxy.host, port: proxy.port, method: 'CONNECT', path: '127.0.0.1:443' }).end()
   await t.throwsAsync(once(tunnel, 'connect'), { code: 'ECONNRESET' })
   const [answer] = await once(request({ host: proxy.host, port: proxy.port, path: 'tcp://127.0.0.1:443' }).end(), 'response')
