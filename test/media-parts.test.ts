@@ -116,6 +116,24 @@ test('random bytes that look like a sequence have a picture that can be, or none
   t.is(keyframeParameters('h264', Buffer.from('00000001275175' + '1a5d9d'.repeat(20), 'hex'), NONE), undefined) // there is no profile 81
 })
 
+test('a flood of parameter sets costs linear time, and is not kept whole', async t => {
+  await using folder = await temporaryFolder()
+  const file = await encoded(folder, 'flood.h264', '320x192', ['-c:v', 'libx264', '-pix_fmt', 'yuv420p'])
+  const keyframe = await readFile(file)
+  // 400,000 picture parameter sets, all different, in front of a real keyframe.
+  const flood = Buffer.alloc(400_000 * 9)
+  for (let i = 0; i < 400_000; i++) {
+    flood.writeUInt32BE(1, i * 9)
+    flood.writeUInt8(0x68, i * 9 + 4)
+    flood.writeUInt32BE(0x8000_0000 + 2 * i + 1, i * 9 + 5)
+  }
+  const from = performance.now()
+  const found = keyframeParameters('h264', Buffer.concat([keyframe.subarray(0, 64), flood, keyframe]), NONE)
+  t.true(performance.now() - from < 5_000)
+  t.like(found, { width: 320, height: 192 })
+  t.true((found?.extradata.length ?? 0) < 10_000)
+})
+
 test('where lengths stand in front of units, no start code is looked for', async t => {
   await using folder = await temporaryFolder()
   const mp4 = await encoded(folder, 'video.mp4', '854x362', X264.slice(0, 4))

@@ -13,6 +13,8 @@ import { ffmpegPath } from './ffmpeg-path.ts'
 
 /** Said by every run: levels in front of lines, no banner, no progress, no keyboard. */
 const QUIET = ['-nostdin', '-nostats', '-hide_banner', '-loglevel', 'level+info']
+/** The second signal interrupts a read or a write that blocks. */
+const INTERRUPT_AFTER_MS = 2_500
 const KILL_AFTER_MS = 5_000
 
 export type End = { code: number | null; signal: NodeJS.Signals | null }
@@ -25,7 +27,7 @@ export type Run = AsyncDisposable & {
   pipes: readonly Readable[]
   /** Settles when the process has gone and its pipes are closed. */
   ended: Promise<End>
-  /** SIGTERM once (more than three signals make ffmpeg exit uncleanly), SIGKILL after 5 s; resolves with the end. */
+  /** SIGTERM, again after 2.5 s (more than three signals make ffmpeg exit uncleanly), SIGKILL after 5 s; resolves with the end. */
   stop(): Promise<End>
 }
 
@@ -56,12 +58,14 @@ export async function runFfmpeg(args: readonly string[], { stdin = false, pipes 
   for (const output of outputs) output.on('error', () => {})
   const stop = async () => {
     child.kill('SIGTERM')
-    const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS)
+    const interrupt = setTimeout(() => child.kill('SIGTERM'), INTERRUPT_AFTER_MS)
+    const kill = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS)
     // Nobody may be reading any more; ffmpeg must not wait for room in its pipes.
     for (const output of outputs) output.destroy()
     child.stdin?.destroy()
     const end = await ended
-    clearTimeout(timer)
+    clearTimeout(interrupt)
+    clearTimeout(kill)
     return end
   }
   let stopping: Promise<End> | undefined

@@ -79,21 +79,24 @@ const lengthSize = (extradata: Uint8Array, at: number, bytesMin: number): number
 function inUnits(data: Uint8Array, stream: Uint8Array, syntax: Syntax): Parameters | undefined {
   const { sps, sets, typeOf, isSlice, parse } = syntax
   const lengthBytes = syntax.lengthSize(stream)
-  const found: Buffer[] = []
+  // By their bytes: some cameras say the same twice, and a hostile one says a million different ones.
+  const found = new Map<string, Buffer>()
   let sequence: Buffer | undefined
   for (const unit of unitsOf(data, lengthBytes)) {
     const type = typeOf(unit)
     if (isSlice(type)) break // parameter sets stand in front
-    // Some cameras say the same twice.
-    if (sets.includes(type) && !found.some(set => set.equals(unit))) found.push(unit)
+    if (sets.includes(type) && found.size < SETS_MAX) found.set(unit.toString('latin1'), unit)
     if (type === sps) sequence ??= unit
   }
   const picture = sequence && parse(sequence)
   // Random bytes may look like a sequence too.
   if (sequence === undefined || picture === undefined || !isPlausible(picture)) return undefined
-  const extradata = lengthBytes > 0 ? Buffer.alloc(0) : Buffer.concat(found.flatMap(set => [START_CODE, set]))
+  const extradata = lengthBytes > 0 ? Buffer.alloc(0) : Buffer.concat([...found.values()].flatMap(set => [START_CODE, set]))
   return { ...picture, sequence: Buffer.from(sequence), extradata }
 }
+
+/** More than H.264 (32 sequence and 256 picture parameter sets) or H.265 allow. */
+const SETS_MAX = 512
 
 /** 16,384 is the largest side that any level of H.264 or H.265 has. */
 const isPlausible = ({ width, height }: Picture): boolean => width >= 8 && height >= 8 && width <= 16_384 && height <= 16_384
