@@ -6,8 +6,9 @@ import { everyMinute, type Logger } from '../common/log.ts'
 import type { Nats } from '../common/nats/connect.ts'
 import { sleep } from '../common/abort.ts'
 import type { Packet } from '../proto/messages.ts'
-import { encodeState, MESSAGE_MAX, type CameraState } from '../proto/state.ts'
+import { encodeState, MESSAGE_MAX, type CameraState, type Codec } from '../proto/state.ts'
 import { cameraKey, type CameraRef } from '../proto/subjects.ts'
+import type { SidecarConfig } from './config.ts'
 
 const HEARTBEAT_MS = 5_000
 /** The longest that a timer of Node's may take: 25 days. */
@@ -44,6 +45,15 @@ export class Rate {
 
 export type Reported = Omit<CameraState, 'v' | 'at' | 'fps' | 'bitsPerSecond'>
 
+/** Before the first connection. */
+export const initialState = ({ camera, archive, proxy }: SidecarConfig): Reported => ({
+  ...{ uid: camera.uid, run: Date.now(), connection: 'connecting', failingStreak: 0, reconnects: 0, pid: 0, epoch: 0 },
+  decoding: { active: false, ok: true },
+  buffer: { ok: true },
+  ...(archive === undefined ? {} : { archive: { active: false, ok: true } }),
+  ...(proxy === undefined ? {} : { proxy: { active: false, ok: true } }),
+})
+
 export class Health {
   #state: Reported
   readonly #rate = new Rate()
@@ -66,10 +76,11 @@ export class Health {
     if (isNews) this.#changed.resolve()
   }
 
-  packet(packet: Packet): void {
+  packet(packet: Packet, codec: Codec): void {
     const now = performance.now()
     this.#rate.add(packet.data.length, now)
     this.#state.lastPacketAt = packet.timestamp // told with the next heartbeat
+    if (this.#state.codec !== codec) this.set({ codec, epoch: packet.epoch })
   }
 
   snapshot(): CameraState {

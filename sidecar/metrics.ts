@@ -109,11 +109,12 @@ export function createMetrics(registry: Registry) {
 export type Metrics = ReturnType<typeof createMetrics>
 
 /** A packet that came from the camera. */
-export function countPacket(metrics: Metrics, { key, corrupt, data }: Packet): void {
+export function countPacket(metrics: Metrics, { key, corrupt, data }: Packet, newEpoch: boolean): void {
   metrics.packets.inc()
   metrics.packetBytes.inc(data.length)
   if (key) metrics.keyframes.inc()
   if (corrupt) metrics.corruptPackets.inc()
+  if (newEpoch) metrics.epochs.inc()
 }
 
 /** What becomes of live frames. */

@@ -9,6 +9,7 @@ import type { Packet } from '../../proto/messages.ts'
 import type { Activity, Codec } from '../../proto/state.ts'
 import { Keeper } from './keeper.ts'
 import type { Metrics } from '../metrics.ts'
+import type { PacketSink } from '../packet-sink.ts'
 import type { Policy } from './retention.ts'
 import { salvage } from './salvage.ts'
 import { fileFailure, Segment } from './segment.ts'
@@ -36,7 +37,7 @@ const SHUTDOWN_MS = 8_000
 
 type Item = { packet: Packet; codec: Codec } | 'cut'
 
-export class Archive {
+export class Archive implements PacketSink {
   readonly #config: ArchiveConfig
   readonly #folder: string
   readonly #metrics: Metrics
@@ -82,7 +83,7 @@ export class Archive {
   }
 
   /** The stream has ended: so does the file. */
-  cut(): void {
+  reset(): void {
     if (this.#queue.at(-1) !== 'cut') this.#put('cut')
   }
 
@@ -93,6 +94,9 @@ export class Archive {
     await Promise.race([this.#work, aborted(signal).then(() => sleep(SHUTDOWN_MS, over.signal))])
     over.abort()
   }
+
+  /** Nothing is left once `run` has ended. */
+  async [Symbol.asyncDispose](): Promise<void> {}
 
   async #start(signal: AbortSignal): Promise<void> {
     await mkdir(this.#folder, { recursive: true }).catch((error: unknown) => this.#failed(fileFailure(error), 0))

@@ -1,6 +1,5 @@
 // Passes the encoded stream on to an RTMP server while the switch is on: no second connection to the camera, nothing transcoded.
 import type { BlockList } from 'node:net'
-import type { NatsConnection } from 'nats'
 import { retryDelayMs } from '../../common/backoff.ts'
 import { watchBucket } from '../../common/nats/buckets.ts'
 import { Failure, messageOf } from '../../common/errors.ts'
@@ -12,10 +11,12 @@ import { BadMessage, parseJson, type Packet } from '../../proto/messages.ts'
 import { CameraSwitches, encodeState, proxyWanted, type Activity, type Codec, type StreamKey } from '../../proto/state.ts'
 import { cameraKey, streamKeySubject, type CameraRef } from '../../proto/subjects.ts'
 import type { Metrics } from '../metrics.ts'
+import type { PacketSink } from '../packet-sink.ts'
 import { Push } from './push.ts'
 import { noTarget, parseTarget, readTargetText, targetMissing, type Target } from './target.ts'
 
 export type ProxyOptions = {
+  nats: Nats
   camera: CameraRef & { uid: string }
   /** spec.proxy.enabled */
   enabled: boolean
@@ -35,7 +36,7 @@ const HEALTHY_MS = 10_000
 /** So many packets show how many frames the stream holds back, which the header must say. */
 const KNOWN_MAX = 16
 
-export class Proxy implements AsyncDisposable {
+export class Proxy implements PacketSink {
   readonly #options: ProxyOptions
   #switches: CameraSwitches | undefined
   /** Until it is known whether somebody has switched it off, nothing is sent. */
@@ -59,9 +60,9 @@ export class Proxy implements AsyncDisposable {
     this.#target = options.urlFile === undefined ? noTarget() : targetMissing()
   }
 
-  /** Follows the switch and the file until `signal` aborts. */
-  async run(nats: Nats, signal: AbortSignal): Promise<void> {
-    const { camera, log, metrics } = this.#options
+  /** Follows the switch and the file until `signal` aborts. May be called again. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { nats, camera, log, metrics } = this.#options
     const view = {
       changed: (_: string, value: Uint8Array | undefined) => this.#setSwitches(value),
       complete: (keys: ReadonlySet<string>) => {
@@ -70,10 +71,11 @@ export class Proxy implements AsyncDisposable {
         this.#settle()
       },
     }
-    using _answers = answerStreamKey(nats.nc, this.#options)
+    using _answers = answerStreamKey(this.#options)
     metrics.proxyActive.set(0)
     this.#report()
     await Promise.all([watchBucket(nats, 'switches', view, log, signal, cameraKey(camera)), this.#pollTarget(signal)])
+    this.#isSwitchKnown = false
     await this[Symbol.asyncDispose]()
   }
 
@@ -226,7 +228,7 @@ export class Proxy implements AsyncDisposable {
 }
 
 /** The stream key is part of a secret that no other process can read: the gateway, which needs it for the cloud, asks for it. */
-function answerStreamKey(nc: NatsConnection, { camera, urlFile, log }: ProxyOptions): Disposable {
+function answerStreamKey({ nats: { nc }, camera, urlFile, log }: ProxyOptions): Disposable {
   const answer = async (): Promise<StreamKey> => {
     const own = { v: 1, uid: camera.uid } as const
     try {

@@ -13,6 +13,7 @@ import { BufferReply, encodeState, type CameraState, type Codec } from '../../pr
 import { bufferSubject, packetSubject } from '../../proto/subjects.ts'
 import type { SidecarConfig } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
+import type { PacketSink } from '../packet-sink.ts'
 
 type BufferHealth = CameraState['buffer']
 
@@ -31,7 +32,7 @@ const HEADER_ROOM = 128 * 1024
 /** The server's own default of 1 MiB leaves no room for large headers: extradata is a few hundred bytes in practice. */
 const headerRoom = (payloadMax: number) => Math.min(HEADER_ROOM, Math.floor(payloadMax / 4))
 
-export class PacketBuffer {
+export class PacketBuffer implements PacketSink {
   readonly #nats: Nats
   readonly #config: SidecarConfig
   readonly #metrics: Metrics
@@ -76,6 +77,12 @@ export class PacketBuffer {
     this.#clear('stopped')
     this.#ready = false
   }
+
+  /** What waits is still stored; the next packet is a keyframe. */
+  reset(): void {}
+
+  /** Nothing is left once `run` has ended. */
+  async [Symbol.asyncDispose](): Promise<void> {}
 
   async #publish(signal: AbortSignal): Promise<void> {
     using _ = whenAborted(signal, () => this.#wake.resolve())

@@ -1,0 +1,68 @@
+// Packets → frames in NATS, as far as gateways want them decoded here.
+import type { Logger } from '../common/log.ts'
+import type { Gop } from '../common/media/gop.ts'
+import { Live } from '../common/media/live-decoder.ts'
+import type { Nats } from '../common/nats/connect.ts'
+import type { Packet } from '../proto/messages.ts'
+import type { Activity, Codec } from '../proto/state.ts'
+import type { SidecarConfig } from './config.ts'
+import { decodingOf, followDemand } from './demand.ts'
+import type { Health } from './health.ts'
+import { liveCount, type Metrics } from './metrics.ts'
+import type { PacketSink } from './packet-sink.ts'
+import { FramePublisher } from './publish/frame-publisher.ts'
+
+/** `gop` has each packet before it is pushed here. */
+export type DecodingParts = { nats: Nats; config: SidecarConfig; gop: Gop; health: Health; metrics: Metrics; log: Logger }
+
+export class DecodingSink implements PacketSink {
+  readonly #health: Health
+  readonly #live: Live
+  readonly #demand: Disposable
+  #here: Activity = { active: false, ok: true }
+  #elsewhere: Activity | undefined
+
+  constructor({ nats, config, gop, health, metrics, log }: DecodingParts) {
+    this.#health = health
+    const publisher = new FramePublisher(nats, config.camera, metrics, log)
+    this.#live = new Live({
+      ...{ deviceId: config.deviceId, gop, decoding: config.decoding, count: liveCount(metrics), log },
+      publish: frame => publisher.offer(frame),
+      onHealth: here => {
+        metrics.decoderRunning.set(here.active ? 1 : 0)
+        this.#here = here
+        this.#report()
+      },
+    })
+    this.#demand = followDemand(
+      nats.nc,
+      config.camera,
+      (wants, fps) => {
+        for (const label of ['all', 'keyframes']) metrics.demand.set({ wants: label }, wants === label ? 1 : 0)
+        this.#live.setWants(wants, fps)
+      },
+      elsewhere => {
+        this.#elsewhere = elsewhere
+        this.#report()
+      },
+      bad => metrics.badMessages.inc({ reason: bad.reason }),
+    )
+  }
+
+  push(packet: Packet, codec: Codec, newEpoch: boolean): void {
+    this.#live.push(packet, codec, newEpoch)
+  }
+
+  reset(): void {
+    this.#live.reset()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#demand[Symbol.dispose]()
+    await this.#live[Symbol.asyncDispose]()
+  }
+
+  #report(): void {
+    this.#health.set({ decoding: decodingOf(this.#here, this.#elsewhere) })
+  }
+}
