@@ -36,7 +36,7 @@ async function demuxed(input: string[]): Promise<{ packets: DemuxedPacket[]; inf
   let info: DemuxInfo | undefined
   await using ffmpeg = await demux(
     input,
-    { codecArgs: ['-c', 'copy'], copyTimestamps: true },
+    { copyTimestamps: true },
     {
       onPacket: (packet, description) => {
         packets.push(packet)

@@ -32,7 +32,7 @@ async function packetsOf(input: string[]): Promise<{ packets: DemuxedPacket[]; i
   const infos: DemuxInfo[] = []
   await using ffmpeg = await demux(
     input,
-    { codecArgs: ['-c', 'copy'], copyTimestamps: false },
+    { copyTimestamps: false },
     { onPacket: (packet, info) => void (packets.push(packet), infos.push(info)), onLine: () => {}, onDesync: () => {} },
   )
   await ffmpeg.ended

@@ -11,17 +11,23 @@ import { Gop } from '../common/media/gop.ts'
 import { Live } from '../common/media/live-decoder.ts'
 import { Rate } from '../sidecar/health.ts'
 import { Pictures } from '../sidecar/source/slice-joiner.ts'
-import { inputArgs, parseSource, traitOfFormat } from '../sidecar/source/source.ts'
+import { inputArgs, parseSource, traitOfFormat, type Remote } from '../sidecar/source/source.ts'
 import { overdue, waitsForKeyframe, type Facts } from '../sidecar/source/watchdog.ts'
 
 const TRAITS = { wallClock: false, paced: false, slow: false, sparse: false }
 const AT = { host: '127.0.0.1', port: 5000 }
 
+function remote(url: string): Remote {
+  const source = parseSource(url, 'tcp')
+  if (source.kind === 'testsrc') throw new Error('ffmpeg reads no testsrc')
+  return source
+}
+
 // What ffmpeg is told.
 
 test('a source’s URL becomes what ffmpeg opens, by way of the relay', t => {
   const urlOf = (url: string, credentials?: { username: string; password: string }, at = AT) => {
-    const { args } = inputArgs(parseSource(url, 'tcp'), at, credentials, TRAITS)
+    const { args } = inputArgs(remote(url), at, credentials, TRAITS)
     return args[args.indexOf('-i') + 1]
   }
   t.is(
@@ -42,7 +48,7 @@ test('a source’s URL becomes what ffmpeg opens, by way of the relay', t => {
 
 test('ffmpeg has no protocol by which it could go past the relay', t => {
   const allowed = (url: string) => {
-    const { args } = inputArgs(parseSource(url, 'tcp'), AT, undefined, TRAITS)
+    const { args } = inputArgs(remote(url), AT, undefined, TRAITS)
     return args[args.indexOf('-protocol_whitelist') + 1]
   }
   t.is(allowed('http://camera/x'), 'http,tcp,crypto')
@@ -57,7 +63,7 @@ test('an RTMP server gets to see the camera’s address and application', t => {
     ['rtmp://camera:1936/app/instance/key?token=a/b', 'rtmp://camera:1936/app/instance'],
     ['rtmps://camera/app/key', 'rtmps://camera:443/app'],
   ] as const) {
-    const { args } = inputArgs(parseSource(url, 'tcp'), AT, undefined, TRAITS)
+    const { args } = inputArgs(remote(url), AT, undefined, TRAITS)
     t.is(args[args.indexOf('-rtmp_tcurl') + 1], tcUrl)
   }
 })

@@ -57,8 +57,6 @@ export type DemuxHandlers = {
 }
 
 export type DemuxOptions = {
-  /** `-c copy`, or an encoder for a source that is not compressed. */
-  codecArgs: readonly string[]
   /** The source's own clock is continuous. */
   copyTimestamps: boolean
   /** Timestamps, copied, are the wall clock's, which is read to the millisecond here: ffmpeg's ticks may last 40 ms, and no two packets share one. */
@@ -69,7 +67,7 @@ export type DemuxOptions = {
 export async function demux(inputArgs: readonly string[], options: DemuxOptions, handlers: DemuxHandlers): Promise<DemuxRun> {
   const parser = new PacketParser(handlers, options.isWallClock === true)
   const timestamps = options.copyTimestamps ? ['-copyts'] : []
-  const args = [...inputArgs, ...timestamps, '-map', '0:v:0', ...options.codecArgs, ...OUTPUT]
+  const args = [...inputArgs, ...timestamps, '-map', '0:v:0', '-c', 'copy', ...OUTPUT]
   const chunk = Buffer.allocUnsafeSlow(READ_BYTES)
   const { reader, writeFd } = await openPipe(
     () => chunk,

@@ -9,7 +9,7 @@ const BAD_CONFIGURATION = 78
 const app = process.argv[2]
 if (app === undefined) throw new Error('usage: node compile.mjs APP')
 /** @type {typeof import('../../common/node-options.ts')} */
-const { compiledIn, FRUGAL_FLAGS } = await import(join(app, 'common', 'frugal.ts'))
+const { compiledIn, FRUGAL_FLAGS } = await import(join(app, 'common', 'node-options.ts'))
 
 for (const program of globSync('*/main.ts', { cwd: app })) {
   const flags = program.startsWith('sidecar') ? FRUGAL_FLAGS : []

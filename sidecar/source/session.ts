@@ -16,6 +16,7 @@ import { EpochTracker, type Step } from '../timing/epoch.ts'
 import { Opening } from '../timing/first-timestamp.ts'
 import { Pictures } from './slice-joiner.ts'
 import { openRelay, type Progress, type Relay } from '../rtsp/relay.ts'
+import { runTestsrc } from '../testsrc/run.ts'
 import { inputArgs, traitOfFormat, type Credentials, type Source, type Traits } from './source.ts'
 import { looksSparse, overdue, waitsForKeyframe, type Facts } from './watchdog.ts'
 
@@ -85,16 +86,7 @@ export class Session {
       this.#events.onCredentials(credentials)
       this.#secrets = credentials === undefined ? [] : [credentials.password]
       await using relay = await openWay(source, credentials, this.#deny)
-      const { args, codecArgs, copyTimestamps } = inputArgs(source, relay ?? { host: '', port: 0 }, credentials, this.#traits)
-      await using run = await demux(
-        args,
-        { codecArgs, copyTimestamps, isWallClock: this.#traits.wallClock },
-        {
-          onPacket: (packet, info) => this.#packet(packet, info),
-          onLine: line => this.#line(line, log),
-          onDesync: problem => this.#end(new Failure('InvalidStream', problem)),
-        },
-      )
+      await using run = await this.#open(source, relay, credentials, log)
       this.#run = run
       const watching = this.#watch(relay?.progress, either)
       const rotated =
@@ -110,6 +102,21 @@ export class Session {
     } finally {
       over.abort()
     }
+  }
+
+  async #open(source: Source, relay: Relay | undefined, credentials: Credentials | undefined, log: Logger): Promise<DemuxRun> {
+    const onPacket = (packet: DemuxedPacket, info: DemuxInfo) => this.#packet(packet, info)
+    if (source.kind === 'testsrc') return runTestsrc(source, { onPacket })
+    const { args, copyTimestamps } = inputArgs(source, relay ?? { host: '', port: 0 }, credentials, this.#traits)
+    return demux(
+      args,
+      { copyTimestamps, isWallClock: this.#traits.wallClock },
+      {
+        onPacket,
+        onLine: line => this.#line(line, log),
+        onDesync: problem => this.#end(new Failure('InvalidStream', problem)),
+      },
+    )
   }
 
   #rotated(signal: AbortSignal): void {

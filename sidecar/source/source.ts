@@ -2,11 +2,15 @@
 // open to it, and no address, redirect or playlist of a camera's choosing.
 import type { Transport } from '../../proto/camera.ts'
 import { PIXELS_MAX } from '../../proto/frame.ts'
+import type { Testsrc } from '../testsrc/run.ts'
 
 export type Source =
   | { kind: 'rtsp' | 'rtmp'; tls: boolean; host: string; port: number; path: string; origin: string; transport: Transport }
   | { kind: 'http'; url: string; host: string }
-  | { kind: 'testsrc'; width: number; height: number; rate: number; gop: number }
+  | ({ kind: 'testsrc' } & Testsrc)
+
+/** What ffmpeg reads. */
+export type Remote = Exclude<Source, { kind: 'testsrc' }>
 
 const SCHEMES = 'must start with rtsp://, rtsps://, rtmp://, rtmps://, http://, https:// or testsrc:'
 const DEFAULT_PORT: Readonly<Record<string, number>> = { 'rtsp:': 554, 'rtsps:': 322, 'rtmp:': 1935, 'rtmps:': 443 }
@@ -44,19 +48,18 @@ function parseTestsrc(text: string): Source {
   const fits = (pixels: number, max: number) => Number.isInteger(pixels) && pixels >= 16 && pixels <= max && pixels % 2 === 0
   if (!fits(width, 3840) || !fits(height, 2160))
     throw new Error('spec.source.url: size must be even, WIDTHxHEIGHT, from 16x16 to 3840x2160')
-  return { kind: 'testsrc', width, height, rate: whole('rate', 15, 120), gop: whole('gop', 30, 1000) }
+  const rate = whole('rate', 15, 120)
+  return { kind: 'testsrc', width, height, rate, gop: whole('gop', rate, 1000) }
 }
 
 export type Credentials = { username: string; password: string }
 
 export type InputArgs = {
   args: string[]
-  codecArgs: string[]
   /** The source's clock is continuous: its timestamps are kept as they are. */
   copyTimestamps: boolean
 }
 
-const COPY = ['-c', 'copy']
 /** How much of a stream ffmpeg may look at before its first packet: a camera says what it sends. */
 const PROBE = ['-fpsprobesize', '0', '-analyzeduration', '2000000', '-probesize', '1000000']
 /** Where nothing but video is asked for, looking ends with the first keyframe; it may be long in coming. */
@@ -99,7 +102,7 @@ export function withoutTls(text: string): string {
   return url.href
 }
 
-function probeOf({ kind }: Source, { slow, sparse }: Traits): string[] {
+function probeOf({ kind }: Remote, { slow, sparse }: Traits): string[] {
   if (slow) return PROBE_LONG
   if (kind === 'rtsp') return sparse ? PROBE_SHORT : PROBE_LONG
   return PROBE
@@ -107,7 +110,7 @@ function probeOf({ kind }: Source, { slow, sparse }: Traits): string[] {
 
 /** ffmpeg's input for a relayed source: `at` is where ffmpeg connects. */
 export function inputArgs(
-  source: Source,
+  source: Remote,
   at: { host: string; port: number },
   credentials: Credentials | undefined,
   traits: Traits,
@@ -122,7 +125,7 @@ export function inputArgs(
       const protocols = source.transport === 'udp' ? 'rtp,udp,tcp' : 'rtp,tcp'
       const input = ['-f', 'rtsp', '-protocol_whitelist', protocols, '-rtsp_transport', source.transport, '-allowed_media_types', 'video']
       const url = `rtsp://${address}${source.path}`
-      return { args: [...input, '-timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url], codecArgs: COPY, copyTimestamps: true }
+      return { args: [...input, '-timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url], copyTimestamps: true }
     }
     case 'rtmp': {
       // The server picks the virtual host from tcUrl, so that names the camera, not the relay. The application is the path's first two
@@ -142,7 +145,7 @@ export function inputArgs(
         '-rtmp_tcurl',
         tcUrl,
       ]
-      return { args: [...input, ...probe, ...clock, '-i', `rtmp://${user}${address}${source.path}`], codecArgs: COPY, copyTimestamps: true }
+      return { args: [...input, ...probe, ...clock, '-i', `rtmp://${user}${address}${source.path}`], copyTimestamps: true }
     }
     case 'http': {
       const url = withoutTls(source.url).replace('://', `://${user}`)
@@ -151,28 +154,8 @@ export function inputArgs(
       const input = ['-protocol_whitelist', 'http,tcp,crypto', '-format_whitelist', HTTP_FORMATS, '-http_proxy', proxy]
       return {
         args: [...input, '-rw_timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url],
-        codecArgs: COPY,
         copyTimestamps: traits.wallClock,
       }
-    }
-    case 'testsrc': {
-      const { width, height, rate, gop } = source
-      const encode = [
-        '-c:v',
-        'libx264',
-        '-preset',
-        'ultrafast',
-        '-tune',
-        'zerolatency',
-        '-g',
-        String(gop),
-        '-bf',
-        '0',
-        '-pix_fmt',
-        'yuv420p',
-      ]
-      const input = ['-re', '-f', 'lavfi', '-i', `testsrc2=size=${width}x${height}:rate=${rate}`]
-      return { args: input, codecArgs: [...encode, '-flags', '+global_header'], copyTimestamps: true }
     }
   }
 }
