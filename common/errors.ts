@@ -1,7 +1,9 @@
-/** Why something failed: a CamelCase reason that conditions and metrics carry, and a sentence for a person. No credentials. */
+import type { Reason } from '../proto/reasons.ts'
+
+/** Why something failed: a reason that conditions and metrics carry, and a sentence that says what happened. No credentials, no advice. */
 export class Failure extends Error {
-  readonly reason: string
-  constructor(reason: string, message: string, options?: ErrorOptions) {
+  readonly reason: Reason
+  constructor(reason: Reason, message: string, options?: ErrorOptions) {
     super(message, options)
     this.reason = reason
   }

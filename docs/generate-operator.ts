@@ -7,7 +7,7 @@ import { parse } from 'yaml'
 import { cameraSchema } from '../deploy/local/manifests.ts'
 import type { Schema } from '../deploy/local/schema.ts'
 import { camerasMetric, clientMetrics, leaderMetric, operatorMetrics, queueMetrics, reconcileMetrics } from '../operator/metrics.ts'
-import { REASONS, type Reason } from '../operator/camera/reasons.ts'
+import { REASONS } from '../proto/reasons.ts'
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const FILE = file('operator.md')
@@ -45,8 +45,8 @@ function defaultOf({ default: value }: Schema, isRequired: boolean): string {
 
 const reasons = (): string =>
   rows(
-    ['reason', 'what it means', 'what to do'],
-    Object.entries(REASONS as Record<string, Reason>).map(([reason, { meaning, todo }]) => [`\`${reason}\``, meaning, todo]),
+    ['reason', 'severity', 'what it means', 'what to do'],
+    Object.entries(REASONS).map(([reason, { meaning, advice, severity }]) => [`\`${reason}\``, severity, meaning, advice]),
   )
 
 async function metrics(): Promise<string> {

@@ -1,186 +1,353 @@
-// Every reason that a Camera's conditions may carry, with what a person should do about it. The sidecar says what happened; this
-// says what to do. docs/operator.md is made from it.
+// Every reason that a user can meet: in a Camera's conditions and Events, in ListStreams, in local mode's table, in logs and in the label
+// `reason` of metrics. The table in docs/operator.md is generated from this one.
 
-export type Reason = {
-  /** What it means, where the sidecar doesn't say what happened. */
+/**
+ * `ok`: as it should be, or on the way there. `transient`: wrong, and retried with a chance of success.
+ * `needs-a-person`: wrong, and a retry alone does not help.
+ */
+export type Severity = 'ok' | 'transient' | 'needs-a-person'
+
+type Entry = {
+  /** What happened, where the process that reports it gives no message. */
   meaning: string
-  /** What to do; empty where there is nothing to do, or where the sidecar's own words say it. */
-  todo: string
+  /** What to do; empty where there is nothing to do. */
+  advice: string
+  severity: Severity
 }
 
-const wait = 'It is tried again by itself.'
-const reach = 'Check the address in spec.source.url, the camera’s power and network, and that the node may reach it.'
-const report = 'See the log of the camera’s pod.'
+const RETRIED = 'No action is needed: it is retried automatically.'
+const REACH = 'Check the address in spec.source.url, the camera’s power and network, and that the node can reach it.'
+const RTMP_REACH = 'Check the RTMP server, and the URL in the Secret that spec.proxy.urlSecretRef names.'
+const POD_LOG = 'Read the log of the camera’s sidecar.'
+const POD_EVENTS = 'Read the events of the camera pod.'
+const IF_IT_LASTS = 'Restart the camera if this lasts.'
 
 export const REASONS = {
-  // All is well, or as asked.
-  Streaming: { meaning: 'The camera’s packets arrive.', todo: '' },
-  Decoding: { meaning: 'Frames are being made for clients.', todo: '' },
-  NoDemand: { meaning: 'No client asks for frames, so none are made.', todo: '' },
-  Forwarding: { meaning: 'The stream is being passed on.', todo: '' },
-  SwitchedOff: { meaning: 'Passing on is switched off.', todo: '' },
-  Recording: { meaning: 'The stream is being written to the archive.', todo: '' },
-  NotConfigured: { meaning: 'The spec does not ask for it.', todo: '' },
-  Suspended: { meaning: 'The camera is stopped, as spec.suspend asks.', todo: 'Set it to false to start the camera.' },
-  Uninstalled: { meaning: 'Chrysalis Edge was uninstalled: nothing runs for the camera.', todo: 'Install it again, or delete the Camera.' },
-  Deleting: { meaning: 'The Camera is being deleted, and what it left in NATS is being removed.', todo: '' },
+  // As it should be.
+  Streaming: { meaning: 'Packets arrive from the camera.', advice: '', severity: 'ok' },
+  Decoding: { meaning: 'Frames are decoded for clients.', advice: '', severity: 'ok' },
+  NoDemand: { meaning: 'No client asks for frames, so none are decoded.', advice: '', severity: 'ok' },
+  Forwarding: { meaning: 'The stream is forwarded.', advice: '', severity: 'ok' },
+  ForwardingConnecting: { meaning: 'Connecting to the RTMP server.', advice: '', severity: 'ok' },
+  SwitchedOff: { meaning: 'Forwarding is turned off.', advice: '', severity: 'ok' },
+  Recording: { meaning: 'The stream is written to the archive.', advice: '', severity: 'ok' },
+  NotConfigured: { meaning: 'The spec does not ask for it.', advice: '', severity: 'ok' },
+  Suspended: { meaning: 'The camera is stopped (spec.suspend).', advice: 'Set spec.suspend to false to start it.', severity: 'ok' },
+  Deleting: { meaning: 'The Camera is being deleted, and its data in NATS is being removed.', advice: '', severity: 'ok' },
+  Uninstalled: {
+    meaning: 'Chrysalis Edge was uninstalled: nothing runs for the camera.',
+    advice: 'Install it again, or delete the Camera.',
+    severity: 'ok',
+  },
 
-  // On its way.
-  PodPending: { meaning: 'The pod has not started yet.', todo: '' },
-  ContainerCreating: { meaning: 'The node prepares the pod.', todo: 'If this lasts, see the events of the pod.' },
+  // Starting.
+  PodPending: { meaning: 'The camera pod has not started yet.', advice: '', severity: 'ok' },
+  ContainerCreating: {
+    meaning: 'The node is preparing the camera pod.',
+    advice: 'If this lasts, read the events of the camera pod.',
+    severity: 'ok',
+  },
   Terminating: {
-    meaning: 'The old pod has to end before the new one starts.',
-    todo: 'If this lasts, its node is lost: remove the node from the cluster, or the pod with --force.',
+    meaning: 'The old camera pod must end before the new one starts.',
+    advice: 'If this lasts, its node is lost: remove the node from the cluster, or delete the pod with --force.',
+    severity: 'ok',
   },
-  Starting: { meaning: 'The pod runs and has not said anything yet.', todo: '' },
-  Connecting: { meaning: 'The camera is being connected to.', todo: '' },
-  NotConnected: { meaning: 'The camera is not connected.', todo: 'See condition Connected.' },
-  WaitingForLease: { meaning: 'Another pod of this camera still holds the connection.', todo: wait },
+  Starting: { meaning: 'The sidecar has started and has not reported yet.', advice: '', severity: 'ok' },
+  Connecting: { meaning: 'Connecting to the camera.', advice: '', severity: 'ok' },
+  NotConnected: { meaning: 'The camera is not connected.', advice: 'Read the condition Connected.', severity: 'transient' },
+  WaitingForLease: { meaning: 'Another pod of this camera holds the connection.', advice: RETRIED, severity: 'transient' },
 
-  // The camera.
-  HostNotFound: { meaning: 'The camera’s host name does not resolve.', todo: 'Correct the host in spec.source.url, or the DNS.' },
-  HostUnreachable: { meaning: 'The network has no way to the camera.', todo: reach },
+  // The connection to the camera.
+  HostNotFound: {
+    meaning: 'The camera’s host name does not resolve.',
+    advice: 'Correct the host in spec.source.url, or the DNS.',
+    severity: 'transient',
+  },
+  HostUnreachable: { meaning: 'No route to the camera.', advice: REACH, severity: 'transient' },
   AddressDenied: {
-    meaning: 'The address is among those that cameras may not have.',
-    todo: 'Use the camera’s own address, or ask the administrator to allow it.',
+    meaning: 'The address policy denies the camera’s address.',
+    advice: 'Use the camera’s own address, or ask the cluster administrator to allow this one.',
+    severity: 'needs-a-person',
   },
-  ConnectionRefused: { meaning: 'Nothing listens at the camera’s address and port.', todo: reach },
-  ConnectTimeout: { meaning: 'The camera does not answer.', todo: reach },
-  ConnectFailed: { meaning: 'The camera could not be connected to.', todo: reach },
-  ConnectionLost: { meaning: 'The connection broke.', todo: wait },
-  StreamEnded: { meaning: 'The camera ended the stream.', todo: wait },
-  StreamStalled: { meaning: 'The camera is connected but sends nothing.', todo: 'Restart the camera if this lasts.' },
+  ConnectionRefused: { meaning: 'Nothing listens at the camera’s address and port.', advice: REACH, severity: 'transient' },
+  ConnectTimeout: { meaning: 'The camera does not answer.', advice: REACH, severity: 'transient' },
+  ConnectFailed: { meaning: 'The connection to the camera failed.', advice: REACH, severity: 'transient' },
+  ConnectionLost: { meaning: 'The connection to the camera broke.', advice: RETRIED, severity: 'transient' },
+  StreamEnded: { meaning: 'The camera ended the stream.', advice: RETRIED, severity: 'transient' },
+  StreamStalled: { meaning: 'The camera is connected but sends nothing.', advice: IF_IT_LASTS, severity: 'transient' },
   AuthFailed: {
-    meaning: 'The camera refuses the user name or password.',
-    todo: 'Correct the keys username and password of the Secret that spec.source.credentialsSecretRef names; no restart is needed.',
+    meaning: 'The camera rejects the user name or password.',
+    advice: 'Correct the keys username and password of the Secret that spec.source.credentialsSecretRef names. No restart is needed.',
+    severity: 'needs-a-person',
   },
-  NotFound: { meaning: 'The camera has no such stream.', todo: 'Correct the path in spec.source.url.' },
+  NotFound: {
+    meaning: 'The camera has no stream at this path.',
+    advice: 'Correct the path in spec.source.url.',
+    severity: 'needs-a-person',
+  },
   RedirectRefused: {
-    meaning: 'The camera redirects elsewhere, or its playlist leads to another protocol, which is refused.',
-    todo: 'Put the address it redirects to into spec.source.url; a playlist may name http and https only.',
+    meaning: 'The camera redirects to another address, or its playlist to another protocol. Neither is followed.',
+    advice: 'Put the address that it redirects to into spec.source.url. A playlist may name http and https only.',
+    severity: 'needs-a-person',
   },
-  ProtocolRefused: { meaning: 'The camera does not speak this protocol.', todo: 'Correct the scheme or spec.source.transport.' },
-  InvalidStream: { meaning: 'What answers is no video stream.', todo: 'Correct the scheme, port and path in spec.source.url.' },
-  TransportUnsupported: { meaning: 'The camera refuses this transport: try the other of tcp and udp in spec.source.transport.', todo: '' },
-  RequestRefused: { meaning: 'The camera refuses the request.', todo: 'Correct the path in spec.source.url.' },
-  ServerError: { meaning: 'The camera answers with an error of its own.', todo: 'Restart the camera if this lasts.' },
-  NoKeyframe: { meaning: 'The camera sends no keyframes: set a shorter keyframe interval in its settings.', todo: '' },
-  NoVideoTrack: { meaning: 'The stream has no video.', todo: 'Correct the path in spec.source.url, or enable video in the camera.' },
-  CodecUnsupported: { meaning: 'The camera’s codec is not supported: set it to H.264, H.265 or MJPEG.', todo: '' },
-  NoDecodableFrames: {
-    meaning: 'Data arrives, but no picture can be made of it.',
-    todo: 'Check the camera’s encoder settings: key frames every few seconds, H.264, H.265 or MJPEG.',
+  ProtocolRefused: {
+    meaning: 'The camera does not speak this protocol.',
+    advice: 'Correct the scheme in spec.source.url, or spec.source.transport.',
+    severity: 'needs-a-person',
   },
-  ResolutionTooLarge: { meaning: 'The picture is larger than 40 megapixels.', todo: 'Set the camera to a smaller size.' },
-  CredentialsChanged: { meaning: 'The credentials changed, and the camera is connected to anew.', todo: '' },
-  Paced: { meaning: 'The source is no live stream by itself, and is read at its own pace.', todo: '' },
-  NoTimestamps: { meaning: 'The source has no timestamps, and is given those of the clock.', todo: '' },
+  TransportUnsupported: {
+    meaning: 'The camera rejects this transport.',
+    advice: 'Set spec.source.transport to the other of tcp and udp.',
+    severity: 'needs-a-person',
+  },
+  InvalidStream: {
+    meaning: 'The answer is not a video stream.',
+    advice: 'Correct the scheme, port and path in spec.source.url.',
+    severity: 'transient',
+  },
+  RequestRefused: {
+    meaning: 'The camera rejects the request.',
+    advice: 'Correct the path in spec.source.url.',
+    severity: 'transient',
+  },
+  ServerError: { meaning: 'The camera answers with an internal error.', advice: IF_IT_LASTS, severity: 'transient' },
   SecretNotFound: {
-    meaning: 'The Secret that the spec names is not there.',
-    todo: 'It belongs into the Camera’s namespace; no restart is needed.',
+    meaning: 'The Secret that spec.source.credentialsSecretRef names does not exist.',
+    advice: 'Create it with the keys username and password in the Camera’s namespace. No restart is needed.',
+    severity: 'needs-a-person',
   },
-  SecretKeyMissing: { meaning: 'The Secret lacks a key.', todo: 'Add the key to the Secret; no restart is needed.' },
+  SecretKeyMissing: {
+    meaning: 'The Secret that spec.source.credentialsSecretRef names lacks a key.',
+    advice: 'Add the key to the Secret. No restart is needed.',
+    severity: 'needs-a-person',
+  },
+  CredentialsChanged: { meaning: 'The credentials changed: reconnecting.', advice: '', severity: 'transient' },
+
+  // The stream of the camera.
+  NoVideoTrack: {
+    meaning: 'The stream has no video track.',
+    advice: 'Correct the path in spec.source.url, or enable video in the camera.',
+    severity: 'needs-a-person',
+  },
+  CodecUnsupported: {
+    meaning: 'The camera’s codec is not supported.',
+    advice: 'Set the camera to H.264, H.265 or MJPEG.',
+    severity: 'needs-a-person',
+  },
+  ResolutionTooLarge: {
+    meaning: 'The frames are larger than 40 megapixels.',
+    advice: 'Set the camera to a smaller size, or use its smaller stream.',
+    severity: 'needs-a-person',
+  },
+  NoKeyframe: {
+    meaning: 'The camera sends no keyframes.',
+    advice: 'Set a shorter keyframe interval in the camera.',
+    severity: 'transient',
+  },
+  NoDecodableFrames: {
+    meaning: 'Data arrives, but no frame can be decoded from it.',
+    advice: 'Check the camera’s encoder: H.264, H.265 or MJPEG, with a keyframe every few seconds.',
+    severity: 'transient',
+  },
+  NewExtradata: { meaning: 'The stream’s parameters changed: reconnecting.', advice: '', severity: 'transient' },
+  NoTimestamps: { meaning: 'The source has no timestamps: reconnecting to stamp by the clock.', advice: '', severity: 'transient' },
+  TimestampsStuck: { meaning: 'The stream’s timestamps do not advance: reconnecting.', advice: IF_IT_LASTS, severity: 'transient' },
+  Paced: { meaning: 'The source is not live: reconnecting to read it at its own pace.', advice: '', severity: 'transient' },
 
   // Decoding in a gateway.
   DecodersBusy: {
-    meaning: 'The gateway decodes as many cameras as it may.',
-    todo: 'Raise the gateway’s CHRYS_DECODERS_MAX (gateway.decodersMax in the chart), or set spec.decoding.placement to Auto.',
+    meaning: 'The gateway decodes as many cameras as CHRYS_DECODERS_MAX allows.',
+    advice: 'Raise CHRYS_DECODERS_MAX (gateway.decodersMax in the chart), or set spec.decoding.placement to Auto.',
+    severity: 'transient',
   },
   NoPackets: {
-    meaning: 'The camera’s packets do not reach the gateway that is to decode them.',
-    todo: 'Check that the gateway may subscribe to chrys.packets, or set spec.decoding.placement to Sidecar.',
+    meaning: 'The camera’s packets do not reach the gateway that decodes them.',
+    advice: 'Check that the gateway may subscribe to chrys.packets, or set spec.decoding.placement to Sidecar.',
+    severity: 'transient',
   },
 
-  // Buffer, proxy, archive.
+  // The buffer.
   BufferQuotaExceeded: {
     meaning: 'NATS has no room for this camera’s buffer.',
-    todo: 'Lower spec.buffer.maxBytes, or raise NATS’ limit.',
+    advice: 'Lower spec.buffer.maxBytes, or raise the limit of NATS.',
+    severity: 'needs-a-person',
   },
   BufferUnavailable: {
-    meaning: 'NATS is away, or the operator, which makes the camera’s stream: nothing is buffered.',
-    todo: 'Check that NATS and the operator run.',
+    meaning: 'NATS or the operator, which creates the packet stream, is unreachable: nothing is buffered.',
+    advice: 'Check that NATS and the operator run.',
+    severity: 'transient',
   },
-  ProxyConnecting: { meaning: 'The RTMP server is being connected to.', todo: '' },
-  ProxyTargetMissing: {
-    meaning: 'The Secret that spec.proxy.urlSecretRef names is not there, or lacks the key.',
-    todo: 'No restart is needed.',
-  },
-  ProxyTargetInvalid: {
-    meaning: 'The Secret holds no RTMP URL.',
-    todo: 'Correct it to one such as rtmp://host/app/key; no restart is needed.',
-  },
-  ProxyHostNotFound: { meaning: 'The RTMP server’s host name does not resolve.', todo: 'Correct the URL in the Secret, or the DNS.' },
-  ProxyHostUnreachable: { meaning: 'The network has no way to the RTMP server.', todo: 'Check the network, and the URL in the Secret.' },
-  ProxyAddressDenied: { meaning: 'The RTMP server’s address is among those that the address policy excludes.', todo: '' },
-  ProxyConnectionRefused: {
-    meaning: 'Nothing listens at the RTMP server’s address.',
-    todo: 'Check the URL in the Secret, and the RTMP server.',
-  },
-  ProxyConnectTimeout: { meaning: 'The RTMP server does not answer.', todo: 'Check the URL in the Secret, and the RTMP server.' },
-  ProxyCertificateInvalid: { meaning: 'The RTMP server’s certificate is not valid for its name.', todo: '' },
-  ProxyRefused: {
-    meaning: 'The RTMP server refuses the stream.',
-    todo: 'Check the stream key in the Secret’s URL, and that nobody else uses it.',
-  },
-  ProxyCodecUnsupported: { meaning: 'RTMP does not carry the camera’s codec.', todo: '' },
-  ProxyFailed: { meaning: 'The RTMP server does not take the stream.', todo: 'Check the URL in the Secret, and the RTMP server.' },
-  ArchiveDiskFull: { meaning: 'The archive’s volume is full.', todo: 'Writing goes on as soon as there is room.' },
-  ArchiveUnwritable: { meaning: 'The archive’s folder can’t be written to.', todo: 'In a pod that is user 65532.' },
-  ArchiveFailed: { meaning: 'The archive could not be written.', todo: 'Check the volume, and that user 65532 may write to it.' },
-  NotReported: { meaning: 'The pod has not said whether this works.', todo: '' },
 
-  // The pod.
+  // Forwarding.
+  ForwardingTargetMissing: {
+    meaning: 'The Secret that spec.proxy.urlSecretRef names does not exist, or lacks the key.',
+    advice: 'Create the Secret with the RTMP server’s URL. No restart is needed.',
+    severity: 'needs-a-person',
+  },
+  ForwardingTargetInvalid: {
+    meaning: 'The Secret holds no RTMP URL.',
+    advice: 'Correct it to a URL such as rtmp://host/app/key. No restart is needed.',
+    severity: 'needs-a-person',
+  },
+  ForwardingHostNotFound: {
+    meaning: 'The RTMP server’s host name does not resolve.',
+    advice: 'Correct the URL in the Secret, or the DNS.',
+    severity: 'transient',
+  },
+  ForwardingHostUnreachable: { meaning: 'No route to the RTMP server.', advice: RTMP_REACH, severity: 'transient' },
+  ForwardingAddressDenied: {
+    meaning: 'The address policy denies the RTMP server’s address.',
+    advice: 'Use another server, or ask the cluster administrator to allow this address.',
+    severity: 'needs-a-person',
+  },
+  ForwardingConnectionRefused: {
+    meaning: 'Nothing listens at the RTMP server’s address and port.',
+    advice: RTMP_REACH,
+    severity: 'transient',
+  },
+  ForwardingConnectTimeout: { meaning: 'The RTMP server does not answer.', advice: RTMP_REACH, severity: 'transient' },
+  ForwardingCertificateInvalid: {
+    meaning: 'The RTMP server’s certificate is not valid for its name.',
+    advice: 'Renew it, or trust its authority with NODE_EXTRA_CA_CERTS.',
+    severity: 'needs-a-person',
+  },
+  ForwardingRefused: {
+    meaning: 'The RTMP server rejects the stream.',
+    advice: 'Check the stream key in the Secret’s URL, and that no other publisher uses it.',
+    severity: 'needs-a-person',
+  },
+  ForwardingCodecUnsupported: {
+    meaning: 'RTMP does not carry the camera’s codec.',
+    advice: 'Set the camera to H.264.',
+    severity: 'needs-a-person',
+  },
+  ForwardingFailed: { meaning: 'The RTMP server does not take the stream.', advice: RTMP_REACH, severity: 'transient' },
+
+  // The archive.
+  ArchiveDiskFull: {
+    meaning: 'The archive’s volume is full.',
+    advice: 'Enlarge the volume, or lower spec.archive.retention or spec.archive.maxBytes. Writing resumes when there is room.',
+    severity: 'needs-a-person',
+  },
+  ArchiveUnwritable: {
+    meaning: 'The archive’s directory is not writable.',
+    advice: 'Make it writable by UID 65532, the user that the pod runs as.',
+    severity: 'needs-a-person',
+  },
+  ArchiveFailed: {
+    meaning: 'Writing the archive failed.',
+    advice: 'Check the volume, and that UID 65532 may write to it.',
+    severity: 'transient',
+  },
+  NotReported: { meaning: 'The sidecar has not reported whether this works.', advice: '', severity: 'transient' },
+
+  // The camera pod; in local mode the camera's process.
   NodeRejectedPod: {
-    meaning: 'The node refused or evicted the pod.',
-    todo: 'See the message for what the node lacks; failed pods are removed, and the next try comes after a growing wait.',
+    meaning: 'The node rejected or evicted the camera pod.',
+    advice: 'Read in the message what the node lacks. Failed pods are deleted, and the next one is created after a growing delay.',
+    severity: 'transient',
   },
   PodRefused: {
-    meaning: 'The cluster’s policy refuses the pod: Pod Security, quota or an admission webhook.',
-    todo: 'Change spec.pod or spec.archive.volume, or the namespace’s policy.',
+    meaning: 'The cluster’s policy rejects the camera pod: Pod Security, a quota or an admission webhook.',
+    advice: 'Change spec.pod or spec.archive.volume, or the namespace’s policy.',
+    severity: 'needs-a-person',
   },
   DeploymentRefused: {
-    meaning: 'The API server refuses the Deployment.',
-    todo: 'Correct spec.pod, or the namespace’s quota or policy.',
+    meaning: 'The API server rejects the Deployment.',
+    advice: 'Correct spec.pod, or the namespace’s quota or policy.',
+    severity: 'needs-a-person',
   },
-  NameTaken: { meaning: 'A Deployment of this name belongs to somebody else.', todo: 'Rename it, or the Camera.' },
+  NameTaken: {
+    meaning: 'A Deployment with this name exists and is not this Camera’s.',
+    advice: 'Rename the Deployment, or the Camera.',
+    severity: 'needs-a-person',
+  },
   Unschedulable: {
-    meaning: 'No node can take the pod.',
-    todo: 'Change spec.pod (resources, nodeSelector, tolerations, affinity), or the nodes.',
+    meaning: 'No node can take the camera pod.',
+    advice: 'Change spec.pod (resources, nodeSelector, tolerations, affinity), or the nodes.',
+    severity: 'needs-a-person',
   },
   ImagePullBackOff: {
     meaning: 'The image cannot be pulled.',
-    todo: 'Correct spec.pod.image or the operator’s image, or give the node access to the registry.',
+    advice: 'Correct spec.pod.image or the operator’s image, or give the node access to the registry.',
+    severity: 'needs-a-person',
   },
-  InvalidImageName: { meaning: 'The image’s name is malformed.', todo: 'Correct spec.pod.image.' },
-  CreateContainerConfigError: { meaning: 'The container cannot be configured.', todo: 'See the events of the pod.' },
-  CreateContainerError: { meaning: 'The container cannot be made.', todo: 'See the events of the pod.' },
-  RunContainerError: { meaning: 'The container cannot be started.', todo: 'See the events of the pod.' },
-  OOMKilled: { meaning: 'The container needed more memory than its limit.', todo: 'Raise spec.pod.resources.limits.memory.' },
-  CrashLoop: { meaning: 'The container ends again and again.', todo: report },
-  ContainerExited: { meaning: 'The container ended and is being started again.', todo: wait },
-  ConfigurationInvalid: { meaning: 'The sidecar refuses its configuration.', todo: report },
-  SpawnFailed: { meaning: 'The pod cannot start ffmpeg.', todo: 'Check the image and the node’s limits on processes and open files.' },
-  FfmpegKilled: { meaning: 'Something ended ffmpeg.', todo: 'If this repeats, raise spec.pod.resources.limits.memory.' },
-  InternalError: { meaning: 'An error nobody foresaw.', todo: report },
+  InvalidImageName: { meaning: 'The image’s name is malformed.', advice: 'Correct spec.pod.image.', severity: 'needs-a-person' },
+  CreateContainerConfigError: { meaning: 'The container’s configuration is invalid.', advice: POD_EVENTS, severity: 'needs-a-person' },
+  CreateContainerError: { meaning: 'The container cannot be created.', advice: POD_EVENTS, severity: 'transient' },
+  RunContainerError: { meaning: 'The container cannot be started.', advice: POD_EVENTS, severity: 'transient' },
+  OOMKilled: {
+    meaning: 'The container exceeded its memory limit.',
+    advice: 'Raise spec.pod.resources.limits.memory.',
+    severity: 'transient',
+  },
+  Restarting: { meaning: 'The sidecar ended and is being restarted.', advice: RETRIED, severity: 'transient' },
+  CrashLoop: { meaning: 'The sidecar ends again and again.', advice: POD_LOG, severity: 'transient' },
+  ConfigurationInvalid: { meaning: 'The sidecar rejects its configuration.', advice: POD_LOG, severity: 'needs-a-person' },
+  FoldersUnavailable: {
+    meaning: 'The directories that the camera needs cannot be created.',
+    advice: 'Make the directory in the message writable, then start again.',
+    severity: 'needs-a-person',
+  },
+  SpawnFailed: {
+    meaning: 'The program ffmpeg cannot be started.',
+    advice: 'Check the image, and the node’s limits on processes and open files.',
+    severity: 'transient',
+  },
+  FfmpegKilled: {
+    meaning: 'The program ffmpeg was killed.',
+    advice: 'If this repeats, raise spec.pod.resources.limits.memory.',
+    severity: 'transient',
+  },
+  InternalError: { meaning: 'Unexpected internal error.', advice: POD_LOG, severity: 'transient' },
 
-  // The operator's own sight.
+  // NATS, the operator and the gateway.
   SidecarSilent: {
-    meaning: 'The pod runs by what its node last said, and has not reported for a while.',
-    todo: 'Check that the node is up and that the pod reaches NATS.',
+    meaning: 'The camera pod runs, but the sidecar sends no heartbeat.',
+    advice: 'Check that the node is up, and that the camera pod can reach NATS.',
+    severity: 'transient',
   },
-  NatsAway: { meaning: 'The operator cannot reach NATS, so it does not know.', todo: 'Check that NATS runs.' },
-} as const satisfies Record<string, Reason>
+  NatsUnreachable: {
+    meaning: 'NATS is unreachable, so the state of the camera is unknown.',
+    advice: 'Check that NATS runs.',
+    severity: 'transient',
+  },
+  CleanUpSkipped: {
+    meaning: 'The Camera was deleted, but its packet stream and keys in NATS were not.',
+    advice: 'Check that NATS runs: they are removed when it is reachable again.',
+    severity: 'transient',
+  },
+  TlsReloadFailed: {
+    meaning: 'The gateway cannot use its new TLS certificate and keeps the old one.',
+    advice: 'Correct the certificate and key. No restart is needed.',
+    severity: 'needs-a-person',
+  },
+  AddressUnavailable: {
+    meaning: 'The gateway cannot serve gRPC at its address.',
+    advice: 'Change CHRYS_GRPC_HOST or CHRYS_GRPC_PORT, or stop the process that uses the port.',
+    severity: 'needs-a-person',
+  },
+} as const satisfies Record<string, Entry>
 
-export type KnownReason = keyof typeof REASONS
+export type Reason = keyof typeof REASONS
 
-/** What happened, and what to do. A reason from a newer sidecar stands without advice. */
-export function explain(reason: string, happened?: string): string {
-  const known = reason in REASONS ? (REASONS[reason as KnownReason] as Reason) : { meaning: reason, todo: '' }
-  const said = happened === undefined || happened === '' ? known.meaning : sentence(happened)
-  return [said, known.todo]
-    .filter(part => part !== '')
-    .join(' ')
-    .slice(0, 4096)
+declare const heard: unique symbol
+/** A reason that another process sent. It may be newer and know more reasons. */
+export type AnyReason = Reason | (string & { readonly [heard]: true })
+
+/** What is wrong, or not yet as it should be. The message says what happened; without one the reason's meaning does. */
+export type Cause = { reason: Reason; message: string }
+
+const entryOf = (reason: AnyReason): Entry | undefined => (Object.hasOwn(REASONS, reason) ? REASONS[reason as Reason] : undefined)
+
+/** An unknown reason may pass by itself. */
+export const severityOf = (reason: AnyReason): Severity => entryOf(reason)?.severity ?? 'transient'
+
+/** What happened, then what to do. An unknown reason has no advice. */
+export function explain(reason: AnyReason, message?: string): string {
+  const { meaning, advice } = entryOf(reason) ?? { meaning: reason, advice: '' }
+  const happened = message === undefined || message === '' ? meaning : sentence(message)
+  return (advice === '' ? happened : `${happened} ${advice}`).slice(0, 4_096)
 }
 
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`

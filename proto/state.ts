@@ -1,5 +1,6 @@
 // What processes tell each other about cameras, in JetStream KV or in short messages. Every value is checked when it is read.
 import * as v from 'valibot'
+import type { AnyReason } from './reasons.ts'
 import { isCameraName, isNamespace } from './subjects.ts'
 
 /** Characters of a sentence that says why. Longer ones are not believed: who writes one cuts it. */
@@ -8,10 +9,15 @@ export const MESSAGE_MAX = 1_024
 const text = (max: number) => v.pipe(v.string(), v.maxLength(max))
 const count = v.pipe(v.number(), v.integer(), v.minValue(0))
 const ms = v.pipe(v.number(), v.minValue(0))
+/** Open text: a newer process may know more reasons. */
+const reasonText = v.pipe(
+  text(128),
+  v.transform(said => said as AnyReason),
+)
 
 const PodState = v.object({
-  /** A CamelCase reason such as ImagePullBackOff, CrashLoop, OOMKilled; absent while nothing is wrong. */
-  reason: v.optional(text(128)),
+  /** Such as ImagePullBackOff, CrashLoop, OOMKilled; absent while nothing is wrong. */
+  reason: v.optional(reasonText),
   message: v.optional(text(MESSAGE_MAX)),
   running: v.boolean(),
   /** Terminated and not coming back. */
@@ -69,7 +75,7 @@ export type Codec = v.InferOutput<typeof Codec>
 const Part = v.object({
   /** False: wanted and not working; see reason. */
   ok: v.boolean(),
-  reason: v.optional(text(64)),
+  reason: v.optional(reasonText),
   message: v.optional(text(MESSAGE_MAX)),
 })
 
@@ -88,7 +94,7 @@ export const CameraState = v.object({
   /** `streaming`: packets flow. `waiting`: backing off after a failure. */
   connection: v.picklist(['connecting', 'streaming', 'waiting']),
   /** Of the last failure; absent while streaming: ConnectionRefused, AuthFailed … */
-  reason: v.optional(text(64)),
+  reason: v.optional(reasonText),
   message: v.optional(text(MESSAGE_MAX)),
   /** Failed attempts to connect in a row. */
   failingStreak: count,

@@ -6,6 +6,7 @@ import { everyMinute, type Logger } from '../common/log.ts'
 import type { Nats } from '../common/nats/connect.ts'
 import { sleep } from '../common/abort.ts'
 import type { Packet } from '../proto/messages.ts'
+import type { Reason } from '../proto/reasons.ts'
 import { encodeState, MESSAGE_MAX, type CameraState, type Codec } from '../proto/state.ts'
 import { cameraKey, type CameraRef } from '../proto/subjects.ts'
 import type { SidecarConfig } from './config.ts'
@@ -14,7 +15,7 @@ const HEARTBEAT_MS = 5_000
 /** The longest that a timer of Node's may take: 25 days. */
 const NO_HEARTBEAT_MS = 2 ** 31 - 1
 /** Another sidecar has the camera, and speaks for it: that we wait is said once, and not over what it says. */
-export const WAITING_FOR_LEASE = 'WaitingForLease'
+export const WAITING_FOR_LEASE = 'WaitingForLease' satisfies Reason
 /** A camera that flaps does not flood the bucket. */
 const SPACING_MS = 500
 const RATE_WINDOW_MS = 5_000

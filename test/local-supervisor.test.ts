@@ -118,7 +118,7 @@ test('a program that ends is started again, and its state says so', async t => {
 test('bad configuration is not tried again', async t => {
   const pods: PodState[] = []
   await keepRunning(program('process.exit(78)'), { onPod: pod => pods.push(pod), onLine: () => {} }, endings().ending)
-  t.like(pods.at(-1), { running: false, dead: true, exitCode: 78, reason: 'BadConfiguration' })
+  t.like(pods.at(-1), { running: false, dead: true, exitCode: 78, reason: 'ConfigurationInvalid' })
 })
 
 test('the second failure in a row is a CrashLoop', t => {
@@ -321,7 +321,7 @@ test('a camera’s row says what it does, and why not', t => {
     line({ ...STARTING, reason: 'CrashLoop', message: 'exited with code 1' }, state),
     'garden/pond: restarting (CrashLoop: exited with code 1)',
   )
-  t.is(line({ ...STARTING, dead: true, reason: 'BadConfiguration' }, state), 'garden/pond: dead (BadConfiguration)')
+  t.is(line({ ...STARTING, dead: true, reason: 'ConfigurationInvalid' }, state), 'garden/pond: dead (ConfigurationInvalid)')
   t.is(
     line(running, { ...state, connection: 'waiting', reason: 'AuthFailed', message: 'wrong password' }),
     'garden/pond: waiting (AuthFailed: wrong password)',

@@ -4,7 +4,12 @@ import { EventLog, eventObject } from '../operator/kube/events.ts'
 
 const camera = (name: string) =>
   ({ apiVersion: 'video.chrys.cloud/v1beta1', kind: 'Camera', metadata: { namespace: 'n', name, uid: `uid-of-${name}` } }) as Camera
-const refused = (name: string, message = 'm') => ({ camera: camera(name), type: 'Warning' as const, reason: 'ConnectionRefused', message })
+const refused = (name: string, message = 'm') => ({
+  camera: camera(name),
+  type: 'Warning' as const,
+  reason: 'ConnectionRefused' as const,
+  message,
+})
 
 test('the same thing again is counted, and written once a minute', t => {
   const log = new EventLog()

@@ -143,7 +143,7 @@ test('gateways that decode by themselves want nothing of the sidecar, which tell
 test('of decoding here and elsewhere, what is wrong is told first', t => {
   const idle = { active: false, ok: true }
   const busy = { active: true, ok: true }
-  const broken = { active: false, ok: false, reason: 'NoDecodableFrames' }
+  const broken = { active: false, ok: false, reason: 'NoDecodableFrames' as const }
   t.deepEqual(decodingOf(idle, undefined), idle)
   t.deepEqual(decodingOf(idle, busy), busy)
   t.deepEqual(decodingOf(busy, idle), busy)

@@ -37,7 +37,7 @@ for (const text of [
 ]) {
   test(`${JSON.stringify(text)} is no target, which is said without repeating it`, t => {
     const error = t.throws(() => parseTarget(text), { instanceOf: Failure })
-    t.is(error.reason, 'ProxyTargetInvalid')
+    t.is(error.reason, 'ForwardingTargetInvalid')
     t.notRegex(error.message, /s3cret/)
   })
 }

@@ -124,11 +124,11 @@ test.serial('a target that is missing, bad, late or changed is said to be so, an
   await using second = await startRtmpServer()
   await using parts = await setUp({})
   const { sidecar, urlFile } = parts
-  const missing = await failing(sidecar, 'ProxyTargetMissing')
+  const missing = await failing(sidecar, 'ForwardingTargetMissing')
   t.false(missing.proxy?.ok)
   t.regex(missing.proxy?.message ?? '', /urlSecretRef/)
   await writeFile(urlFile, 'https://h/s3cret-token')
-  t.notRegex((await failing(sidecar, 'ProxyTargetInvalid')).proxy?.message ?? '', /s3cret/)
+  t.notRegex((await failing(sidecar, 'ForwardingTargetInvalid')).proxy?.message ?? '', /s3cret/)
   await writeFile(urlFile, first.url)
   await receive(first.received, 10)
   await active(sidecar)
@@ -145,7 +145,7 @@ test.serial('a server that refuses is tried again, and one that comes back gets 
   const port = await freePort()
   await using parts = await setUp({ url: `rtmp://127.0.0.1:${port}/live/app/${STREAM_KEY}?token=s3cret-token` })
   const { sidecar } = parts
-  const refused = await failing(sidecar, 'ProxyConnectionRefused')
+  const refused = await failing(sidecar, 'ForwardingConnectionRefused')
   t.is(refused.connection, 'streaming')
   t.is(refused.proxy?.active, false)
   const server = await startRtmpServer(port)
@@ -173,7 +173,7 @@ test.serial('a server that accepts and never answers fails, and disturbs nothing
   await using parts = await setUp({ url: `rtmp://127.0.0.1:${port}/live/${STREAM_KEY}` })
   const { sidecar } = parts
   await using watching = await sidecar.watch('all')
-  const state = await failing(sidecar, 'ProxyFailed')
+  const state = await failing(sidecar, 'ForwardingFailed')
   t.regex(state.proxy?.message ?? '', /within 10 s/)
   await until(() => watching.frames.length > 60, { what: 'frames' })
   t.is(await metric(sidecar, 'chrysalis_buffer_dropped_total'), 0)
@@ -192,7 +192,7 @@ test.serial('a server that stops reading in mid-stream fails, drops are counted,
   await using watching = await sidecar.watch('all')
   await until(() => watching.frames.length > 5, { what: 'frames' })
   process.kill(server.pid, 'SIGSTOP')
-  const stalled = await failing(sidecar, 'ProxyFailed', 120_000)
+  const stalled = await failing(sidecar, 'ForwardingFailed', 120_000)
   t.regex(stalled.proxy?.message ?? '', /taken nothing for 10 s/)
   t.is(stalled.connection, 'streaming')
   const before = watching.frames.length
@@ -228,7 +228,7 @@ test.serial('a server that vanishes is noticed before its stream has filled all 
   await active(sidecar)
   const before = await metric(sidecar, 'chrysalis_forwarding_bytes_total')
   for (const socket of passing) socket.unpipe().pause()
-  await failing(sidecar, 'ProxyFailed', 120_000)
+  await failing(sidecar, 'ForwardingFailed', 120_000)
   const bytes = (await metric(sidecar, 'chrysalis_forwarding_bytes_total')) - before
   t.true(bytes < 10_000_000, `${bytes} bytes later`) // of which ten seconds are 2.5 MB
 })
@@ -238,8 +238,8 @@ test.serial('a codec that RTMP does not carry is named, and not tried again and 
   await using server = await startRtmpServer(port)
   await using parts = await setUp({ url: server.url, codec: 'mjpeg' })
   const { sidecar } = parts
-  const state = await failing(sidecar, 'ProxyCodecUnsupported')
-  t.regex(state.proxy?.message ?? '', /mjpeg.*H\.264/)
+  const state = await failing(sidecar, 'ForwardingCodecUnsupported')
+  t.regex(state.proxy?.message ?? '', /does not carry mjpeg/)
   await until(async () => (await metric(sidecar, 'chrysalis_packets_total')) > 120, { what: 'more packets', everyMs: 200 })
   t.is(await metric(sidecar, 'chrysalis_forwarding_failures_total'), 1)
 })
@@ -271,7 +271,7 @@ test.serial('the stream key is told to the gateway that asks, and stands nowhere
   const said = JSON.stringify([await sidecar.state(), await sidecar.metrics(), sidecar.log(), others])
   t.notRegex(said, /k3y|s3cret|rtmp:\/\/127\.0\.0\.1:\d+\/live\/app\/k/)
   await rm(urlFile)
-  t.regex((await ask()).reason ?? '', /^ProxyTargetMissing/)
+  t.regex((await ask()).reason ?? '', /^ForwardingTargetMissing/)
   await writeFile(urlFile, 'rtmps://h/app/other?x=1')
   t.is((await ask()).streamKey, 'other')
 })
@@ -310,7 +310,7 @@ test.serial('over TLS the stream goes only to a server whose certificate is vali
   const url = `rtmps://localhost:${front.port}/live/app/${STREAM_KEY}`
   {
     await using parts = await setUp({ url })
-    const { proxy } = await failing(parts.sidecar, 'ProxyCertificateInvalid')
+    const { proxy } = await failing(parts.sidecar, 'ForwardingCertificateInvalid')
     t.regex(proxy?.message ?? '', /certificate/)
     t.is(server.received.packets.length, 0)
   }
@@ -324,10 +324,10 @@ test.serial('over TLS the stream goes only to a server whose certificate is vali
 test.serial('the address policy holds for the RTMP server too, and its name is not told', async t => {
   await using server = await startRtmpServer()
   await using parts = await setUp({ url: server.url.replace('127.0.0.1', '127.0.0.2'), env: { CHRYS_DENY_CIDRS: '127.0.0.2/32' } })
-  const state = await failing(parts.sidecar, 'ProxyAddressDenied')
+  const state = await failing(parts.sidecar, 'ForwardingAddressDenied')
   t.is(state.connection, 'streaming')
   t.notRegex(state.proxy?.message ?? '', /127/)
   await writeFile(parts.urlFile, `rtmp://no-such-host.invalid/live/${STREAM_KEY}`)
-  t.notRegex((await failing(parts.sidecar, 'ProxyHostNotFound')).proxy?.message ?? '', /no-such-host/)
+  t.notRegex((await failing(parts.sidecar, 'ForwardingHostNotFound')).proxy?.message ?? '', /no-such-host/)
   t.notRegex(parts.sidecar.log(), /127\.0\.0\.2|no-such-host/)
 })

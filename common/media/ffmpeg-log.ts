@@ -1,12 +1,11 @@
 // From ffmpeg's own words to a reason a person can act on. The words are those of ffmpeg 5.1 to 9.
+import type { Cause, Reason } from '../../proto/reasons.ts'
 
-export type Cause = { reason: string; message: string }
-
-const CAUSES: readonly (readonly [RegExp, string, string])[] = [
+const CAUSES: readonly (readonly [RegExp, Reason, string])[] = [
   [
     /\b(401 Unauthorized|403 Forbidden|401 \(|Authorization failed|authentication failed)/i,
     'AuthFailed',
-    'the camera refuses the user name or password',
+    'the camera rejects the user name or password',
   ],
   [
     /\b(404 Not Found|404 Stream Not Found|StreamNotFound|NetStream\.Play\.StreamNotFound)/i,
@@ -14,33 +13,21 @@ const CAUSES: readonly (readonly [RegExp, string, string])[] = [
     'the camera has no stream at this path',
   ],
   [/Status 3\d\d: Redirecting/, 'RedirectRefused', 'the camera redirects to another address, which is refused'],
-  [
-    /\b(461 Unsupported transport|Nonmatching transport)/i,
-    'TransportUnsupported',
-    'the camera refuses this transport: try the other of tcp and udp in source.transport',
-  ],
+  [/\b(461 Unsupported transport|Nonmatching transport)/i, 'TransportUnsupported', 'the camera rejects this transport'],
   [/Connection refused/i, 'ConnectionRefused', 'nothing listens at this address and port'],
-  [/(No route to host|Network is unreachable)/i, 'HostUnreachable', 'the network has no way to this address'],
+  [/(No route to host|Network is unreachable)/i, 'HostUnreachable', 'no route to this address'],
   [
     /(Failed to resolve hostname|Name or service not known|Temporary failure in name resolution)/i,
     'HostNotFound',
     'the host name does not resolve',
   ],
   [/(matches no streams|does not contain any stream)/i, 'NoVideoTrack', 'the source has no video track'],
-  [
-    /Could not find codec parameters .*unknown codec/i,
-    'CodecUnsupported',
-    'the camera’s codec is not known: set it to H.264, H.265 or MJPEG',
-  ],
-  [
-    /exceeds specified max pixel count/i,
-    'ResolutionTooLarge',
-    'the picture is more than 40 megapixels: choose a smaller stream of the camera',
-  ],
-  [/(unspecified size|dimensions not set)/i, 'NoDecodableFrames', 'the camera sends packets without the size of a picture'],
+  [/Could not find codec parameters .*unknown codec/i, 'CodecUnsupported', 'the camera’s codec is unknown'],
+  [/exceeds specified max pixel count/i, 'ResolutionTooLarge', 'the frames are larger than 40 megapixels'],
+  [/(unspecified size|dimensions not set)/i, 'NoDecodableFrames', 'the camera sends packets without a frame size'],
   [/(Connection timed out|Operation timed out|Connection to .* failed: .*timed out)/i, 'ConnectTimeout', 'the camera does not answer'],
-  [/\b(50\d [A-Z]|Server returned 5XX)/, 'ServerError', 'the camera answers with an error of its own'],
-  [/\b(40\d [A-Z]|Server returned 4XX)/, 'RequestRefused', 'the camera refuses the request'],
+  [/\b(50\d [A-Z]|Server returned 5XX)/, 'ServerError', 'the camera answers with an internal error'],
+  [/\b(40\d [A-Z]|Server returned 4XX)/, 'RequestRefused', 'the camera rejects the request'],
   [/(Connection reset by peer|Broken pipe)/i, 'ConnectionLost', 'the camera closed the connection'],
   [/Protocol .* not on whitelist/i, 'ProtocolRefused', 'the source leads to a protocol that is not allowed'],
   [

@@ -184,7 +184,7 @@ export class Live implements AsyncDisposable {
     const { onHealth } = this.#options
     if (this.#tooLarge && this.#codec !== undefined) {
       const { width, height } = this.#codec
-      const message = `${width}×${height} is more than 40 megapixels: choose a smaller stream of the camera`
+      const message = `${width}×${height} is more than 40 megapixels`
       return onHealth({ active: false, ok: false, reason: 'ResolutionTooLarge', message })
     }
     if (this.#problem !== undefined) return onHealth({ active, ok: false, reason: 'NoDecodableFrames', message: this.#problem })

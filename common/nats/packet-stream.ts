@@ -51,12 +51,12 @@ export type BufferRefusal = { reason: 'BufferQuotaExceeded' | 'BufferUnavailable
 
 /** Why there is no stream, for a person. */
 export async function bufferRefusal(jsm: JetStreamManager, error: unknown, { maxBytes, storage }: BufferLimits): Promise<BufferRefusal> {
-  if (!isQuotaRefusal(error)) return { reason: 'BufferUnavailable', message: `the packet stream can’t be made: ${messageOf(error)}` }
+  if (!isQuotaRefusal(error)) return { reason: 'BufferUnavailable', message: `the packet stream cannot be created: ${messageOf(error)}` }
   const need = `${maxBytes} bytes of ${storage === 'File' ? 'file' : 'memory'} storage`
   const quota = await quotaOf(jsm, storage).catch(() => '')
   return {
     reason: 'BufferQuotaExceeded',
-    message: `JetStream’s quota${quota} has no room for ${need}: ${messageOf(error)}; lower buffer.maxBytes or raise the quota`,
+    message: `JetStream’s quota${quota} has no room for ${need}: ${messageOf(error)}`,
   }
 }
 

@@ -1,5 +1,6 @@
 // What the terminal says of a camera: one row, made of the process's state and the camera's.
 import type { CameraRecord, CameraState } from '../../proto/state.ts'
+import type { AnyReason } from '../../proto/reasons.ts'
 import { refText } from '../../proto/subjects.ts'
 import { NAMESPACE } from './sidecar-env.ts'
 
@@ -42,7 +43,7 @@ export function rowOf(record: CameraRecord, reported: { state: CameraState; ageM
   }
 }
 
-const sentence = ({ reason, message }: { reason?: string | undefined; message?: string | undefined }): string =>
+const sentence = ({ reason, message }: { reason?: AnyReason | undefined; message?: string | undefined }): string =>
   [reason, message].filter(part => part !== undefined && part !== '').join(': ')
 
 const HEADINGS: Row = {

@@ -49,7 +49,7 @@ export function podAfter(pod: PodState, { code, message }: Exit, attempt: number
     running: false,
     dead,
     exitCode: code,
-    reason: dead ? 'BadConfiguration' : attempt === 0 ? 'Restarting' : 'CrashLoop',
+    reason: dead ? 'ConfigurationInvalid' : attempt === 0 ? 'Restarting' : 'CrashLoop',
     message: `${message}; ${again}`,
   }
 }

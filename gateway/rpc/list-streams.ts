@@ -1,21 +1,13 @@
 // ListStreams: each camera's record, pod and sidecar in the predecessor's words.
 import type { ListStream } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/ListStream.ts'
 import type { CameraRecord, CameraState } from '../../proto/state.ts'
+import { severityOf, type AnyReason } from '../../proto/reasons.ts'
 import { SILENT_MS, type KnownCamera, type Report } from '../cameras.ts'
 
 type Status = 'stopped' | 'running' | 'restarting' | 'failed'
-type Cause = { reason: string; message: string }
+type Cause = { reason: AnyReason; message: string }
 
 const STREAK_FAILED = 10
-/** What trying again doesn't mend. */
-const NEEDS_A_PERSON = new Set([
-  'AuthFailed',
-  'CodecUnsupported',
-  'SecretNotFound',
-  'SecretKeyMissing',
-  'ImagePullBackOff',
-  'AddressDenied',
-])
 
 /** One camera at `nowMs` (performance.now()); `name` is its canonical device_id. */
 export function listStream({ record, report }: KnownCamera, name: string, isConnected: boolean, nowMs: number): ListStream {
@@ -23,7 +15,7 @@ export function listStream({ record, report }: KnownCamera, name: string, isConn
   const state = report === undefined || nowMs - report.receivedMs > SILENT_MS ? undefined : report.state
   const streak = failingStreak(record, state)
   const cause = record.suspended
-    ? { reason: 'Suspended', message: 'the Camera is suspended (spec.suspend)' }
+    ? { reason: 'Suspended' as const, message: 'the Camera is suspended (spec.suspend)' }
     : (causeInState(state) ?? causeInPod(record) ?? silence(report, state, isConnected, nowMs))
   const status = statusOf(record, state, streak, cause)
   return {
@@ -51,7 +43,7 @@ function failingStreak({ pod }: CameraRecord, state: CameraState | undefined): n
 
 function statusOf(record: CameraRecord, state: CameraState | undefined, streak: number, cause: Cause | undefined): Status {
   if (record.suspended) return 'stopped'
-  if (record.pod.dead || streak >= STREAK_FAILED || (cause !== undefined && NEEDS_A_PERSON.has(cause.reason))) return 'failed'
+  if (record.pod.dead || streak >= STREAK_FAILED || (cause !== undefined && severityOf(cause.reason) === 'needs-a-person')) return 'failed'
   return state?.connection === 'streaming' ? 'running' : 'restarting'
 }
 
@@ -78,7 +70,8 @@ const STARTING = 'Starting'
 function silence(report: Report | undefined, state: CameraState | undefined, isConnected: boolean, nowMs: number): Cause | undefined {
   if (state?.connection === 'connecting') return { reason: STARTING, message: 'connecting to the camera' }
   if (state !== undefined) return undefined
-  if (!isConnected) return { reason: 'NatsUnavailable', message: 'the gateway has lost NATS, and with it word from the camera' }
+  if (!isConnected)
+    return { reason: 'NatsUnreachable', message: 'NATS is unreachable from the gateway, so the state of the camera is unknown' }
   if (report === undefined) return { reason: STARTING, message: 'the camera’s sidecar has not reported yet' }
   return { reason: 'SidecarSilent', message: `no word from the camera’s sidecar for ${Math.round((nowMs - report.receivedMs) / 1000)} s` }
 }

@@ -7,6 +7,7 @@ import { createSecureContext } from 'node:tls'
 import type { Gauge } from 'prom-client'
 import { messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
+import type { Reason } from '../../proto/reasons.ts'
 
 export type TlsFiles = {
   certFile: string
@@ -107,7 +108,10 @@ export class ServerTls implements Disposable {
       this.#bad.said = true
       this.#metrics.reloadFailed.set(1)
       const file = error instanceof BadCertificate ? this.#files[error.which] : undefined
-      this.#log.warn({ reason: 'TlsReloadFailed', file, error: messageOf(error) }, 'the new certificate can’t be used; the old one stays')
+      this.#log.warn(
+        { reason: 'TlsReloadFailed' satisfies Reason, file, error: messageOf(error) },
+        'the new certificate can’t be used; the old one stays',
+      )
     }
   }
 

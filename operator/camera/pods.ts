@@ -2,18 +2,18 @@
 import { EXIT_CONFIG } from '../../common/errors.ts'
 import { MESSAGE_MAX, type CameraRecord } from '../../proto/state.ts'
 import { defined, type Deployment, type Pod } from '../kube/kinds.ts'
-import type { KnownReason } from './reasons.ts'
+import type { Reason } from '../../proto/reasons.ts'
 
 /** As told to the gateway, and what the operator itself wants to know. */
 export type PodReport = {
   state: CameraRecord['pod']
   /** Why no container runs, where that is so; transitional reasons included. */
-  notRunning?: { reason: KnownReason; message?: string }
+  notRunning?: { reason: Reason; message?: string }
   /** When the running container started, ms since the epoch, by its node's clock. */
   startedAt?: number
 }
 
-const WAITING: Record<string, KnownReason> = {
+const WAITING: Record<string, Reason> = {
   ErrImagePull: 'ImagePullBackOff',
   ImagePullBackOff: 'ImagePullBackOff',
   ErrImageNeverPull: 'ImagePullBackOff',
@@ -23,7 +23,7 @@ const WAITING: Record<string, KnownReason> = {
   RunContainerError: 'RunContainerError',
 }
 /** Nothing wrong yet. */
-const TRANSITIONAL: readonly KnownReason[] = ['PodPending', 'ContainerCreating', 'Terminating', 'ContainerExited']
+const TRANSITIONAL: readonly Reason[] = ['PodPending', 'ContainerCreating', 'Terminating', 'Restarting']
 
 /** `held`: the camera has no pod since its nodes rejected some. */
 export function reportOn(pods: readonly Pod[], deployment: Deployment | undefined, held: string | undefined): PodReport {
@@ -93,10 +93,10 @@ function whyEnded(container: Container | undefined, loops: boolean): NonNullable
   if (last?.reason === 'OOMKilled') return { reason: 'OOMKilled' }
   const message = last === undefined ? undefined : `the container ended with exit code ${last.exitCode}`
   if (last?.exitCode === EXIT_CONFIG) return withMessage('ConfigurationInvalid', message)
-  return withMessage(loops ? 'CrashLoop' : 'ContainerExited', message)
+  return withMessage(loops ? 'CrashLoop' : 'Restarting', message)
 }
 
-const withMessage = (reason: KnownReason, message: string | undefined): { reason: KnownReason; message?: string } =>
+const withMessage = (reason: Reason, message: string | undefined): { reason: Reason; message?: string } =>
   message === undefined || message === '' ? { reason } : { reason, message }
 
 /** e.g. `node edge-1: UnexpectedAdmissionError: Allocate failed …` */

@@ -13,7 +13,7 @@ import type { Signing } from '../identity/users.ts'
 import { FINALIZER, isControlledBy, isNamesakes, UID_LABEL } from '../kube/kinds.ts'
 import type { Deployment, Pod, WatchedCamera } from '../kube/kinds.ts'
 import { beingCreated, isOver, reportOn, sentenceOfFailure, type PodReport } from './pods.ts'
-import { explain, type KnownReason } from './reasons.ts'
+import { explain, type Reason } from '../../proto/reasons.ts'
 import { recordOf } from './record.ts'
 import { judge, type Rejections } from './failed-pods.ts'
 import type { SharedState } from './shared-state.ts'
@@ -46,7 +46,7 @@ type Memory = {
   start: { startedAt: number | undefined; at: number } | undefined
   /** The NATS user that was applied last, when, and the pod that was being created then. */
   user: { fingerprint: string; at: number; pod: string | undefined } | undefined
-  problem: { reason: KnownReason; message: string } | undefined
+  problem: { reason: Reason; message: string } | undefined
   /** Refusals in a row. What was refused may be right later: a quota was raised, or an admission plugin now knows of Cameras. */
   refusals: number
   statusAt: number

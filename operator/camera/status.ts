@@ -4,7 +4,7 @@ import type { EventType } from '../kube/events.ts'
 import { sortedJson } from '../kube/json.ts'
 import { defined, metaTime, type CameraStatus, type Condition, type ConditionType, type WatchedCamera } from '../kube/kinds.ts'
 import type { PodReport } from './pods.ts'
-import { explain, type KnownReason } from './reasons.ts'
+import { explain, type AnyReason, type Reason } from '../../proto/reasons.ts'
 
 export type Observed = {
   camera: WatchedCamera
@@ -15,7 +15,7 @@ export type Observed = {
   state: CameraState | undefined
   natsAway: boolean
   /** The Deployment could not be applied. */
-  problem: { reason: KnownReason; message: string } | undefined
+  problem: { reason: Reason; message: string } | undefined
   /** ms since the epoch. */
   now: number
 }
@@ -23,11 +23,11 @@ export type Observed = {
 /** A pod that has run so long without a word is silent; before, it is starting. */
 const START_MS = 30_000
 
-type Verdict = { status: Condition['status']; reason: string; message?: string | undefined }
+type Verdict = { status: Condition['status']; reason: AnyReason; message?: string | undefined }
 
-const no = (reason: KnownReason, message?: string): Verdict => ({ status: 'False', reason, message })
-const yes = (reason: KnownReason): Verdict => ({ status: 'True', reason })
-const unknown = (reason: KnownReason, message?: string): Verdict => ({ status: 'Unknown', reason, message })
+const no = (reason: Reason, message?: string): Verdict => ({ status: 'False', reason, message })
+const yes = (reason: Reason): Verdict => ({ status: 'True', reason })
+const unknown = (reason: Reason, message?: string): Verdict => ({ status: 'Unknown', reason, message })
 const isStarting = ({ runningMs }: Observed): boolean => runningMs < START_MS
 const silent = ({ pod: { state } }: Observed): Verdict =>
   unknown(
@@ -87,13 +87,13 @@ export function isNews(next: CameraStatus, before: CameraStatus | undefined): bo
 }
 
 /** On the way to somewhere else: nothing a person should notice. */
-const PASSING: readonly string[] = ['PodPending', 'ContainerCreating', 'Terminating', 'Starting', 'Connecting', 'Deleting']
+const PASSING: readonly AnyReason[] = ['PodPending', 'ContainerCreating', 'Terminating', 'Starting', 'Connecting', 'Deleting']
 
 /** What a change of status is worth telling in an Event. */
 export function transition(
   before: CameraStatus | undefined,
   after: CameraStatus,
-): { type: EventType; reason: string; message: string } | undefined {
+): { type: EventType; reason: AnyReason; message: string } | undefined {
   const now = after.conditions?.find(({ type }) => type === 'Ready')
   if (now === undefined || now.reason === before?.reason || PASSING.includes(now.reason)) return undefined
   const type = now.status === 'True' || now.reason === 'Suspended' ? 'Normal' : 'Warning'
@@ -107,7 +107,7 @@ function ready(observed: Observed): Verdict {
   if (camera.spec.suspend) return no('Suspended')
   if (pod.notRunning !== undefined) return no(pod.notRunning.reason, pod.notRunning.message)
   if (state === undefined) {
-    if (natsAway) return unknown('NatsAway')
+    if (natsAway) return unknown('NatsUnreachable')
     return isStarting(observed) ? no('Starting') : silent(observed)
   }
   if (state.connection !== 'streaming') return notStreaming(state)
@@ -121,7 +121,7 @@ function withoutConnection(observed: Observed): Verdict | undefined {
   const { camera, state, pod } = observed
   if (camera.spec.suspend) return no('Suspended')
   if (pod.notRunning !== undefined) return no('NotConnected')
-  if (state === undefined && observed.natsAway) return unknown('NatsAway')
+  if (state === undefined && observed.natsAway) return unknown('NatsUnreachable')
   if (state === undefined) return isStarting(observed) ? no('NotConnected') : silent(observed)
   return state.connection === 'streaming' ? undefined : no('NotConnected')
 }
@@ -142,7 +142,7 @@ function decoding(observed: Observed): Verdict {
 
 function proxyActive(observed: Observed): Verdict {
   if (observed.camera.spec.proxy?.urlSecretRef === undefined) return no('NotConfigured')
-  return activity(observed, observed.state?.proxy, { on: yes('Forwarding'), off: no('SwitchedOff'), broken: 'ProxyFailed' })
+  return activity(observed, observed.state?.proxy, { on: yes('Forwarding'), off: no('SwitchedOff'), broken: 'ForwardingFailed' })
 }
 
 function archiving(observed: Observed): Verdict {
@@ -150,7 +150,7 @@ function archiving(observed: Observed): Verdict {
   return activity(observed, observed.state?.archive, { on: yes('Recording'), off: no('NotConnected'), broken: 'ArchiveFailed' })
 }
 
-type Words = { on: Verdict; off: Verdict; broken: KnownReason }
+type Words = { on: Verdict; off: Verdict; broken: Reason }
 
 /** Of something that the sidecar reports on. A report of failure counts without a connection too. */
 function activity(observed: Observed, reported: CameraState['proxy'], words: Words): Verdict {
@@ -164,14 +164,14 @@ function activity(observed: Observed, reported: CameraState['proxy'], words: Wor
 const notStreaming = ({ reason, message }: CameraState): Verdict =>
   reason === undefined ? no('Connecting') : { status: 'False', reason: word(reason), message }
 
-const failing = ({ reason, message }: { reason?: string | undefined; message?: string | undefined }, otherwise: KnownReason): Verdict => ({
+const failing = ({ reason, message }: { reason?: AnyReason | undefined; message?: string | undefined }, otherwise: Reason): Verdict => ({
   status: 'False',
   reason: reason === undefined ? otherwise : word(reason),
   message,
 })
 
 /** A reason as the schema wants it: one that is not would void the whole status. */
-const word = (reason: string): string => (/^[A-Z][A-Za-z0-9]{0,127}$/.test(reason) ? reason : 'InternalError')
+const word = (reason: AnyReason): AnyReason => (/^[A-Z][A-Za-z0-9]{0,127}$/.test(reason) ? reason : 'InternalError')
 
 function condition(
   type: ConditionType,

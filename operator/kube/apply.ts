@@ -4,7 +4,7 @@ import { ApiError, APPLY_PATCH, cameraPath, isApiError, JSON_PATCH, type KubeApi
 import { eventObject, type EventRecord } from './events.ts'
 import { FIELD_MANAGER, FINALIZER, isControlledBy, type CameraStatus, type Deployment, type Pod, type WatchedCamera } from './kinds.ts'
 import type { OperatorMetrics } from '../metrics.ts'
-import type { KnownReason } from '../camera/reasons.ts'
+import type { Reason } from '../../proto/reasons.ts'
 
 const COMPONENT = 'chrysalis-edge-operator'
 const METADATA_ONLY = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1'
@@ -12,8 +12,8 @@ const APPLY = { fieldManager: FIELD_MANAGER, force: true }
 
 /** The API server will not take the object as it is: trying again helps only when something else changed. */
 export class Refused extends Error {
-  readonly reason: KnownReason
-  constructor(reason: KnownReason, message: string) {
+  readonly reason: Reason
+  constructor(reason: Reason, message: string) {
     super(message)
     this.reason = reason
   }

@@ -5,6 +5,7 @@ import { messageOf } from '../../common/errors.ts'
 import { everyMinute, type Logger } from '../../common/log.ts'
 import { sleep } from '../../common/abort.ts'
 import type { Camera } from '../../proto/camera.ts'
+import type { AnyReason } from '../../proto/reasons.ts'
 import { metaTime } from './kinds.ts'
 
 const EVERY_MS = 60_000
@@ -16,7 +17,7 @@ const ENTRIES_MAX = 8_192
 const MESSAGE_MAX = 1_024
 
 export type EventType = 'Normal' | 'Warning'
-export type Happening = { camera: Camera; type: EventType; reason: string; message: string }
+export type Happening = { camera: Camera; type: EventType; reason: AnyReason; message: string }
 
 /** One Event as it is to be written. Times are ms since the epoch. */
 export type EventRecord = Happening & { name: string; count: number; first: number; last: number }

@@ -1,6 +1,7 @@
 // What we read of the objects that we watch. The rest is not kept in memory.
 import type { KubeObject } from './reflector.ts'
 import { API_VERSION, KIND, type Camera, type CameraSpec } from '../../proto/camera.ts'
+import type { AnyReason } from '../../proto/reasons.ts'
 
 export const FIELD_MANAGER = 'chrysalis-edge-operator'
 export const FINALIZER = 'video.chrys.cloud/streams'
@@ -21,13 +22,13 @@ export type Condition = {
   status: 'True' | 'False' | 'Unknown'
   observedGeneration: number
   lastTransitionTime: string
-  reason: string
+  reason: AnyReason
   message: string
 }
 export type CameraStatus = {
   observedGeneration?: number
   conditions?: Condition[]
-  reason?: string
+  reason?: AnyReason
   node?: string
   codec?: string
   size?: { width: number; height: number }

@@ -190,13 +190,8 @@ const exists = (path: string): Promise<boolean> =>
 /** A file that need not be there. */
 export const discard = (folder: string, name: string): Promise<void> => unlink(join(folder, name)).catch(() => {})
 
-const diskFull = () =>
-  new Failure('ArchiveDiskFull', 'the archive’s volume is full: enlarge it, or lower spec.archive.retention or spec.archive.maxBytes')
-const unwritable = (why: string) =>
-  new Failure(
-    'ArchiveUnwritable',
-    `the archive’s folder can’t be written to (${why}): check the volume and that this process’s user may write there`,
-  )
+const diskFull = () => new Failure('ArchiveDiskFull', 'the archive’s volume is full')
+const unwritable = (why: string) => new Failure('ArchiveUnwritable', `the archive’s directory is not writable (${why})`)
 
 export function fileFailure(error: unknown): Failure {
   if (error instanceof Failure) return error

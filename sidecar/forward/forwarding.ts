@@ -193,7 +193,7 @@ export class Proxy implements PacketSink {
   }
 
   #failed(failure: Failure, activeMs: number, codec: Codec): void {
-    this.#uncarried = failure.reason === 'ProxyCodecUnsupported' ? codec.name : undefined
+    this.#uncarried = failure.reason === 'ForwardingCodecUnsupported' ? codec.name : undefined
     if (activeMs >= HEALTHY_MS) this.#attempt = 0
     const delayMs = retryDelayMs(this.#attempt++)
     this.#restartAfter = performance.now() + delayMs
@@ -223,7 +223,7 @@ export class Proxy implements PacketSink {
     if (this.#target instanceof Failure) return failing(this.#target)
     if (this.#failure !== undefined) return failing(this.#failure)
     if (this.#codec === undefined) return { active: false, ok: true } // nothing comes that could be passed on
-    return failing(new Failure('ProxyConnecting', 'the RTMP server is being connected to'))
+    return failing(new Failure('ForwardingConnecting', 'the RTMP server is being connected to'))
   }
 }
 

@@ -8,6 +8,7 @@ import { runFfmpeg, type End, type Run } from '../../common/media/ffmpeg.ts'
 import type { Gop } from '../../common/media/gop.ts'
 import { scrub } from '../../common/media/ffmpeg-log.ts'
 import type { Packet } from '../../proto/messages.ts'
+import { REASONS, type Reason } from '../../proto/reasons.ts'
 import type { Codec } from '../../proto/state.ts'
 import { resolveHost } from '../source/address.ts'
 import type { Metrics } from '../metrics.ts'
@@ -75,7 +76,7 @@ export class Push {
       if (this.#isStopped) return undefined
       return this.#verdict ?? this.#named(relay.progress.failure, end)
     } catch (error) {
-      return this.#isStopped ? undefined : forProxy(error instanceof Failure ? error : new Failure('ProxyFailed', messageOf(error)))
+      return this.#isStopped ? undefined : forProxy(error instanceof Failure ? error : new Failure('ForwardingFailed', messageOf(error)))
     } finally {
       this.#feed = undefined
     }
@@ -135,7 +136,7 @@ export class Push {
   }
 
   #end(run: Run, message: string): void {
-    this.#verdict ??= new Failure('ProxyFailed', message)
+    this.#verdict ??= new Failure('ForwardingFailed', message)
     void run.stop()
   }
 
@@ -150,21 +151,18 @@ export class Push {
     }
     const codec = this.#options.codec.name
     if (/not compatible with flv|not currently supported in container|incompatible with output codec/i.test(line)) {
-      this.#verdict ??= new Failure(
-        'ProxyCodecUnsupported',
-        `RTMP, as this ffmpeg speaks it, does not carry ${codec}: set the camera to H.264`,
-      )
+      this.#verdict ??= new Failure('ForwardingCodecUnsupported', `RTMP, as this ffmpeg speaks it, does not carry ${codec}`)
     }
     const refusal = /\[error\] Server error: *(.*)/.exec(clean)?.[1]
     if (refusal !== undefined)
-      this.#verdict ??= new Failure('ProxyRefused', `the RTMP server refuses the stream: ${refusal.slice(0, WORDS_MAX)}`)
+      this.#verdict ??= new Failure('ForwardingRefused', `the RTMP server rejects the stream: ${refusal.slice(0, WORDS_MAX)}`)
   }
 
   #named(relayed: Failure | undefined, end: End | void): Failure {
     if (relayed !== undefined) return forProxy(relayed)
-    if (end?.signal) return new Failure('ProxyFailed', `the ffmpeg that forwards the stream was ended by ${end.signal}`)
+    if (end?.signal) return new Failure('ForwardingFailed', `the ffmpeg that forwards the stream was ended by ${end.signal}`)
     return new Failure(
-      'ProxyFailed',
+      'ForwardingFailed',
       this.#activeAt === undefined ? 'the RTMP server ended the connection' : 'the RTMP server ended the stream',
     )
   }
@@ -173,26 +171,26 @@ export class Push {
 // eslint-disable-next-line no-control-regex
 const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f]/g, ' ')
 
-const WORDS: Readonly<Record<string, string>> = {
-  HostNotFound: 'the host name in the RTMP URL does not resolve',
-  AddressDenied: 'the RTMP server’s address is among those that the address policy excludes: ask the administrator to allow it',
-  ConnectionRefused: 'nothing listens at the RTMP server’s address and port',
-  ConnectTimeout: 'the RTMP server does not answer',
-  HostUnreachable: 'the network has no way to the RTMP server',
+/** The reasons of a relay, as they are called where the other side is an RTMP server. */
+const OF_SERVER: Partial<Record<Reason, Reason>> = {
+  HostNotFound: 'ForwardingHostNotFound',
+  AddressDenied: 'ForwardingAddressDenied',
+  ConnectionRefused: 'ForwardingConnectionRefused',
+  ConnectTimeout: 'ForwardingConnectTimeout',
+  HostUnreachable: 'ForwardingHostUnreachable',
 }
 
-/** What a relay says of the other side, in words for an RTMP server; without its name, which is part of a secret. */
+/** A relay’s failure in words for an RTMP server, without the server’s name, which is part of a secret. */
 function forProxy(failure: Failure): Failure {
-  if (failure.reason.startsWith('Proxy')) return failure
-  const words = WORDS[failure.reason]
-  if (words !== undefined) return new Failure(`Proxy${failure.reason}`, words)
+  if (failure.reason.startsWith('Forwarding')) return failure
+  const reason = OF_SERVER[failure.reason]
+  if (reason !== undefined) return new Failure(reason, REASONS[reason].meaning)
   const code = /[A-Z][A-Z0-9_]{4,}/.exec(failure.message)?.[0] ?? ''
   if (/CERT|SELF_SIGNED|SIGNATURE|ALTNAME|ISSUER/.test(code)) {
-    const todo = 'renew it, or trust its authority with NODE_EXTRA_CA_CERTS'
-    return new Failure('ProxyCertificateInvalid', `the RTMP server’s certificate is not valid for its name (${code}): ${todo}`)
+    return new Failure('ForwardingCertificateInvalid', `the RTMP server’s certificate is not valid for its name (${code})`)
   }
   return new Failure(
-    'ProxyFailed',
+    'ForwardingFailed',
     failure.reason === 'ConnectionLost' ? 'the RTMP server closed the connection' : 'no connection to the RTMP server',
   )
 }

@@ -24,9 +24,9 @@ const LENGTH_MAX = 4_096
 const DEFAULT_PORT = { rtmp: 1935, rtmps: 443 } as const
 const URL_PARTS = /^(rtmps?):\/\/(?:([^@/?#\s]*)@)?(\[[0-9a-fA-F:.]+\]|[^:/?#@[\]\s]+)(?::(\d{1,5}))?\/([^?#\s]*)(\?[^#\s]*)?$/
 
-/** Throws Failure ProxyTargetInvalid, without repeating any of `text`. */
+/** Throws Failure ForwardingTargetInvalid, without repeating any of `text`. */
 export function parseTarget(text: string): Target {
-  const invalid = (why: string) => new Failure('ProxyTargetInvalid', `the URL in the Secret that spec.proxy.urlSecretRef names ${why}`)
+  const invalid = (why: string) => new Failure('ForwardingTargetInvalid', `the URL in the Secret that spec.proxy.urlSecretRef names ${why}`)
   if (!/^rtmps?:\/\//.test(text)) throw invalid('must start with rtmp:// or rtmps://')
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u0020\u007f]/.test(text)) throw invalid('must hold no spaces, line breaks or control characters')
@@ -64,9 +64,6 @@ export async function readTargetText(file: string): Promise<string | undefined> 
 }
 
 export const targetMissing = () =>
-  new Failure(
-    'ProxyTargetMissing',
-    'there is no Secret, or no such key in it, as spec.proxy.urlSecretRef names: create it with the RTMP server’s URL',
-  )
+  new Failure('ForwardingTargetMissing', 'the Secret that spec.proxy.urlSecretRef names does not exist, or lacks the key')
 
-export const noTarget = () => new Failure('ProxyTargetMissing', 'no RTMP server is named: set spec.proxy.urlSecretRef')
+export const noTarget = () => new Failure('ForwardingTargetMissing', 'spec.proxy.urlSecretRef names no RTMP server')

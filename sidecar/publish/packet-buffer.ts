@@ -9,6 +9,7 @@ import { bufferRefusal, ensurePacketStream, isPacketStreamThere } from '../../co
 import { sleep, whenAborted } from '../../common/abort.ts'
 import { isStreamMissing } from '../../common/nats/streams.ts'
 import { packetMessages, parseJson, type Outgoing, type Packet } from '../../proto/messages.ts'
+import type { AnyReason } from '../../proto/reasons.ts'
 import { BufferReply, encodeState, type CameraState, type Codec } from '../../proto/state.ts'
 import { bufferSubject, packetSubject } from '../../proto/subjects.ts'
 import type { SidecarConfig } from '../config.ts'
@@ -38,7 +39,7 @@ export class PacketBuffer implements PacketSink {
   readonly #metrics: Metrics
   readonly #log: Logger
   readonly #onHealth: (health: BufferHealth) => void
-  #saidReason: string | undefined
+  #saidReason: AnyReason | undefined
   #queue: { packet: Packet; codec: Codec }[] = []
   #queuedBytes = 0
   #wake = Promise.withResolvers<void>()
@@ -216,7 +217,7 @@ export class PacketBuffer implements PacketSink {
     while (!signal.aborted) {
       if (!this.#nats.connected()) {
         this.#clear('nats_away')
-        this.#tell({ ok: false, reason: 'BufferUnavailable', message: 'NATS is away: nothing is stored' })
+        this.#tell({ ok: false, reason: 'BufferUnavailable', message: 'NATS is unreachable: nothing is buffered' })
         await sleep(AWAY_MS, signal)
         continue
       }
@@ -234,7 +235,7 @@ export class PacketBuffer implements PacketSink {
     }
   }
 
-  async #refusalIn(error: unknown): Promise<{ reason: string; message: string }> {
+  async #refusalIn(error: unknown): Promise<Refusal> {
     if (error instanceof Refused) return error.refusal
     return bufferRefusal(await this.#nats.nc.jetstreamManager({ checkAPI: false }), error, this.#config.buffer)
   }
@@ -259,9 +260,11 @@ export class PacketBuffer implements PacketSink {
   }
 }
 
+type Refusal = { reason: AnyReason; message: string }
+
 class Refused extends Error {
-  readonly refusal: { reason: string; message: string }
-  constructor(refusal: { reason: string; message: string }) {
+  readonly refusal: Refusal
+  constructor(refusal: Refusal) {
     super(refusal.message)
     this.refusal = refusal
   }

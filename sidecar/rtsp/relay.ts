@@ -188,7 +188,7 @@ export function connectFailure(error: NodeJS.ErrnoException, { phase }: { phase:
         : new Failure('ConnectionLost', 'the connection timed out')
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
-      return new Failure('HostUnreachable', 'the network has no way to this address')
+      return new Failure('HostUnreachable', 'no route to this address')
     default:
       return phase === 'connecting'
         ? new Failure('ConnectFailed', `no connection: ${error.code ?? error.message}`)

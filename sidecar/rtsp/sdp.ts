@@ -17,5 +17,5 @@ export function checkDescription(sdp: string): void {
   })
   if (offered.length === 0 || offered.some(name => PAYLOADS.includes(name))) return
   const names = offered.map(name => name.replaceAll(/[^\w.-]/g, '').slice(0, 32)).join(', ')
-  throw new Failure('CodecUnsupported', `the camera sends ${names}, which is not supported: set it to H.264, H.265 or MJPEG`)
+  throw new Failure('CodecUnsupported', `the camera sends ${names}, which is not supported`)
 }

@@ -93,7 +93,7 @@ export class RtspSession {
   #answer(message: Message, passed: Passed): void {
     const { status, header, body } = message
     if ((status !== undefined && status >= 300 && status < 400) || header.startsWith('REDIRECT ')) {
-      throw new Failure('RedirectRefused', 'the camera redirects to another address, which is refused: put that address into source.url')
+      throw new Failure('RedirectRefused', 'the camera redirects to another address, which is refused')
     }
     const again = this.#tryAgain(header)
     if (again !== undefined) return void passed.toCamera.push(again)

@@ -13,10 +13,7 @@ const FILE_MAX = 4_096
 export async function readCredentials(folder: string): Promise<Credentials> {
   const [username, password] = await Promise.all(['username', 'password'].map(key => readKey(join(folder, key))))
   if (username === undefined && password === undefined) {
-    throw new Failure(
-      'SecretNotFound',
-      'the Secret that source.credentialsSecretRef names does not exist: create it with the keys username and password',
-    )
+    throw new Failure('SecretNotFound', 'the Secret that source.credentialsSecretRef names does not exist')
   }
   const missing = username === undefined ? 'username' : password === undefined ? 'password' : undefined
   if (missing !== undefined)

@@ -4,9 +4,10 @@ import { Failure, messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { demux, type DemuxInfo, type DemuxedPacket, type DemuxRun } from '../../common/media/demux.ts'
 import { isDecodable } from '../../common/media/nut-writer.ts'
-import { causeOf, moreTelling, scrub, type Cause } from '../../common/media/ffmpeg-log.ts'
+import { causeOf, moreTelling, scrub } from '../../common/media/ffmpeg-log.ts'
 import { sleep, whenAborted } from '../../common/abort.ts'
 import type { Packet } from '../../proto/messages.ts'
+import type { Cause } from '../../proto/reasons.ts'
 import type { Codec } from '../../proto/state.ts'
 import { resolveHost } from './address.ts'
 import type { SidecarConfig } from '../config.ts'
@@ -76,7 +77,7 @@ export class Session {
     return this.#firstPictureMs === undefined ? 0 : (this.#lastPacketMs ?? 0) - this.#firstPictureMs
   }
 
-  /** Resolves with why it ended; `restart` when the stream only needs to be taken up anew. Never rejects. */
+  /** Resolves with why it ended; `restart` when only a new connection is needed. Never rejects. */
   async run(log: Logger, signal: AbortSignal): Promise<{ failure: Failure; restart: boolean }> {
     const over = new AbortController()
     const either = AbortSignal.any([signal, over.signal])
@@ -160,9 +161,7 @@ export class Session {
   #packet(demuxed: DemuxedPacket, info: DemuxInfo): void {
     if (this.#verdict !== undefined) return
     if (!isDecodable(info.codec))
-      return this.#end(
-        new Failure('CodecUnsupported', `the camera sends ${info.codec}, which is not supported: set it to H.264, H.265 or MJPEG`),
-      )
+      return this.#end(new Failure('CodecUnsupported', `the camera sends ${info.codec}, which is not supported`))
     this.#lastPacketMs = performance.now()
     this.#sized ||= info.width > 0 && info.height > 0
     for (const picture of this.#pictures.push(demuxed, info)) {
@@ -176,7 +175,7 @@ export class Session {
     if (this.#verdict !== undefined || step.kind === 'skip') return
     if (step.kind === 'restart') {
       if (step.why === 'NoTimestamps') this.#traits.wallClock = true
-      return this.#end(new Failure(step.why, 'the stream is taken up anew: its timestamps or parameters no longer hold'), true)
+      return this.#end(new Failure(step.why, 'reconnecting: the stream’s timestamps or parameters changed'), true)
     }
     const { packet, codec, newEpoch } = step
     this.lastEpoch = packet.epoch

@@ -37,14 +37,14 @@ export function overdue(facts: Facts): Failure | undefined {
     if (streaming) return undefined
     if (sized) return forMs > KEYFRAME_MS ? noKeyframe(forMs) : undefined
     return forMs > UNDECODABLE_MS
-      ? new Failure('NoDecodableFrames', `${seconds(UNDECODABLE_MS)} of packets without the size of a picture`)
+      ? new Failure('NoDecodableFrames', `${seconds(UNDECODABLE_MS)} of packets without a frame size`)
       : undefined
   }
   if (phase === 'playing') {
     if (nowMs - (lastByteMs ?? startedMs) > stallMs) return stalled(stallMs)
-    return forMs > UNDECODABLE_MS ? new Failure('NoDecodableFrames', `${seconds(UNDECODABLE_MS)} of data and no picture in it`) : undefined
+    return forMs > UNDECODABLE_MS ? new Failure('NoDecodableFrames', `${seconds(UNDECODABLE_MS)} of data without a frame in it`) : undefined
   }
-  return forMs > CONNECT_MS ? new Failure('ConnectTimeout', `the camera gave no picture within ${seconds(CONNECT_MS)}`) : undefined
+  return forMs > CONNECT_MS ? new Failure('ConnectTimeout', `the camera sent no frame within ${seconds(CONNECT_MS)}`) : undefined
 }
 
 /** Pictures that come seconds apart look so, and so does a camera that has stopped: the next try is of the other kind. */
@@ -55,8 +55,7 @@ export const looksSparse = ({ reason }: Failure, { streaming }: Facts): boolean 
 export const waitsForKeyframe = ({ nowMs, startedMs, lastPacketMs, sized, streaming }: Facts): Failure | undefined =>
   lastPacketMs !== undefined && sized && !streaming && nowMs - startedMs > UNDECODABLE_MS ? noKeyframe(nowMs - startedMs) : undefined
 
-const noKeyframe = (ms: number) =>
-  new Failure('NoKeyframe', `the camera has sent no keyframe for ${seconds(ms)}: set a shorter keyframe interval in its settings`)
+const noKeyframe = (ms: number) => new Failure('NoKeyframe', `the camera has sent no keyframe for ${seconds(ms)}`)
 
 const stalled = (ms: number) => new Failure('StreamStalled', `the camera is connected but has sent nothing for ${seconds(ms)}`)
 

@@ -113,7 +113,7 @@ test(titled('a Secret may come late, be rotated and be deleted; the pod stays th
   const late = await cameras.ready('front', 'SecretNotFound', 60_000)
   t.regex(
     late.status?.conditions?.find(({ type }) => type === 'Connected')?.message ?? '',
-    /create it with the keys username and password\. It belongs into the Camera’s namespace/,
+    /Create it with the keys username and password in the Camera’s namespace/,
   )
   const pid = kubelet.process(cameras.namespace, 'front')?.pid
 
