@@ -1,136 +1,161 @@
-// Configuration comes from environment variables with our prefix, read once at start; every problem is
-// reported at once. Secrets are never among them: variables name the files that hold secrets.
+// Reads a process's variables as proto/settings.ts declares them, once at start; every problem is reported at once. Writes them for processes
+// that we start.
 import { accessSync, constants } from 'node:fs'
+import { parseBytes } from '../proto/camera.ts'
+import {
+  PREFIX,
+  type GivenValues,
+  type LogFormat,
+  type LogLevel,
+  type SERVICE,
+  type Setting,
+  type Settings,
+  type Values,
+} from '../proto/settings.ts'
 import { ConfigError, messageOf } from './errors.ts'
-
-const PREFIX = 'CHRYS_'
 
 export type Env = Readonly<Record<string, string | undefined>>
 
-/** Read by every process (stop.ts), whatever its own configuration asks for. */
-const COMMON = ['CHRYS_EXIT_ON_STDIN_CLOSE']
+export type Reading<G extends Settings> = {
+  /** What is wrong or missing has a value of its type that nothing may use: `done` throws. */
+  values: Values<G>
+  problem: (name: keyof G & string, reason: string) => void
+  /** Call last: throws ConfigError when anything was wrong. */
+  done: () => void
+}
 
-export class EnvReader {
-  readonly #env: Env
-  readonly #known = new Set(COMMON)
-  readonly #problems: string[] = []
-
-  constructor(env: Env) {
-    this.#env = env
-  }
-
-  /** The variable, trimmed; empty counts as absent. */
-  optional(name: string): string | undefined {
-    this.#known.add(name)
-    const text = this.#env[name]?.trim()
-    return text === '' ? undefined : text
-  }
-
-  text(name: string, fallback?: string): string {
-    const text = this.optional(name) ?? fallback
-    if (text === undefined) this.problem(name, 'is required')
-    return text ?? ''
-  }
-
-  integer(name: string, { min, max, fallback }: { min: number; max: number; fallback: number }): number {
-    const text = this.optional(name)
-    if (text === undefined) return fallback
-    const value = Number(text)
-    if (/^-?\d+$/.test(text) && value >= min && value <= max) return value
-    this.problem(name, `must be a whole number from ${min} to ${max}`)
-    return fallback
-  }
-
-  port(name: string, fallback: number): number {
-    return this.integer(name, { min: 0, max: 65_535, fallback })
-  }
-
-  oneOf<const T extends string>(name: string, allowed: readonly T[], fallback: T): T {
-    const text = this.optional(name) ?? fallback
-    const found = allowed.find(value => value === text)
-    if (found === undefined) this.problem(name, `must be one of ${allowed.join(', ')}`)
-    return found ?? fallback
-  }
-
-  /** A comma-separated list; absent: empty. */
-  list(name: string, check: (item: string) => string | undefined): string[] {
-    const items = (this.optional(name) ?? '').split(',').map(item => item.trim())
-    const present = items.filter(item => item !== '')
-    for (const item of present) {
-      const reason = check(item)
-      if (reason !== undefined) this.problem(name, reason)
+/** An empty variable counts as absent. One with our prefix that `settings` does not have is a problem. */
+export function readSettings<G extends Settings>(env: Env, settings: G): Reading<G> {
+  const problems: string[] = []
+  const values: Record<string, unknown> = {}
+  for (const [name, setting] of Object.entries(settings)) {
+    const text = env[name]?.trim() || undefined
+    if (text === undefined) {
+      const isMissing = 'required' in setting
+      if (isMissing) problems.push(`${name}: is required`)
+      values[name] = isMissing ? nothing(setting) : absent(setting)
+      continue
     }
-    return present
+    const { value, reasons } = parse(setting, text)
+    problems.push(...reasons.map(reason => `${name}: ${reason}`))
+    values[name] = reasons.length === 0 ? value : nothing(setting)
   }
-
-  url(name: string, protocols: readonly string[], fallback?: string): string {
-    const text = this.text(name, fallback)
-    if (text === '') return text
-    const parsed = URL.parse(text)
-    if (parsed === null || !protocols.includes(parsed.protocol) || parsed.hostname === '') {
-      this.problem(name, `must be a URL such as ${protocols[0]}//host:port`)
-    } else if (parsed.username !== '' || parsed.password !== '') {
-      this.problem(name, 'must hold no user or password; name a credentials file instead')
-    }
-    return text
+  for (const name of Object.keys(env)) {
+    if (name.startsWith(PREFIX) && !Object.hasOwn(settings, name)) problems.push(`${name}: unknown variable`)
   }
-
-  /** A file that must be readable now; its content may change later. */
-  file(name: string): string | undefined {
-    const path = this.optional(name)
-    if (path === undefined) return undefined
-    try {
-      accessSync(path, constants.R_OK)
-    } catch {
-      this.problem(name, `${path} is not readable`)
-    }
-    return path
-  }
-
-  json<T>(name: string, parse: (value: unknown) => T): T | undefined {
-    const text = this.text(name)
-    if (text === '') return undefined
-    try {
-      return parse(JSON.parse(text))
-    } catch (error) {
-      this.problem(name, error instanceof SyntaxError ? 'is not JSON' : messageOf(error))
-      return undefined
-    }
-  }
-
-  problem(name: string, reason: string): void {
-    this.#problems.push(`${name}: ${reason}`)
-  }
-
-  /** Call last: throws ConfigError when anything was wrong, an unknown variable with our prefix included. */
-  done(): void {
-    for (const name of Object.keys(this.#env)) {
-      if (name.startsWith(PREFIX) && !this.#known.has(name)) this.problem(name, 'unknown variable')
-    }
-    if (this.#problems.length > 0) throw new ConfigError(this.#problems)
+  return {
+    values: values as Values<G>,
+    problem: (name, reason) => void problems.push(`${name}: ${reason}`),
+    done: () => {
+      if (problems.length > 0) throw new ConfigError(problems)
+    },
   }
 }
 
-export type CommonConfig = {
+function absent(setting: Setting): unknown {
+  if (setting.type === 'bytes') return parseBytes(setting.default)
+  if (setting.type === 'list') return setting.default ?? []
+  return 'default' in setting ? setting.default : undefined
+}
+
+function nothing({ type }: Setting): unknown {
+  if (type === 'json') return undefined
+  if (type === 'list') return []
+  return type === 'integer' || type === 'bytes' ? 0 : ''
+}
+
+type Parsed = { value: unknown; reasons: readonly string[] }
+const sound = (value: unknown): Parsed => ({ value, reasons: [] })
+const wrong = (reason: string): Parsed => ({ value: undefined, reasons: [reason] })
+
+function parse(setting: Setting, text: string): Parsed {
+  switch (setting.type) {
+    case 'text': {
+      const reason = setting.check?.(text)
+      return reason === undefined ? sound(text) : wrong(reason)
+    }
+    case 'integer':
+      return parseInteger(setting, text)
+    case 'bytes':
+      return parseAmount(setting, text)
+    case 'choice':
+      return setting.of.includes(text) ? sound(text) : wrong(`must be one of ${setting.of.join(', ')}`)
+    case 'list': {
+      const items = text.split(',').map(item => item.trim())
+      const present = items.filter(item => item !== '')
+      return { value: present.length === 0 ? absent(setting) : present, reasons: present.flatMap(item => setting.check(item) ?? []) }
+    }
+    case 'url':
+      return parseUrl(setting, text)
+    case 'readable':
+      return isReadable(text) ? sound(text) : wrong(`${text} is not readable`)
+    case 'path':
+      return sound(text)
+    case 'json':
+      return parseJson(text)
+  }
+}
+
+function parseInteger({ min, max }: { min: number; max: number }, text: string): Parsed {
+  const value = Number(text)
+  return /^-?\d+$/.test(text) && value >= min && value <= max ? sound(value) : wrong(`must be a whole number from ${min} to ${max}`)
+}
+
+function parseAmount({ min, max }: { min: string; max: string }, text: string): Parsed {
+  try {
+    const value = parseBytes(text)
+    return value >= parseBytes(min) && value <= parseBytes(max) ? sound(value) : wrong(`must be from ${min} to ${max}`)
+  } catch (error) {
+    return wrong(messageOf(error))
+  }
+}
+
+function parseUrl({ schemes, check }: Extract<Setting, { type: 'url' }>, text: string): Parsed {
+  const url = URL.parse(text)
+  if (url === null || !schemes.includes(url.protocol) || url.hostname === '') return wrong(`must be a URL such as ${schemes[0]}//host:port`)
+  if (url.username !== '' || url.password !== '') return wrong('must hold no user or password; name a credentials file instead')
+  const reason = check?.(url)
+  return reason === undefined ? sound(text) : wrong(reason)
+}
+
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function parseJson(text: string): Parsed {
+  try {
+    return sound(JSON.parse(text))
+  } catch {
+    return wrong('is not JSON')
+  }
+}
+
+/** The variables with which a process reads these values. */
+export function toEnv<G extends Settings>(values: GivenValues<G>): Record<string, string> {
+  const present = Object.entries<unknown>(values).filter(
+    ([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0),
+  )
+  return Object.fromEntries(present.map(([name, value]) => [name, Array.isArray(value) ? value.join(',') : String(value)]))
+}
+
+export type ServiceConfig = {
   nats: { url: string; credsFile: string | undefined }
   probes: { host: string; port: number }
-  log: { level: LogLevel; format: LogFormat }
+  log: LogConfig
 }
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
-const FORMATS = ['json', 'pretty'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
-export type LogFormat = (typeof FORMATS)[number]
+export type LogConfig = { level: LogLevel; format: LogFormat }
 
-/** What every process of ours is told. */
-export function readCommonConfig(env: EnvReader): CommonConfig {
-  return {
-    nats: { url: env.url('CHRYS_NATS_URL', ['nats:', 'tls:']), credsFile: env.file('CHRYS_NATS_CREDS_FILE') },
-    probes: { host: env.text('CHRYS_PROBE_HOST', '0.0.0.0'), port: env.port('CHRYS_PROBE_PORT', 9090) },
-    log: readLogConfig(env),
-  }
-}
-
-export const readLogConfig = (env: EnvReader): CommonConfig['log'] => ({
-  level: env.oneOf('CHRYS_LOG_LEVEL', LOG_LEVELS, 'info'),
-  format: env.oneOf('CHRYS_LOG_FORMAT', FORMATS, 'json'),
+/** What every process is told that keeps running. */
+export const serviceConfig = (values: Values<typeof SERVICE>): ServiceConfig => ({
+  nats: { url: values.CHRYS_NATS_URL, credsFile: values.CHRYS_NATS_CREDS_FILE },
+  probes: { host: values.CHRYS_PROBE_HOST, port: values.CHRYS_PROBE_PORT },
+  log: logConfig(values),
 })
+
+type LogValues = Pick<Values<typeof SERVICE>, 'CHRYS_LOG_LEVEL' | 'CHRYS_LOG_FORMAT'>
+export const logConfig = (values: LogValues): LogConfig => ({ level: values.CHRYS_LOG_LEVEL, format: values.CHRYS_LOG_FORMAT })

@@ -1,10 +1,10 @@
 import pino, { type Logger } from 'pino'
-import type { LogFormat, LogLevel } from './env.ts'
+import type { LogConfig } from './env.ts'
 
 export type { Logger } from 'pino'
 
 /** JSON lines on stdout; `pretty` for a terminal. Written synchronously: a process that dies has said why. */
-export async function createLog(name: string, { level, format }: { level: LogLevel; format: LogFormat }): Promise<Logger> {
+export async function createLog(name: string, { level, format }: LogConfig): Promise<Logger> {
   const options = { name, level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }
   if (format === 'json') return pino(options, pino.destination({ dest: 1, sync: true }))
   const { default: pretty } = await import('pino-pretty') // for people at a terminal; not in the image

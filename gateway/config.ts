@@ -1,12 +1,10 @@
 import { availableParallelism, totalmem } from 'node:os'
-import { EnvReader, readCommonConfig, type CommonConfig, type Env } from '../common/env.ts'
-import { messageOf } from '../common/errors.ts'
-import { parseBytes } from '../proto/camera.ts'
-import { isNamespace } from '../proto/subjects.ts'
+import { readSettings, serviceConfig, type Env, type ServiceConfig } from '../common/env.ts'
+import { GATEWAY } from '../proto/settings.ts'
 import { readCloudConfig, type CloudConfig } from './annotations/cloud-config.ts'
 import { readTlsConfig, type TlsConfig } from './rpc/tls-config.ts'
 
-export type Config = CommonConfig & {
+export type Config = ServiceConfig & {
   /** Where a device_id without a namespace is looked for first. */
   namespace: string
   grpc: { host: string; port: number; callsMax: number }
@@ -40,39 +38,23 @@ export function decodersMax(memory: number, cores: number, besides: { unsentByte
   return Math.max(1, Math.min(DECODERS_PER_CORE * cores, Math.floor(free / DECODER_BYTES)))
 }
 
-/** Throws ConfigError naming every problem. */
-export function readConfig(variables: Env): Config {
-  const env = new EnvReader(variables)
-  const bytes = (name: string, fallback: string) => {
-    const text = env.text(name, fallback)
-    try {
-      return parseBytes(text)
-    } catch (error) {
-      env.problem(name, messageOf(error))
-      return 0
-    }
-  }
-  const others = {
-    unsentBytesMax: bytes('CHRYS_UNSENT_MAX_BYTES', '512Mi'),
-    bufferedReadsMax: env.integer('CHRYS_BUFFERED_READS_MAX', { min: 1, max: 1_000, fallback: 8 }),
-  }
+/** Throws ConfigError with every problem. */
+export function readConfig(env: Env): Config {
+  const reading = readSettings(env, GATEWAY)
+  const { values } = reading
+  const others = { unsentBytesMax: values.CHRYS_UNSENT_MAX_BYTES, bufferedReadsMax: values.CHRYS_BUFFERED_READS_MAX }
   const memory = Math.min(process.constrainedMemory() || Infinity, totalmem())
   const config = {
-    ...readCommonConfig(env),
-    namespace: env.text('CHRYS_NAMESPACE', 'default'),
-    grpc: {
-      host: env.text('CHRYS_GRPC_HOST', '0.0.0.0'),
-      port: env.port('CHRYS_GRPC_PORT', 50_001),
-      callsMax: env.integer('CHRYS_GRPC_MAX_CALLS', { min: 1, max: 100_000, fallback: 1_000 }),
-    },
-    tls: readTlsConfig(env),
-    ringBytesMax: bytes('CHRYS_RING_MAX_BYTES', '128Mi'),
-    rawRateMax: env.integer('CHRYS_RAW_FRAMES_MAX_MB', { min: 0, max: 1_000_000, fallback: 48 }) * 1e6,
-    decodersMax: env.integer('CHRYS_DECODERS_MAX', { min: 0, max: 1_000, fallback: decodersMax(memory, availableParallelism(), others) }),
+    ...serviceConfig(values),
+    namespace: values.CHRYS_NAMESPACE,
+    grpc: { host: values.CHRYS_GRPC_HOST, port: values.CHRYS_GRPC_PORT, callsMax: values.CHRYS_GRPC_MAX_CALLS },
+    tls: readTlsConfig(reading),
+    ringBytesMax: values.CHRYS_RING_MAX_BYTES,
+    rawRateMax: values.CHRYS_RAW_FRAMES_MAX_MB * 1e6,
+    decodersMax: values.CHRYS_DECODERS_MAX ?? decodersMax(memory, availableParallelism(), others),
     ...others,
-    cloud: readCloudConfig(env, bytes),
+    cloud: readCloudConfig(reading),
   }
-  if (!isNamespace(config.namespace)) env.problem('CHRYS_NAMESPACE', 'must be a DNS label')
-  env.done()
+  reading.done()
   return config
 }

@@ -1,10 +1,10 @@
 // Makes what NATS' users are recognized by, and keeps it: the Secrets of nats-server, the operator and the gateway (docs/nats.md). Run
 // before each installation and upgrade; running it again changes nothing that need not change.
-import { EnvReader, readLogConfig } from '../common/env.ts'
+import { logConfig, readSettings } from '../common/env.ts'
 import { createLog } from '../common/log.ts'
 import { messageOf } from '../common/errors.ts'
 import { runProcess, sleep, Stopped } from '../common/abort.ts'
-import { isNamespace } from '../proto/subjects.ts'
+import { MAKE_IDENTITY } from '../proto/settings.ts'
 import { ApiAway, ApiError, KubeApi } from './kube/client.ts'
 import { ensureIdentity, secretNames } from './identity/secrets.ts'
 
@@ -30,16 +30,10 @@ await runProcess(process.env, async signal => {
 })
 
 function readConfig() {
-  const reader = new EnvReader(process.env)
-  const namespace = reader.text('CHRYS_NAMESPACE')
-  if (namespace !== '' && !isNamespace(namespace)) reader.problem('CHRYS_NAMESPACE', 'must be a DNS label')
-  const prefix = reader.text('CHRYS_IDENTITY_PREFIX')
-  if (prefix !== '' && !/^[a-z0-9]([-a-z0-9.]{0,200}[a-z0-9])?$/.test(prefix)) {
-    reader.problem('CHRYS_IDENTITY_PREFIX', 'must be what the names of Secrets may begin with')
-  }
-  const config = { kubeconfig: reader.file('CHRYS_KUBECONFIG'), place: { namespace, prefix }, log: readLogConfig(reader) }
-  reader.done()
-  return config
+  const { values, done } = readSettings(process.env, MAKE_IDENTITY)
+  done()
+  const place = { namespace: values.CHRYS_NAMESPACE, prefix: values.CHRYS_IDENTITY_PREFIX }
+  return { kubeconfig: values.CHRYS_KUBECONFIG, place, log: logConfig(values) }
 }
 
 function mayPass(error: unknown): boolean {

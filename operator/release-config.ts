@@ -1,6 +1,5 @@
-import { EnvReader, readLogConfig, type CommonConfig, type Env } from '../common/env.ts'
-import { isNamespace } from '../proto/subjects.ts'
-import { objectName } from './config.ts'
+import { logConfig, readSettings, type Env, type LogConfig } from '../common/env.ts'
+import { RELEASE_FINALIZERS } from '../proto/settings.ts'
 
 export type ReleaseConfig = {
   /** undefined: the pod's own ServiceAccount. */
@@ -12,21 +11,19 @@ export type ReleaseConfig = {
   secrets: readonly string[]
   /** For all of it. */
   timeoutMs: number
-  log: CommonConfig['log']
+  log: LogConfig
 }
 
 /** Throws ConfigError with every problem. */
 export function readReleaseConfig(env: Env): ReleaseConfig {
-  const reader = new EnvReader(env)
-  const config: ReleaseConfig = {
-    kubeconfig: reader.file('CHRYS_KUBECONFIG'),
-    namespace: reader.text('CHRYS_NAMESPACE'),
-    operator: reader.text('CHRYS_OPERATOR'),
-    secrets: reader.list('CHRYS_REMOVE_SECRETS', objectName),
-    timeoutMs: reader.integer('CHRYS_TIMEOUT_SECONDS', { min: 1, max: 3_600, fallback: 120 }) * 1_000,
-    log: readLogConfig(reader),
+  const { values, done } = readSettings(env, RELEASE_FINALIZERS)
+  done()
+  return {
+    kubeconfig: values.CHRYS_KUBECONFIG,
+    namespace: values.CHRYS_NAMESPACE,
+    operator: values.CHRYS_OPERATOR,
+    secrets: values.CHRYS_REMOVE_SECRETS,
+    timeoutMs: values.CHRYS_TIMEOUT_SECONDS * 1_000,
+    log: logConfig(values),
   }
-  if (config.namespace !== '' && !isNamespace(config.namespace)) reader.problem('CHRYS_NAMESPACE', 'must be a DNS label')
-  reader.done()
-  return config
 }

@@ -9,7 +9,9 @@ import { parse } from 'yaml'
 import { natsServerPath } from '../deploy/local/locate-nats.ts'
 import { readConfig as readGatewayConfig } from '../gateway/config.ts'
 import { readConfig as readOperatorConfig } from '../operator/config.ts'
+import { readSettings } from '../common/env.ts'
 import { ConfigError } from '../common/errors.ts'
+import { MAKE_IDENTITY, RELEASE_FINALIZERS } from '../proto/settings.ts'
 import { MATRIX, REFUSED } from './fixtures/chart-values.ts'
 import { chartFile, helm, missingHelm, render, type Container, type Rendered } from './fixtures/helm.ts'
 import { startNats } from './fixtures/nats.ts'
@@ -84,7 +86,7 @@ for (const [title, values] of Object.entries(MATRIX)) {
     }
   })
 
-  test(titled(`operator and gateway understand what they are told: ${title}`), async t => {
+  test(titled(`every program of the chart takes the settings that it gets: ${title}`), async t => {
     const objects = (await rendered) ?? []
     await using folder = await temporaryFolder()
     for (const [component, read] of [
@@ -101,6 +103,13 @@ for (const [title, values] of Object.entries(MATRIX)) {
         await (name.endsWith('_DIR') ? mkdir(env[name], { recursive: true }) : writeFile(env[name], ''))
       }
       t.notThrows(() => understood(() => read(env)), component)
+    }
+    const jobs = podsOf(objects).filter(({ object }) => object.kind === 'Job')
+    t.true(jobs.length > 0)
+    for (const { pod } of jobs) {
+      const [container] = pod.spec.containers as [Container]
+      const settings = container.name === 'make-identity' ? MAKE_IDENTITY : RELEASE_FINALIZERS
+      t.notThrows(() => readSettings(envOf(container), settings).done(), container.name)
     }
   })
 }
@@ -322,7 +331,9 @@ test(titled('alerts ask for causes and reasons that there are'), async t => {
   const values = exprs.flatMap(expr => [...expr.matchAll(/\b(?:cause|reason)[!=]~"([^"]+)"/g)].flatMap(([, list = '']) => list.split('|')))
   const folders = ['common', 'gateway', 'operator', 'sidecar'].map(name => new URL(`../${name}/`, import.meta.url))
   const files = await Promise.all(
-    folders.map(async folder => (await readdir(folder)).filter(name => name.endsWith('.ts')).map(name => new URL(name, folder))),
+    folders.map(async folder =>
+      (await readdir(folder, { recursive: true })).filter(name => name.endsWith('.ts')).map(name => new URL(name, folder)),
+    ),
   )
   const code = (await Promise.all(files.flat().map(file => readFile(file, 'utf8')))).join('\n')
   t.true(values.length > 10)

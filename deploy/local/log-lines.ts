@@ -1,7 +1,7 @@
 // What the children write: all of it into bounded files, what a person should see as readable lines.
 import { closeSync, openSync, renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import type { LogLevel } from '../../common/env.ts'
+import type { LogLevel } from '../../proto/settings.ts'
 import { messageOf } from '../../common/errors.ts'
 import { isObject } from './schema.ts'
 

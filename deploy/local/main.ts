@@ -1,6 +1,7 @@
 // Cameras on this machine, without a cluster: `npm start`.
 import { fileURLToPath } from 'node:url'
-import { messageOf } from '../../common/errors.ts'
+import { ConfigError, EXIT_CONFIG, messageOf } from '../../common/errors.ts'
+import { checkEnv } from './cloud-env.ts'
 import { makeFolders } from './folders.ts'
 import { ManifestError, readManifests, type Manifests } from './manifests.ts'
 import { HELP, parseOptions, type Options } from './options.ts'
@@ -16,6 +17,7 @@ const DEMO = fileURLToPath(new URL('../examples/demo.yaml', import.meta.url))
 const say = (line: string) => void process.stderr.write(`${line}\n`)
 
 async function main(options: Options): Promise<number> {
+  if (!isConfigured()) return EXIT_CONFIG
   const manifests = await read(options.files)
   if (manifests === undefined) return EXIT.manifests
   using screen = openScreen(process.stdout)
@@ -30,6 +32,17 @@ async function main(options: Options): Promise<number> {
     return EXIT.failure
   }
   return signals.isHard() ? EXIT.killed : EXIT.ok
+}
+
+function isConfigured(): boolean {
+  try {
+    checkEnv(process.env)
+    return true
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    for (const problem of error.problems) say(`config: ${problem}`)
+    return false
+  }
 }
 
 async function read(files: readonly string[]): Promise<Manifests | undefined> {

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { LOG_LEVELS, type LogLevel } from '../../common/env.ts'
+import { LOG_LEVELS, type LogLevel } from '../../proto/settings.ts'
 
 export type Options = {
   /** Manifests; none: the demo camera. */
@@ -23,7 +23,7 @@ Runs cameras on this machine, without a cluster. Reachable from this machine onl
       --log-level L   which lines of the processes' logs are shown here: debug, info, warn (default), error
       --help          this text
 
-Variables CHRYS_CLOUD_* and CHRYS_ANNOTATION_*, see docs/annotations.md, are passed on to the gateway.
+Variables CHRYS_CLOUD_* and CHRYS_ANNOTATION_*, see docs/settings.md, are passed on to the gateway.
 `
 
 export function parseOptions(args: string[]): { do: 'run'; options: Options } | { do: 'help' } | { do: 'refuse'; problem: string } {

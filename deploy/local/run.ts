@@ -4,7 +4,7 @@ import pino, { type Logger } from 'pino'
 import { cacheFolder } from '../../common/cache.mjs'
 import { compiledIn, FRUGAL_ENV, FRUGAL_FLAGS } from '../../common/node-options.ts'
 import { watchBucket } from '../../common/nats/buckets.ts'
-import type { LogLevel } from '../../common/env.ts'
+import { toEnv } from '../../common/env.ts'
 import { messageOf } from '../../common/errors.ts'
 import { connectNats } from '../../common/nats/connect.ts'
 import type { PodState } from '../../common/camera-record.ts'
@@ -12,8 +12,10 @@ import { unlessStopped } from '../../common/abort.ts'
 import type { Camera } from '../../proto/camera.ts'
 import { BadMessage, parseJson } from '../../proto/messages.ts'
 import { CameraState } from '../../proto/state.ts'
+import { PREFIX, type GATEWAY, type LogLevel, type SERVICE } from '../../proto/settings.ts'
 import { cameraKey } from '../../proto/subjects.ts'
 import type { Program } from './child.ts'
+import { cloudEnv } from './cloud-env.ts'
 import type { Folders } from './folders.ts'
 import { Guard } from './guard.ts'
 import { ChildLog } from './log-lines.ts'
@@ -120,7 +122,8 @@ async function runGateway({ status, logs, env, signals, port }: Started): Promis
     write(line)
     if (line.includes('"serving":true')) status.setGateway(undefined) // it says so once it knows the cameras
   }
-  const own = { ...cloudEnv(), CHRYS_NAMESPACE: NAMESPACE, CHRYS_GRPC_HOST: '127.0.0.1', CHRYS_GRPC_PORT: String(port) }
+  const settings = { CHRYS_NAMESPACE: NAMESPACE, CHRYS_GRPC_HOST: '127.0.0.1', CHRYS_GRPC_PORT: port }
+  const own = { ...cloudEnv(process.env), ...toEnv<Omit<typeof GATEWAY, keyof typeof SERVICE>>(settings) }
   await keepRunning(program('gateway', { ...env, ...own }, GATEWAY_GRACE_MS), { onPod, onLine }, signals.ending)
   if (!last.dead) return
   signals.stop()
@@ -133,23 +136,19 @@ const program = (name: 'sidecar' | 'gateway', env: NodeJS.ProcessEnv, graceMs: n
   ...{ env, graceMs },
 })
 
-/** Where annotations go, as who started us says. */
-function cloudEnv(): NodeJS.ProcessEnv {
-  const isAsked = ([name]: [string, unknown]) => name.startsWith('CHRYS_CLOUD_') || name.startsWith('CHRYS_ANNOTATION_')
-  return Object.fromEntries(Object.entries(process.env).filter(isAsked))
-}
-
 function childEnv(natsUrl: string, logLevel: LogLevel): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('CHRYS_'))
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith(PREFIX))
   return {
     ...Object.fromEntries(inherited),
-    CHRYS_NATS_URL: natsUrl,
-    CHRYS_PROBE_HOST: '127.0.0.1',
-    CHRYS_PROBE_PORT: '0',
-    // The files are worth more with what went well in them, too.
-    CHRYS_LOG_LEVEL: logLevel === 'debug' ? 'debug' : 'info',
-    CHRYS_LOG_FORMAT: 'json',
-    CHRYS_EXIT_ON_STDIN_CLOSE: '1',
+    ...toEnv<typeof SERVICE>({
+      CHRYS_NATS_URL: natsUrl,
+      CHRYS_PROBE_HOST: '127.0.0.1',
+      CHRYS_PROBE_PORT: 0,
+      // The files are worth more with what went well in them, too.
+      CHRYS_LOG_LEVEL: logLevel === 'debug' ? 'debug' : 'info',
+      CHRYS_LOG_FORMAT: 'json',
+      CHRYS_EXIT_ON_STDIN_CLOSE: '1',
+    }),
   }
 }
 

@@ -1,7 +1,9 @@
-// What a camera's process is told: the same variables and files that it gets in a pod.
+// The settings of a camera's sidecar: the same variables and files that it gets in a pod.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { toEnv } from '../../common/env.ts'
 import type { Camera } from '../../proto/camera.ts'
+import type { SERVICE, SIDECAR } from '../../proto/settings.ts'
 import { refText } from '../../proto/subjects.ts'
 import type { Secret } from './secrets.ts'
 
@@ -20,32 +22,37 @@ export async function sidecarEnv(camera: Camera, secrets: readonly Secret[], fol
   const own = join(folders.secrets, `${metadata.namespace}.${metadata.name}`)
   const find = (name: string) => secrets.find(secret => secret.name === name && secret.namespace === metadata.namespace)
   await mkdir(own, { mode: 0o700 })
-  const env: Record<string, string> = {
+  return toEnv<Omit<typeof SIDECAR, keyof typeof SERVICE>>({
     CHRYS_CAMERA_NAMESPACE: metadata.namespace,
     CHRYS_CAMERA_NAME: metadata.name,
     CHRYS_CAMERA_UID: metadata.uid,
-    CHRYS_CAMERA_GENERATION: String(metadata.generation),
+    CHRYS_CAMERA_GENERATION: metadata.generation,
     CHRYS_CAMERA_SPEC: JSON.stringify(spec),
     CHRYS_DEVICE_ID: deviceId(camera),
-  }
-  if (spec.source.credentialsSecretRef !== undefined) {
-    const folder = join(own, 'credentials')
-    await mkdir(folder, { mode: 0o700 })
-    const secret = find(spec.source.credentialsSecretRef.name)
-    for (const key of ['username', 'password']) await writeKey(join(folder, key), secret?.data.get(key))
-    env['CHRYS_CREDENTIALS_DIR'] = folder
-  }
-  if (spec.proxy?.urlSecretRef !== undefined) {
-    const { name, key } = spec.proxy.urlSecretRef
-    env['CHRYS_PROXY_URL_FILE'] = join(own, 'proxy-url')
-    await writeKey(env['CHRYS_PROXY_URL_FILE'], find(name)?.data.get(key))
-  }
-  if (spec.archive !== undefined) {
-    const folder = spec.archive.volume.hostPath?.path ?? join(folders.archives, metadata.namespace)
-    await mkdir(folder, { recursive: true })
-    env['CHRYS_ARCHIVE_DIR'] = folder
-  }
-  return env
+    CHRYS_CREDENTIALS_DIR: spec.source.credentialsSecretRef && (await writeCredentials(own, find(spec.source.credentialsSecretRef.name))),
+    CHRYS_PROXY_URL_FILE:
+      spec.proxy?.urlSecretRef && (await writeTarget(own, spec.proxy.urlSecretRef.key, find(spec.proxy.urlSecretRef.name))),
+    CHRYS_ARCHIVE_DIR:
+      spec.archive && (await makeArchive(spec.archive.volume.hostPath?.path ?? join(folders.archives, metadata.namespace))),
+  })
+}
+
+async function writeCredentials(own: string, secret: Secret | undefined): Promise<string> {
+  const folder = join(own, 'credentials')
+  await mkdir(folder, { mode: 0o700 })
+  for (const key of ['username', 'password']) await writeKey(join(folder, key), secret?.data.get(key))
+  return folder
+}
+
+async function writeTarget(own: string, key: string, secret: Secret | undefined): Promise<string> {
+  const file = join(own, 'proxy-url')
+  await writeKey(file, secret?.data.get(key))
+  return file
+}
+
+async function makeArchive(folder: string): Promise<string> {
+  await mkdir(folder, { recursive: true })
+  return folder
 }
 
 async function writeKey(path: string, value: Buffer | undefined): Promise<void> {

@@ -1,6 +1,7 @@
-// What the gateway is told of TLS.
+// The gateway's settings for TLS.
 import { readFileSync } from 'node:fs'
-import type { EnvReader } from '../../common/env.ts'
+import type { Reading } from '../../common/env.ts'
+import type { TLS } from '../../proto/settings.ts'
 import { BadCertificate, checkCertificate, type Certificate, type TlsFiles } from './tls.ts'
 
 export type TlsConfig = { files: TlsFiles; certificate: Certificate }
@@ -8,11 +9,11 @@ export type TlsConfig = { files: TlsFiles; certificate: Certificate }
 const NAMES = { certFile: 'CHRYS_TLS_CERT_FILE', keyFile: 'CHRYS_TLS_KEY_FILE', clientCaFile: 'CHRYS_TLS_CLIENT_CA_FILE' } as const
 
 /** undefined where clients are served in the clear. */
-export function readTlsConfig(env: EnvReader): TlsConfig | undefined {
-  const [certFile, keyFile, clientCaFile] = [env.file(NAMES.certFile), env.file(NAMES.keyFile), env.file(NAMES.clientCaFile)]
+export function readTlsConfig({ values, problem }: Pick<Reading<typeof TLS>, 'values' | 'problem'>): TlsConfig | undefined {
+  const [certFile, keyFile, clientCaFile] = [values[NAMES.certFile], values[NAMES.keyFile], values[NAMES.clientCaFile]]
   if (certFile === undefined && keyFile === undefined && clientCaFile === undefined) return undefined
-  if (certFile === undefined) env.problem(NAMES.certFile, 'is required with the other two')
-  if (keyFile === undefined) env.problem(NAMES.keyFile, 'is required with the other two')
+  if (certFile === undefined) problem(NAMES.certFile, 'is required with the other two')
+  if (keyFile === undefined) problem(NAMES.keyFile, 'is required with the other two')
   if (certFile === undefined || keyFile === undefined) return undefined
   const files = { certFile, keyFile, clientCaFile }
   try {
@@ -20,7 +21,7 @@ export function readTlsConfig(env: EnvReader): TlsConfig | undefined {
     const clientCa = clientCaFile === undefined ? undefined : readFileSync(clientCaFile)
     return { files, certificate: checkCertificate({ cert, key, clientCa }, Date.now()) }
   } catch (error) {
-    if (error instanceof BadCertificate) env.problem(NAMES[error.which], error.message)
-    return undefined // a file that can't be read has been named
+    if (error instanceof BadCertificate) problem(NAMES[error.which], error.message)
+    return undefined // a file that cannot be read has been reported
   }
 }

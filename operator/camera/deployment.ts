@@ -10,8 +10,10 @@ import type {
   V1Volume,
   V1VolumeMount,
 } from '@kubernetes/client-node'
+import { toEnv } from '../../common/env.ts'
 import { FRUGAL_ENV, FRUGAL_FLAGS } from '../../common/node-options.ts'
 import type { Camera } from '../../proto/camera.ts'
+import type { SIDECAR } from '../../proto/settings.ts'
 import type { OperatorConfig } from '../config.ts'
 import { sortedJson } from '../kube/json.ts'
 import { CAMERA_LABEL, HASH_ANNOTATION, UID_LABEL, type Deployment } from '../kube/kinds.ts'
@@ -37,6 +39,8 @@ const GRACE_SECONDS = 15
 const MOVE_SECONDS = 60
 const SECRET_MODE = 0o440
 const RUN = '/run/chrysalis'
+/** Set from the pod's own name. */
+const HOLDER = 'CHRYS_LEASE_HOLDER'
 
 export type PodSettings = OperatorConfig['sidecar']
 
@@ -132,27 +136,27 @@ function container(camera: Camera, settings: PodSettings, volumes: Mounted[]): V
 function environment(camera: Camera, settings: PodSettings): V1EnvVar[] {
   const { namespace, name, uid, generation } = camera.metadata
   const { pod, ...spec } = camera.spec
-  const ours: Record<string, string> = {
-    ...FRUGAL_ENV,
+  const told = toEnv<Omit<typeof SIDECAR, typeof HOLDER>>({
     CHRYS_CAMERA_NAMESPACE: namespace,
     CHRYS_CAMERA_NAME: name,
     CHRYS_CAMERA_UID: uid,
-    CHRYS_CAMERA_GENERATION: String(generation),
+    CHRYS_CAMERA_GENERATION: generation,
     CHRYS_CAMERA_SPEC: sortedJson(spec),
     CHRYS_DEVICE_ID: namespace === settings.gatewayNamespace ? name : `${namespace}/${name}`,
     CHRYS_NATS_URL: settings.natsUrl,
     CHRYS_PROBE_HOST: '0.0.0.0',
-    CHRYS_PROBE_PORT: String(PROBE_PORT),
+    CHRYS_PROBE_PORT: PROBE_PORT,
     CHRYS_LOG_LEVEL: settings.log.level,
     CHRYS_LOG_FORMAT: settings.log.format,
-    ...(settings.denyCidrs.length > 0 ? { CHRYS_DENY_CIDRS: settings.denyCidrs.join(',') } : {}),
-    ...(spec.source.credentialsSecretRef === undefined ? {} : { CHRYS_CREDENTIALS_DIR: `${RUN}/credentials` }),
-    ...(spec.proxy?.urlSecretRef === undefined ? {} : { CHRYS_PROXY_URL_FILE: `${RUN}/proxy/url` }),
-    ...(spec.archive === undefined ? {} : { CHRYS_ARCHIVE_DIR: '/archive' }),
-    ...(natsSecret(camera, settings) === undefined ? {} : { CHRYS_NATS_CREDS_FILE: `${RUN}/nats/user.creds` }),
-  }
+    CHRYS_DENY_CIDRS: settings.denyCidrs,
+    CHRYS_CREDENTIALS_DIR: spec.source.credentialsSecretRef && `${RUN}/credentials`,
+    CHRYS_PROXY_URL_FILE: spec.proxy?.urlSecretRef && `${RUN}/proxy/url`,
+    CHRYS_ARCHIVE_DIR: spec.archive && '/archive',
+    CHRYS_NATS_CREDS_FILE: natsSecret(camera, settings) && `${RUN}/nats/user.creds`,
+  })
+  const ours: Record<string, string> = { ...FRUGAL_ENV, ...told }
   // Not its hostname, which is cut to 63 characters: pods of a camera with a long name would have one in common.
-  const holder = { name: 'CHRYS_LEASE_HOLDER', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }
+  const holder = { name: HOLDER, valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }
   const theirs = (pod?.env ?? []).filter(({ name }) => !(name in ours) && name !== holder.name)
   return [...Object.entries(ours).map(([key, value]) => ({ name: key, value: verbatim(value) })), holder, ...theirs]
 }
