@@ -3,6 +3,7 @@
 import type { Transport } from '../../proto/camera.ts'
 import { PIXELS_MAX } from '../../proto/frame.ts'
 import type { Testsrc } from '../testsrc/run.ts'
+import { splitUrl } from './url.ts'
 
 export type Source =
   | { kind: 'rtsp' | 'rtmp'; tls: boolean; host: string; port: number; path: string; origin: string; transport: Transport }
@@ -13,27 +14,31 @@ export type Source =
 export type Remote = Exclude<Source, { kind: 'testsrc' }>
 
 const SCHEMES = 'must start with rtsp://, rtsps://, rtmp://, rtmps://, http://, https:// or testsrc:'
-const DEFAULT_PORT: Readonly<Record<string, number>> = { 'rtsp:': 554, 'rtsps:': 322, 'rtmp:': 1935, 'rtmps:': 443 }
+const DEFAULT_PORT: Readonly<Record<string, number>> = { rtsp: 554, rtsps: 322, rtmp: 1935, rtmps: 443 }
 
 /** Throws an Error that says what is wrong with `text`, without repeating it. */
 export function parseSource(text: string, transport: Transport): Source {
   if (text.startsWith('testsrc:')) return parseTestsrc(text)
+  const wrong = (what: string) => new Error(`spec.source.url: ${what}`)
   // eslint-disable-next-line no-control-regex
-  if (/[\u0000-\u0020\u007f]/.test(text)) throw new Error('spec.source.url: control characters and spaces are not allowed')
-  const url = URL.parse(text)
-  if (url === null || !/^(rtsps?|rtmps?|https?):\/\//.test(text)) throw new Error(`spec.source.url: ${SCHEMES}`)
-  if (url.hostname === '') throw new Error('spec.source.url: a host is required')
-  if (url.username !== '' || url.password !== '') throw new Error('spec.source.url: credentials belong in spec.source.credentialsSecretRef')
-  if (url.protocol === 'http:' || url.protocol === 'https:') return { kind: 'http', url: text, host: url.hostname }
+  if (/[\u0000-\u0020\u007f]/.test(text)) throw wrong('control characters and spaces are not allowed')
+  if (!/^(rtsps?|rtmps?|https?):\/\//i.test(text)) throw wrong(SCHEMES)
+  const url = splitUrl(text)
+  if (url === undefined) throw wrong('a host is required, by name or address, and a port of 1-65535 if any')
+  const { scheme, userInfo, host, port, rest: path } = url
+  if (userInfo !== '') throw wrong('credentials belong in spec.source.credentialsSecretRef')
+  if (host === '') throw wrong('a host is required')
+  const origin = `${scheme}://${host}${port === undefined ? '' : `:${port}`}`
+  if (scheme === 'http' || scheme === 'https') return { kind: 'http', url: origin + path, host }
   return {
-    kind: url.protocol.startsWith('rtsp') ? 'rtsp' : 'rtmp',
-    tls: url.protocol.endsWith('s:'),
-    host: url.hostname,
-    port: url.port === '' ? (DEFAULT_PORT[url.protocol] ?? 0) : Number(url.port),
-    path: `${url.pathname}${url.search}`,
-    origin: `${url.protocol}//${url.host}`,
+    kind: scheme.startsWith('rtsp') ? 'rtsp' : 'rtmp',
+    tls: scheme.endsWith('s'),
+    host,
+    port: port ?? DEFAULT_PORT[scheme] ?? 0,
+    path,
+    origin,
     // What is encrypted is one connection.
-    transport: url.protocol === 'rtsps:' ? 'tcp' : transport,
+    transport: scheme === 'rtsps' ? 'tcp' : transport,
   }
 }
 
@@ -93,13 +98,9 @@ export function traitOfFormat(line: string): 'wallClock' | 'paced' | undefined {
 
 /** What ffmpeg is told instead of an https URL: the relay (`sidecar/http/`) knows that TLS is spoken there. */
 export function withoutTls(text: string): string {
-  const url = new URL(text)
-  if (url.protocol !== 'https:') return text
-  const port = url.port === '' ? '443' : url.port
-  url.protocol = 'http:'
-  url.port = port
-  url.hash = ''
-  return url.href
+  const url = splitUrl(text)
+  if (url?.scheme !== 'https') return text
+  return `http://${url.userInfo}${url.host}:${url.port ?? 443}${url.rest}`
 }
 
 function probeOf({ kind }: Remote, { slow, sparse }: Traits): string[] {

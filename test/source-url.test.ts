@@ -1,0 +1,67 @@
+// A camera’s URL goes out as the user wrote it.
+import test from 'ava'
+import { inputArgs, parseSource, withoutTls } from '../sidecar/source/source.ts'
+import { splitUrl } from '../sidecar/source/url.ts'
+
+const TRAITS = { wallClock: false, paced: false, slow: false, sparse: false }
+
+const BEHIND = [
+  '',
+  '/',
+  '?',
+  '?x',
+  '/?',
+  '/user=admin&password=&channel=1&stream=0.sdp?',
+  '/Media/{3f2a}/video[0]|main^1',
+  '/live//./ch1/../ch2/..',
+  "/%7Ea%20b/%C3%A9?x=1%26y&z='q'&",
+  '/cam?url=rtsp://10.0.0.1/a@b:c&u=a"b<c>`\\d',
+  '/a#b?c#',
+  '//double//slash?a=?&&b==',
+]
+
+test('what stands behind the host goes out to the letter, whatever the protocol', t => {
+  for (const rest of BEHIND) {
+    for (const scheme of ['rtsp', 'rtsps', 'RTSP', 'rtmp', 'http']) {
+      const source = parseSource(`${scheme}://camera.example:8000${rest}`, 'tcp')
+      if (source.kind === 'testsrc') return t.fail()
+      const { args } = inputArgs(source, { host: '127.0.0.1', port: 5000 }, undefined, TRAITS)
+      const relayed = scheme === 'http' ? 'http://camera.example:8000' : `${scheme.toLowerCase().replace('rtsps', 'rtsp')}://127.0.0.1:5000`
+      t.is(args[args.indexOf('-i') + 1], relayed + rest, `${scheme} ${rest}`)
+      if (source.kind === 'rtsp') t.deepEqual([source.origin, source.path], [`${scheme.toLowerCase()}://camera.example:8000`, rest])
+    }
+    t.is(withoutTls(`https://camera${rest}`), `http://camera:443${rest}`)
+    t.is(withoutTls(`HTTPS://u:p@[FE80::1]:8443${rest}`), `http://u:p@[fe80::1]:8443${rest}`)
+  }
+})
+
+test('what no URL may hold is percent-encoded', t => {
+  t.is(splitUrl('rtsp://h/caf\u00e9/\u65e5?n=\u00fc')?.rest, '/caf%C3%A9/%E6%97%A5?n=%C3%BC')
+  t.is(splitUrl('http://h/a b\r\nHost: evil\0\t\x7f')?.rest, '/a%20b%0D%0AHost:%20evil%00%09%7F')
+  t.is(splitUrl('http://h/\ud800')?.rest, '/%EF%BF%BD')
+})
+
+test('the host is what every reader of the URL takes for it', t => {
+  t.like(splitUrl('RTSP://Camera.Example/X'), { scheme: 'rtsp', userInfo: '', host: 'camera.example', port: undefined, rest: '/X' })
+  t.like(splitUrl('http://u:p@[::1]:0080?x'), { userInfo: 'u:p@', host: '[::1]', port: 80, rest: '?x' })
+  for (const text of [
+    'http://h\\@evil/',
+    'http://h:99999/',
+    'http://h:0/',
+    'http://[::1/',
+    'http://a]b/',
+    'http://h:8a/',
+    'http:h',
+    '/x',
+    'http://a%00b/',
+  ])
+    t.is(splitUrl(text), undefined, text)
+})
+
+test('a scheme may be in capitals, and user info is refused there too', t => {
+  t.like(parseSource('RTSP://camera/x', 'udp'), { kind: 'rtsp', tls: false, port: 554, transport: 'udp', origin: 'rtsp://camera' })
+  t.like(parseSource('Rtsps://camera/x', 'udp'), { kind: 'rtsp', tls: true, port: 322, transport: 'tcp' })
+  t.like(parseSource('HTTPS://camera/x?', 'tcp'), { kind: 'http', url: 'https://camera/x?' })
+  t.like(parseSource('RTMP://camera/live/x', 'tcp'), { kind: 'rtmp', port: 1935 })
+  t.throws(() => parseSource('RTSP://u:p@camera/x', 'tcp'), { message: /credentialsSecretRef/ })
+})
