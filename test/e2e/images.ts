@@ -6,8 +6,8 @@ import { parse } from 'yaml'
 import { readFileSync } from 'node:fs'
 import { onPath } from '../../common/which.mjs'
 import { natsServerPath } from '../../deploy/local/locate-nats.ts'
-import { buildImage } from '../fixtures/image.ts'
-import { hasImage, imageOf, podmanOk } from '../fixtures/podman.ts'
+import { buildImage } from '../../deploy/image/build.ts'
+import { hasImage, imageOf, podmanOk } from '../../deploy/image/podman.ts'
 import { PAUSE_IMAGE } from './node-config.ts'
 
 /** What `global.imageRegistry` says. */
