@@ -124,14 +124,15 @@ for (const where of WHERE) {
   })
 }
 
-for (const [seconds, where] of [
-  [-100, 'Sidecar'],
-  [100, 'Sidecar'],
-  [-3, 'Sidecar'],
-  [-3, 'Gateway'],
-] as const) {
-  test(`a camera's timestamps jump by ${seconds} s: frames go on within seconds, in order, at the time of day: ${where}`, async t => {
-    await using setting = await setUp({ file: await testVideo({ width: 320, height: 192, seconds: 1 }) }, where)
+for (const { seconds, where = 'Sidecar', bFrames = 0 } of [
+  { seconds: 100 },
+  { seconds: -3600 },
+  { seconds: -100, bFrames: 2 },
+  { seconds: -3, where: 'Gateway', bFrames: 2 },
+] as { seconds: number; where?: Where; bFrames?: number }[]) {
+  const what = `${seconds} s with ${bFrames} B-frames`
+  test(`a camera's timestamps jump by ${what}: frames go on within seconds, in order, at the time of day: ${where}`, async t => {
+    await using setting = await setUp({ file: await testVideo({ width: 320, height: 192, seconds: 1, gop: 15, bFrames }) }, where)
     const { camera, sidecar } = setting
     const { pid } = sidecar
     const last = setting.watching.frames.at(-1)
@@ -139,6 +140,24 @@ for (const [seconds, where] of [
     const tookMs = await framesWith(setting, 'frames after the jump', ({ epoch }) => epoch > (last?.epoch ?? 0))
     t.true(tookMs < 8000)
     areSound(t, setting, pid)
+  })
+}
+
+for (const [seconds, where] of [
+  [-30, 'Sidecar'],
+  [-3, 'Sidecar'],
+  [-3, 'Gateway'],
+] as const) {
+  test(`a camera's timestamps jump by ${seconds} s: frames go on at once, in order, at the time of day, no reconnect: ${where}`, async t => {
+    await using setting = await setUp({ file: await testVideo({ width: 320, height: 192, seconds: 1 }) }, where)
+    const { camera, sidecar } = setting
+    const { pid } = sidecar
+    await camera.jump(seconds)
+    const jumpedAt = Date.now()
+    await framesWith(setting, 'frames after the jump', ({ timestamp }) => timestamp > jumpedAt + 2000)
+    areSound(t, setting, pid)
+    t.is(epochs(setting), 1)
+    t.is((await sidecar.state())?.reconnects, 0)
   })
 }
 

@@ -14,7 +14,7 @@ import { Pictures } from '../sidecar/source/slice-joiner.ts'
 import { inputArgs, parseSource, traitOfFormat, type Remote } from '../sidecar/source/source.ts'
 import { overdue, waitsForKeyframe, type Facts } from '../sidecar/source/watchdog.ts'
 
-const TRAITS = { wallClock: false, paced: false, slow: false, sparse: false }
+const TRAITS = { wallClock: false, paced: false, slow: false, sparse: false, times: { isArrival: false, rate: 1 } }
 const AT = { host: '127.0.0.1', port: 5000 }
 
 function remote(url: string): Remote {

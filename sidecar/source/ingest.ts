@@ -43,7 +43,7 @@ export async function ingest(
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
-  const traits: Traits = { wallClock: false, paced: false, slow: false, sparse: false }
+  const traits: Traits = { wallClock: false, paced: false, slow: false, sparse: false, times: { isArrival: false, rate: 1 } }
   let epoch = lastEpoch
   let attempt = 0
   let failingStreak = 0

@@ -25,6 +25,8 @@ import { looksSparse, overdue, waitsForKeyframe, type Facts } from './watchdog.t
 const AHEAD_MAX_MS = 30_000
 /** A camera whose pictures are no further apart is none whose pictures come seconds apart. */
 const STEADY_MS = 1_000
+/** Two jumps back of a camera's clock within this time make a clock that can't be used. */
+const JUMPS_WITHIN_MS = 600_000
 /** ffmpeg comes to an end by itself after its input did; what then remains is its own fault. */
 const GRACE_MS = 1_000
 const WATCH_MS = 250
@@ -69,7 +71,7 @@ export class Session {
     this.#deny = deny
     this.#traits = traits
     this.#events = events
-    this.#tracker = new EpochTracker(lastEpoch)
+    this.#tracker = new EpochTracker(lastEpoch, Date.now, traits.times)
     this.lastEpoch = lastEpoch
   }
 
@@ -172,9 +174,11 @@ export class Session {
   }
 
   #step(step: Step, info: DemuxInfo): void {
+    this.#traits.times = this.#tracker.learnt
     if (this.#verdict !== undefined || step.kind === 'skip') return
     if (step.kind === 'restart') {
       if (step.why === 'NoTimestamps') this.#traits.wallClock = true
+      if (step.why === 'TimestampsStuck') this.#jumpedBack()
       return this.#end(new Failure(step.why, 'reconnecting: the stream’s timestamps or parameters changed'), true)
     }
     const { packet, codec, newEpoch } = step
@@ -194,6 +198,14 @@ export class Session {
     if (this.#stepMs > 0 && this.#stepMs < STEADY_MS) this.#traits.sparse = false
     this.#checkPace(atMs)
     this.#events.onPacket(packet, codec, newEpoch)
+  }
+
+  /** Once is a clock that was set; twice is a clock that can't be used. */
+  #jumpedBack(): void {
+    const nowMs = performance.now()
+    const againMs = nowMs - (this.#traits.jumpedBackMs ?? -Infinity)
+    this.#traits.jumpedBackMs = nowMs
+    if (againMs < JUMPS_WITHIN_MS) this.#traits.times = { isArrival: true, rate: 1 }
   }
 
   #checkPace(atMs: number): void {

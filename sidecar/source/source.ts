@@ -4,6 +4,7 @@ import type { Transport } from '../../proto/camera.ts'
 import { PIXELS_MAX } from '../../proto/frame.ts'
 import type { Testsrc } from '../testsrc/run.ts'
 import { splitUrl } from './url.ts'
+import type { LearntTimes } from '../timing/epoch.ts'
 
 export type Source =
   | { kind: 'rtsp' | 'rtmp'; tls: boolean; host: string; port: number; path: string; origin: string; transport: Transport }
@@ -85,6 +86,9 @@ export type Traits = {
   slow: boolean
   /** Its pictures may come seconds apart: there is no looking at many of them first. */
   sparse: boolean
+  times: LearntTimes
+  /** performance.now() when its clock last jumped back in a way that took a restart. */
+  jumpedBackMs?: number
 }
 
 /** What ffmpeg says of an HTTP source's format tells how to read it. */

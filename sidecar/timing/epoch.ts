@@ -7,25 +7,32 @@ import { keyframeParameters, type Parameters } from '../../common/media/paramete
 import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
 import { CaptureClock } from './capture-clock.ts'
+import { UsableTimes } from './usable-times.ts'
 
 export type Step =
   | { kind: 'packet'; packet: Packet; codec: Codec; newEpoch: boolean }
   /** Nothing can be decoded from this packet on its own: no keyframe has come yet. */
   | { kind: 'skip' }
-  /** ffmpeg must start anew: what it knows of the stream no longer holds. */
+  /** ffmpeg must start again: what it knows of the stream no longer holds. */
   | { kind: 'restart'; why: 'NewExtradata' | 'NoTimestamps' | 'TimestampsStuck' }
 
 /** pts further apart than this are not one stretch of time. */
 const JUMP_MS = 10_000
-/** After more steps of dts by at most one tick ffmpeg is flattening a jump backwards. */
-const STUCK_MAX = 2
 /**
  * Up to so many packets from the first keyframe on it is no jump, and would be the same each time: where B-frames are, ffmpeg places packets wrongly
  * until it has seen their parameter sets, which may come with that keyframe, and so it does where a camera's clock begins at 0.
  */
 const BEGIN_MAX = 16
-/** No camera has so many frames a second: a tick that is longer is an honest step. */
-const CRAWL_MS = 2
+/** Times that were good for this long are likely to be so again: the camera's clock was set back once. */
+const GOOD_MS = 5_000
+
+/** What a session has found out about the times of a camera, which holds for the next. */
+export type LearntTimes = {
+  /** The camera's own can't be used: packets get the times at which they came. */
+  isArrival: boolean
+  /** How fast the camera's clock runs (CaptureClock). */
+  rate: number
+}
 
 type Epoch = { id: number; codec: Codec; clock: CaptureClock; inBand: Parameters | undefined }
 
@@ -35,25 +42,30 @@ export class EpochTracker {
   #lastEpoch: number
   #epoch: Epoch | undefined
   #startOffsetMs: number | undefined
+  readonly #times: UsableTimes
+  #learnt: LearntTimes
   /** From the first keyframe on. */
   #packets = 0
   #index = 0
   #keyframes = 0
   #lastPts = 0
-  #lastDts: number | undefined
-  /** Packets whose timestamps may have been flattened: passed on when it turns out that they were not. */
-  readonly #suspects: DemuxedPacket[] = []
   #reorder = new Reorder()
 
   /** `lastEpoch`: epochs of earlier runs; ids rise. */
-  constructor(lastEpoch: number, now: () => number = Date.now) {
+  constructor(lastEpoch: number, now: () => number = Date.now, learnt: LearntTimes = { isArrival: false, rate: 1 }) {
     this.#lastEpoch = lastEpoch
     this.#now = now
+    this.#learnt = learnt
+    this.#times = new UsableTimes(learnt.isArrival)
+  }
+
+  get learnt(): LearntTimes {
+    return this.#learnt
   }
 
   /** Where the first epoch's clock begins (CaptureClock). */
   startClock(offsetMs: number | undefined): void {
-    this.#startOffsetMs = offsetMs
+    if (!this.#times.isArrival) this.#startOffsetMs = offsetMs
   }
 
   /** What becomes of a packet, and of those before it that it sheds light on. */
@@ -61,19 +73,28 @@ export class EpochTracker {
     const dts = demuxed.dts ?? demuxed.pts
     if (dts === undefined) return [{ kind: 'restart', why: 'NoTimestamps' }]
     if (demuxed.newExtradata && this.#epoch !== undefined) return [{ kind: 'restart', why: 'NewExtradata' }]
-    const stepped = this.#lastDts === undefined ? Infinity : dts - this.#lastDts
-    const stuck = stepped <= 1 && milliseconds(stepped, info) < CRAWL_MS
-    this.#lastDts = dts
-    this.#suspects.push(demuxed)
     if (demuxed.key || this.#packets > 0) this.#packets++
-    if (stuck) return this.#suspects.length > STUCK_MAX ? this.#stuck() : []
-    return this.#suspects.splice(0).map(packet => this.#take(packet, info))
+    const tickMs = milliseconds(1, info)
+    const { packets, stuck } = this.#times.push(demuxed, tickMs)
+    if (!stuck) {
+      const steps = packets.map(packet => this.#take(packet, info))
+      if (this.#epoch?.clock.isErratic === true && !this.#times.isArrival) this.#useArrival(tickMs, true)
+      return steps
+    }
+    if (this.#packets <= BEGIN_MAX) {
+      this.#epoch = undefined // the next keyframe has a time of its own
+      return Array.from({ length: this.#times.drop() }, () => ({ kind: 'skip' }))
+    }
+    // Times of arrival do not tell the order of B-frames. ffmpeg finds the camera's new times when it starts again.
+    if ((this.#epoch?.codec.reorder ?? 0) > 0) return [{ kind: 'restart', why: 'TimestampsStuck' }]
+    return this.#useArrival(tickMs, this.#times.goodMs < GOOD_MS).map(packet => this.#take(packet, info))
   }
 
-  #stuck(): Step[] {
-    if (this.#packets > BEGIN_MAX) return [{ kind: 'restart', why: 'TimestampsStuck' }]
-    this.#epoch = undefined // the next keyframe has a time of its own
-    return this.#suspects.splice(0).map(() => ({ kind: 'skip' }))
+  #useArrival(tickMs: number, isLasting: boolean): DemuxedPacket[] {
+    if (isLasting) this.#learnt = { isArrival: true, rate: 1 }
+    this.#epoch?.clock.expectRight()
+    this.#startOffsetMs = undefined // it was of the camera's own times
+    return this.#times.useArrival(tickMs)
   }
 
   #take(demuxed: DemuxedPacket, info: DemuxInfo): Step {
@@ -92,7 +113,9 @@ export class EpochTracker {
     this.#learnReorder(pts, epoch)
     const { key, corrupt, data } = demuxed
     const timestamp = epoch.clock.timestamp(ptsMs, demuxed.arrivedAt)
-    const packet = { epoch: epoch.id, index: this.#index, keyframe: this.#keyframes, pts, dts, timestamp, key, corrupt, data }
+    if (!this.#times.isArrival && this.#learnt.rate !== epoch.clock.rate) this.#learnt = { ...this.#learnt, rate: epoch.clock.rate }
+    const times = { pts: corrected(pts, epoch.clock, info), dts: corrected(dts, epoch.clock, info), timestamp }
+    const packet = { epoch: epoch.id, index: this.#index, keyframe: this.#keyframes, ...times, key, corrupt, data }
     return { kind: 'packet', packet, codec: epoch.codec, newEpoch }
   }
 
@@ -105,7 +128,7 @@ export class EpochTracker {
       refresh(current, inBand)
       return false
     }
-    const clock = current === undefined || clockIsOff ? new CaptureClock(this.#startOffsetMs) : current.clock
+    const clock = current === undefined || clockIsOff ? new CaptureClock(this.#startOffsetMs, this.#learnt.rate) : current.clock
     this.#startOffsetMs = undefined
     const codec = describe(info, inBand, current === undefined && this.#keyframes === 0)
     this.#lastEpoch = Math.max(this.#lastEpoch + 1, this.#now())
@@ -120,6 +143,11 @@ export class EpochTracker {
     const reorder = this.#reorder.frames
     if (reorder > epoch.codec.reorder) epoch.codec = { ...epoch.codec, reorder }
   }
+}
+
+const corrected = (ticks: number, clock: CaptureClock, info: DemuxInfo): number => {
+  const ms = milliseconds(ticks, info)
+  return ticks + Math.round((clock.corrected(ms) - ms) / milliseconds(1, info))
 }
 
 const milliseconds = (ticks: number, { timeBase }: DemuxInfo): number => (ticks * 1000 * timeBase[0]) / timeBase[1]
