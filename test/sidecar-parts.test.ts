@@ -11,10 +11,10 @@ import { Gop } from '../common/media/gop.ts'
 import { Live } from '../common/media/live-decoder.ts'
 import { Rate } from '../sidecar/health.ts'
 import { Pictures } from '../sidecar/source/slice-joiner.ts'
-import { inputArgs, parseSource, traitOfFormat, type Remote } from '../sidecar/source/source.ts'
+import { newTraits, inputArgs, parseSource, traitOfFormat, type Remote } from '../sidecar/source/source.ts'
 import { overdue, waitsForKeyframe, type Facts } from '../sidecar/source/watchdog.ts'
 
-const TRAITS = { wallClock: false, paced: false, slow: false, sparse: false, times: { isArrival: false, rate: 1 } }
+const TRAITS = newTraits()
 const AT = { host: '127.0.0.1', port: 5000 }
 
 function remote(url: string): Remote {

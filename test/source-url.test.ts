@@ -1,9 +1,9 @@
 // A camera’s URL goes out as the user wrote it.
 import test from 'ava'
-import { inputArgs, parseSource, withoutTls } from '../sidecar/source/source.ts'
+import { newTraits, inputArgs, parseSource, withoutTls } from '../sidecar/source/source.ts'
 import { splitUrl } from '../sidecar/source/url.ts'
 
-const TRAITS = { wallClock: false, paced: false, slow: false, sparse: false }
+const TRAITS = newTraits()
 
 const BEHIND = [
   '',

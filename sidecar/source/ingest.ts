@@ -9,7 +9,7 @@ import type { Codec } from '../../proto/state.ts'
 import { credentialsChanged } from './credentials.ts'
 import type { SidecarConfig } from '../config.ts'
 import { Session } from './session.ts'
-import type { Credentials, Traits } from './source.ts'
+import { newTraits, type Credentials } from './source.ts'
 
 export type Connection = 'connecting' | 'streaming' | 'waiting'
 
@@ -43,7 +43,7 @@ export async function ingest(
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
-  const traits: Traits = { wallClock: false, paced: false, slow: false, sparse: false, times: { isArrival: false, rate: 1 } }
+  const traits = newTraits()
   let epoch = lastEpoch
   let attempt = 0
   let failingStreak = 0

@@ -91,6 +91,15 @@ export type Traits = {
   jumpedBackMs?: number
 }
 
+/** Of a source that has not run yet. */
+export const newTraits = (): Traits => ({
+  wallClock: false,
+  paced: false,
+  slow: false,
+  sparse: false,
+  times: { isArrival: false, rate: 1 },
+})
+
 /** What ffmpeg says of an HTTP source's format tells how to read it. */
 export function traitOfFormat(line: string): 'wallClock' | 'paced' | undefined {
   const format = /Input #0, (\S+), from/.exec(line)?.[1]
