@@ -1,4 +1,4 @@
-import type { Camera } from '../proto/camera.ts'
+import { SPEC_DEFAULTS, type Camera } from '../proto/camera.ts'
 import type { CameraRecord } from '../proto/state.ts'
 
 export type PodState = CameraRecord['pod']
@@ -15,7 +15,7 @@ export function cameraRecord({ metadata, spec }: Camera, pod: PodState): CameraR
     suspended: spec.suspend,
     decoding: { scale, maxFps, keyFramesOnly, placement },
     bufferScale: spec.buffer.scale,
-    proxy: { hasTarget: spec.proxy?.urlSecretRef !== undefined, enabled: spec.proxy?.enabled ?? false },
+    proxy: { hasTarget: spec.proxy?.urlSecretRef !== undefined, enabled: spec.proxy?.enabled ?? SPEC_DEFAULTS.proxy.enabled },
     archive: spec.archive !== undefined,
     pod,
   }

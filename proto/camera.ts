@@ -1,14 +1,31 @@
 // The Camera resource, as the API server hands it out: defaults are set. The schema is the chart's
-// files/cameras.video.chrys.cloud.yaml; these types are checked against it by a test.
+// files/cameras.video.chrys.cloud.yaml; a test compares these types, defaults and bounds with it.
 
 const GROUP = 'video.chrys.cloud'
 export const VERSION = 'v1beta1'
 export const KIND = 'Camera'
 export const API_VERSION = `${GROUP}/${VERSION}` as const
 
-export type Transport = 'tcp' | 'udp'
-export type Placement = 'Auto' | 'Sidecar' | 'Gateway'
-export type Storage = 'Memory' | 'File'
+export const TRANSPORTS = ['tcp', 'udp'] as const
+export const PLACEMENTS = ['Auto', 'Sidecar', 'Gateway'] as const
+export const STORAGES = ['Memory', 'File'] as const
+export type Transport = (typeof TRANSPORTS)[number]
+export type Placement = (typeof PLACEMENTS)[number]
+export type Storage = (typeof STORAGES)[number]
+
+/** What holds where a spec does not say it. */
+export const SPEC_DEFAULTS = {
+  source: { transport: 'tcp' },
+  decoding: { keyFramesOnly: false, placement: 'Auto' },
+  buffer: { duration: '60s', maxBytes: '64Mi', storage: 'Memory' },
+  archive: { segment: 'GOP', retention: '5m' },
+  proxy: { enabled: false, urlSecretRef: { key: 'url' } },
+  suspend: false,
+  onNodeFailure: 'Stay',
+} as const
+
+/** How far a spec may go. */
+export const SPEC_BOUNDS = { maxFps: { min: 1, max: 240 }, scale: { lengthMax: 64 } } as const
 
 /** A key of a Secret in the Camera's namespace. */
 export type SecretKeyRef = { name: string; key: string }

@@ -1,6 +1,7 @@
 // What processes tell each other about cameras, in JetStream KV or in short messages. Every value is checked when it is read.
 import * as v from 'valibot'
 import type { AnyReason } from './reasons.ts'
+import { PLACEMENTS, SPEC_BOUNDS } from './camera.ts'
 import { isCameraName, isNamespace } from './subjects.ts'
 
 /** Characters of a sentence that says why. Longer ones are not believed: who writes one cuts it. */
@@ -14,6 +15,9 @@ const reasonText = v.pipe(
   text(128),
   v.transform(said => said as AnyReason),
 )
+
+export const Scale = text(SPEC_BOUNDS.scale.lengthMax)
+export const MaxFps = v.pipe(v.number(), v.minValue(SPEC_BOUNDS.maxFps.min), v.maxValue(SPEC_BOUNDS.maxFps.max))
 
 const PodState = v.object({
   /** Such as ImagePullBackOff, CrashLoop, OOMKilled; absent while nothing is wrong. */
@@ -38,12 +42,12 @@ export const CameraRecord = v.object({
   generation: count,
   suspended: v.boolean(),
   decoding: v.object({
-    scale: v.optional(text(64)),
-    maxFps: v.optional(v.number()),
+    scale: v.optional(Scale),
+    maxFps: v.optional(MaxFps),
     keyFramesOnly: v.boolean(),
-    placement: v.picklist(['Auto', 'Sidecar', 'Gateway']),
+    placement: v.picklist(PLACEMENTS),
   }),
-  bufferScale: v.optional(text(64)),
+  bufferScale: v.optional(Scale),
   proxy: v.object({ hasTarget: v.boolean(), enabled: v.boolean() }),
   archive: v.boolean(),
   pod: PodState,

