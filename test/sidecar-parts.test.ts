@@ -12,7 +12,7 @@ import { Live } from '../common/media/live-decoder.ts'
 import { Rate } from '../sidecar/health.ts'
 import { Pictures } from '../sidecar/source/slice-joiner.ts'
 import { newTraits, inputArgs, parseSource, traitOfFormat, type Remote } from '../sidecar/source/source.ts'
-import { overdue, waitsForKeyframe, type Facts } from '../sidecar/source/watchdog.ts'
+import { isSlow, nextConnectMs, overdue, waitsForKeyframe, type Facts } from '../sidecar/source/watchdog.ts'
 
 const TRAITS = newTraits()
 const AT = { host: '127.0.0.1', port: 5000 }
@@ -142,6 +142,7 @@ const facts = (change: Partial<Facts>): Facts => ({
     streaming: false,
     stepMs: 0,
     sparse: false,
+    connectMs: 10_000,
   },
   ...change,
 })
@@ -173,12 +174,32 @@ test('a connection is given up when nothing can come of it any more', t => {
       undefined,
     ],
     ['there is no way to watch', { startedMs: 89_000, phase: undefined }, 'ConnectTimeout'],
+    ['it was slow before', { startedMs: 81_000, phase: 'connected', connectMs: 20_000 }, undefined],
+    ['it is slower than before', { startedMs: 79_000, phase: 'connected', connectMs: 20_000 }, 'ConnectTimeout'],
+    ['it was slow to play before', { startedMs: 70_000, phase: 'playing', lastByteMs: 71_000, sparse: true, connectMs: 40_000 }, undefined],
   ] as const satisfies readonly (readonly [string, Partial<Facts>, string | undefined])[]) {
     t.is(overdue(facts(given))?.reason, reason, what)
   }
   t.is(waitsForKeyframe(facts({ startedMs: 79_000, lastPacketMs: 99_900, sized: true }))?.reason, 'NoKeyframe')
   t.is(waitsForKeyframe(facts({ startedMs: 85_000, lastPacketMs: 99_900, sized: true })), undefined)
   t.is(waitsForKeyframe(facts({ startedMs: 0, lastPacketMs: 99_900, sized: true, streaming: true })), undefined)
+})
+
+test('each try waits longer for a camera that is there and slow, up to a minute, and twice what it took once it plays', t => {
+  const waits = [10_000]
+  const late = (connectMs: number) => facts({ startedMs: 99_999 - connectMs, phase: 'connected', connectMs })
+  for (let connectMs = 10_000; waits.length < 5; waits.push(connectMs)) {
+    const verdict = overdue(late(connectMs))
+    t.true(verdict !== undefined && isSlow(verdict, late(connectMs)))
+    t.regex(verdict?.message ?? '', /the next try waits up to \d+ s/)
+    connectMs = nextConnectMs({ connectMs })
+  }
+  t.deepEqual(waits, [10_000, 20_000, 40_000, 60_000, 60_000])
+  t.is(nextConnectMs({ connectMs: 60_000 }, 12_000), 24_000)
+  t.is(nextConnectMs({ connectMs: 60_000 }, 300), 10_000)
+  t.false(isSlow(new Failure('ConnectTimeout', ''), facts({ phase: 'connecting' })))
+  t.true(isSlow(new Failure('StreamStalled', ''), facts({ phase: 'playing', sparse: true })))
+  t.false(isSlow(new Failure('StreamStalled', ''), facts({ phase: 'playing' })))
 })
 
 // Who wants what.

@@ -30,6 +30,8 @@ export type IngestEvents = {
 
 /** Streaming for this long means that the next failure is a new one. */
 const HEALTHY_MS = 10_000
+/** After a failure packets must come for so long before the failures count as over. */
+const STEADY_MS = 2_000
 const AUTH_RETRY_MIN_MS = 60_000
 /** Restarts in quicker succession are failures like others. */
 const RESTART_SPACING_MS = 5_000
@@ -51,7 +53,7 @@ export async function ingest(
   while (!signal.aborted) {
     let credentials: Credentials | undefined
     events.onState({ connection: 'connecting', pid: 0, failingStreak })
-    const session = new Session(config, deny, traits, epoch, {
+    const session = new Session(config, deny, traits, epoch, failingStreak > 0 ? STEADY_MS : 0, {
       onPacket: events.onPacket,
       onStreaming: pid => {
         failingStreak = 0

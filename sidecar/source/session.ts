@@ -19,7 +19,7 @@ import { Pictures } from './slice-joiner.ts'
 import { openRelay, type Progress, type Relay } from '../rtsp/relay.ts'
 import { runTestsrc } from '../testsrc/run.ts'
 import { inputArgs, traitOfFormat, type Credentials, type Source, type Traits } from './source.ts'
-import { looksSparse, overdue, waitsForKeyframe, type Facts } from './watchdog.ts'
+import { isSlow, looksSparse, nextConnectMs, overdue, waitsForKeyframe, type Facts } from './watchdog.ts'
 
 /** Further ahead of the clock than any live stream's first burst: a file, which is then read at its own pace. */
 const AHEAD_MAX_MS = 30_000
@@ -35,6 +35,7 @@ const WATCH_STREAMING_MS = 1_000
 
 export type SessionEvents = {
   onPacket: (packet: Packet, codec: Codec, newEpoch: boolean) => void
+  /** Packets keep coming. */
   onStreaming: (pid: number) => void
   /** Connected, and there is a reason why nothing can be shown yet. */
   onWaiting: (pid: number, why: Failure) => void
@@ -59,6 +60,8 @@ export class Session {
   #timestampMs = 0
   #stepMs = 0
   #toldWaiting = false
+  #toldStreaming = false
+  readonly #steadyMs: number
   #run: DemuxRun | undefined
   #cause: Cause | undefined
   #secrets: readonly string[] = []
@@ -66,7 +69,9 @@ export class Session {
   #verdict: Failure | undefined
   #restart = false
 
-  constructor(config: SidecarConfig, deny: BlockList, traits: Traits, lastEpoch: number, events: SessionEvents) {
+  /** `steadyMs`: packets must have come for so long before the camera counts as streaming; two at least. */
+  constructor(config: SidecarConfig, deny: BlockList, traits: Traits, lastEpoch: number, steadyMs: number, events: SessionEvents) {
+    this.#steadyMs = steadyMs
     this.#config = config
     this.#deny = deny
     this.#traits = traits
@@ -188,8 +193,11 @@ export class Session {
     const atMs = dtsMs(packet, info)
     if (this.#firstPictureMs === undefined) {
       this.#firstPictureMs = performance.now()
+      this.#traits.connectMs = nextConnectMs(this.#traits, this.#firstPictureMs - this.#startedMs)
       this.#firstTimestampMs = this.#timestampMs = atMs
       this.#cause = undefined // what ffmpeg complained about while probing was not the end of it
+    } else if (!this.#toldStreaming && this.streamedMs >= this.#steadyMs) {
+      this.#toldStreaming = true
       this.#events.onStreaming(this.#run?.pid ?? 0)
     }
     this.#stepMs = atMs - this.#timestampMs
@@ -227,7 +235,8 @@ export class Session {
       }
       const verdict = overdue(facts)
       if (verdict !== undefined) {
-        if (looksSparse(verdict, facts)) this.#traits.sparse = !facts.sparse
+        if (isSlow(verdict, facts)) this.#traits.connectMs = nextConnectMs(facts)
+        else if (looksSparse(verdict, facts)) this.#traits.sparse = !facts.sparse
         return this.#end(verdict)
       }
       const waiting = this.#toldWaiting ? undefined : waitsForKeyframe(facts)
@@ -249,6 +258,7 @@ export class Session {
       streaming: this.#firstPictureMs !== undefined,
       stepMs: this.#stepMs,
       sparse: this.#traits.sparse,
+      connectMs: this.#traits.connectMs,
     }
   }
 }

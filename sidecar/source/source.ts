@@ -5,6 +5,7 @@ import { PIXELS_MAX } from '../../proto/frame.ts'
 import type { Testsrc } from '../testsrc/run.ts'
 import { splitUrl } from './url.ts'
 import type { LearntTimes } from '../timing/epoch.ts'
+import { CONNECT_MS } from './watchdog.ts'
 
 export type Source =
   | { kind: 'rtsp' | 'rtmp'; tls: boolean; host: string; port: number; path: string; origin: string; transport: Transport }
@@ -73,8 +74,8 @@ const PROBE_LONG = ['-fpsprobesize', '0', '-analyzeduration', '30000000', '-prob
 /** Of pictures that come seconds apart one must do: ffmpeg would look at eight. */
 const PROBE_SHORT = ['-fpsprobesize', '0', '-probesize', '32']
 const BOUNDS = ['-max_pixels', String(PIXELS_MAX)]
-/** Longer than pictures may be apart; whoever waits in vain is told so earlier (`watchdog.ts`). */
-const IO_TIMEOUT_US = '20000000'
+/** Longer than frames may be apart, and than the camera may take to answer: `watchdog.ts` ends a vain wait earlier. */
+const ioTimeoutUs = ({ connectMs }: Traits): string => String(1000 * Math.max(20_000, connectMs + 5_000))
 
 /** What was learnt of a source while it ran. */
 export type Traits = {
@@ -86,6 +87,8 @@ export type Traits = {
   slow: boolean
   /** Its pictures may come seconds apart: there is no looking at many of them first. */
   sparse: boolean
+  /** How long it may take until its first packet. */
+  connectMs: number
   times: LearntTimes
   /** performance.now() when its clock last jumped back in a way that took a restart. */
   jumpedBackMs?: number
@@ -97,6 +100,7 @@ export const newTraits = (): Traits => ({
   paced: false,
   slow: false,
   sparse: false,
+  connectMs: CONNECT_MS,
   times: { isArrival: false, rate: 1 },
 })
 
@@ -139,7 +143,7 @@ export function inputArgs(
       const protocols = source.transport === 'udp' ? 'rtp,udp,tcp' : 'rtp,tcp'
       const input = ['-f', 'rtsp', '-protocol_whitelist', protocols, '-rtsp_transport', source.transport, '-allowed_media_types', 'video']
       const url = `rtsp://${address}${source.path}`
-      return { args: [...input, '-timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url], copyTimestamps: true }
+      return { args: [...input, '-timeout', ioTimeoutUs(traits), ...probe, ...clock, '-i', url], copyTimestamps: true }
     }
     case 'rtmp': {
       // The server picks the virtual host from tcUrl, so that names the camera, not the relay. The application is the path's first two
@@ -153,7 +157,7 @@ export function inputArgs(
         '-protocol_whitelist',
         'rtmp,tcp',
         '-rw_timeout',
-        IO_TIMEOUT_US,
+        ioTimeoutUs(traits),
         '-rtmp_live',
         'live',
         '-rtmp_tcurl',
@@ -167,7 +171,7 @@ export function inputArgs(
       // No tls and no httpproxy: a playlist could have ffmpeg connect by them, past the proxy. `crypto` decrypts segments.
       const input = ['-protocol_whitelist', 'http,tcp,crypto', '-format_whitelist', HTTP_FORMATS, '-http_proxy', proxy]
       return {
-        args: [...input, '-rw_timeout', IO_TIMEOUT_US, ...probe, ...clock, '-i', url],
+        args: [...input, '-rw_timeout', ioTimeoutUs(traits), ...probe, ...clock, '-i', url],
         copyTimestamps: traits.wallClock,
       }
     }

@@ -1,7 +1,9 @@
 // When a connection has come to nothing. Times are performance.now().
 import { Failure } from '../../common/errors.ts'
 
-const CONNECT_MS = 10_000
+/** Until the first frame. A camera that accepts connections and answers slowly gets more, try by try. */
+export const CONNECT_MS = 10_000
+const CONNECT_MAX_MS = 60_000
 /** Longer than any pause that a network makes. */
 const STALL_MS = 5_000
 const UNDECODABLE_MS = 20_000
@@ -25,27 +27,45 @@ export type Facts = {
   stepMs: number
   /** Its pictures are taken to come seconds apart, as long as nothing is known of them. */
   sparse: boolean
+  /** How long this camera may take until its first packet. */
+  connectMs: number
 }
 
 /** Why to give up; undefined while there is hope. */
 export function overdue(facts: Facts): Failure | undefined {
-  const { nowMs, startedMs, phase, lastByteMs, lastPacketMs, sized, streaming, stepMs, sparse } = facts
+  const { nowMs, startedMs, phase, lastByteMs, lastPacketMs, sized, streaming, stepMs, sparse, connectMs } = facts
   const forMs = nowMs - startedMs
+  const undecodableMs = UNDECODABLE_MS + connectMs - CONNECT_MS
   const stallMs = streaming ? Math.min(Math.max(STALL_MS, 2 * stepMs), SPARSE_STALL_MS) : sparse ? SPARSE_STALL_MS : STALL_MS
   if (lastPacketMs !== undefined) {
     if (nowMs - lastPacketMs > stallMs) return stalled(stallMs)
     if (streaming) return undefined
     if (sized) return forMs > KEYFRAME_MS ? noKeyframe(forMs) : undefined
-    return forMs > UNDECODABLE_MS
-      ? new Failure('NoDecodableFrames', `${seconds(UNDECODABLE_MS)} of packets without a frame size`)
-      : undefined
+    return forMs > undecodableMs ? new Failure('NoDecodableFrames', `${seconds(undecodableMs)} of packets without a frame size`) : undefined
   }
   if (phase === 'playing') {
-    if (nowMs - (lastByteMs ?? startedMs) > stallMs) return stalled(stallMs)
-    return forMs > UNDECODABLE_MS ? new Failure('NoDecodableFrames', `${seconds(UNDECODABLE_MS)} of data without a frame in it`) : undefined
+    const beginMs = sparse ? Math.max(stallMs, connectMs) : stallMs
+    if (nowMs - (lastByteMs ?? startedMs) > beginMs) return stalled(beginMs)
+    return forMs > undecodableMs ? new Failure('NoDecodableFrames', `${seconds(undecodableMs)} of data without a frame in it`) : undefined
   }
-  return forMs > CONNECT_MS ? new Failure('ConnectTimeout', `the camera sent no frame within ${seconds(CONNECT_MS)}`) : undefined
+  return forMs > connectMs ? noAnswer(phase, connectMs) : undefined
 }
+
+/** Whether a camera that is there only was too slow: the next try waits longer. */
+export const isSlow = ({ reason }: Failure, { phase, lastPacketMs, sparse }: Facts): boolean =>
+  (reason === 'ConnectTimeout' && phase === 'connected') || (reason === 'StreamStalled' && lastPacketMs === undefined && sparse)
+
+/** How long the next try may take, after one that was too slow, or `tookMs` until the first frame. */
+export const nextConnectMs = ({ connectMs }: Pick<Facts, 'connectMs'>, tookMs?: number): number =>
+  Math.min(Math.max(2 * (tookMs ?? connectMs), CONNECT_MS), CONNECT_MAX_MS)
+
+const noAnswer = (phase: Facts['phase'], ms: number) =>
+  new Failure(
+    'ConnectTimeout',
+    phase === 'connected'
+      ? `the camera accepts the connection but sent no frame within ${seconds(ms)}: the next try waits up to ${seconds(nextConnectMs({ connectMs: ms }))}`
+      : `the camera sent no frame within ${seconds(ms)}`,
+  )
 
 /** Pictures that come seconds apart look so, and so does a camera that has stopped: the next try is of the other kind. */
 export const looksSparse = ({ reason }: Failure, { streaming }: Facts): boolean =>
