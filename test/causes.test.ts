@@ -1,7 +1,7 @@
 // Why there is no picture: every cause that a sidecar can name, on peers that really behave so.
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { promisify } from 'node:util'
 import test from 'ava'
 import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
@@ -141,6 +141,66 @@ test('a web page in place of a stream, or a single picture: InvalidStream', t =>
       t.is((await failsWith(sidecar, 'InvalidStream')).connection, 'waiting')
     }
   }))
+
+test('a source that ends a moment after it began, again and again, is not streaming: its failures add up', t =>
+  turn(async () => {
+    const { stdout: body } = await promisify(execFile)(
+      ffmpegPath(process.env),
+      ['-v', 'error', '-i', await small(), '-c', 'copy', '-f', 'mpegts', 'pipe:1'],
+      { encoding: 'buffer' },
+    )
+    await using camera = await startWebCamera({ kind: 'body', type: 'video/mp2t', body })
+    await using sidecar = await start(camera.url)
+    const first = await failsWith(sidecar, 'StreamEnded')
+    const connections = new Set<string>()
+    await until(
+      async () => {
+        const state = await sidecar.state()
+        if (state !== undefined && state.failingStreak >= first.failingStreak) connections.add(state.connection)
+        return state !== undefined && state.failingStreak >= first.failingStreak + 3
+      },
+      { what: 'three more failures', everyMs: 20 },
+    )
+    t.false(connections.has('streaming'))
+    t.true((await sidecar.packets()).length > 0)
+  }))
+
+test('a camera that takes 11 s to answer plays at the second try', t =>
+  turn(async () => {
+    await using camera = await startCamera({ file: await small() })
+    await using door = await startSlowDoor(camera.port, 11_000)
+    await using sidecar = await start(`rtsp://127.0.0.1:${door.port}/video`)
+    t.regex((await failsWith(sidecar, 'ConnectTimeout')).message ?? '', /accepts the connection.* the next try waits up to 20 s/)
+    t.is((await isStreaming(sidecar)).failingStreak, 0)
+    t.is(door.connections(), 2)
+  }))
+
+/** A way to `port` by which nothing comes back for so long. */
+async function startSlowDoor(port: number, holdMs: number) {
+  const sockets = new Set<Socket>()
+  let connections = 0
+  const server = createServer(client => {
+    connections++
+    const camera = connect(port, '127.0.0.1')
+    for (const socket of [client, camera]) sockets.add(socket.on('error', () => {}))
+    client.pipe(camera)
+    const timer = setTimeout(() => camera.pipe(client), holdMs)
+    client.on('close', () => {
+      clearTimeout(timer)
+      camera.destroy()
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    connections: () => connections,
+    async [Symbol.asyncDispose]() {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+      await once(server, 'close')
+    },
+  }
+}
 
 test('a real camera without this path: NotFound; without a picture: NoVideoTrack', t =>
   turn(async () => {

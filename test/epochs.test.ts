@@ -115,6 +115,7 @@ for (const where of WHERE) {
           frame => videoFrame(frame).codec_name === { h264: 'h264', h265: 'hevc', mjpeg: 'mjpeg' }[codec],
         )) < 6000,
       )
+      await sidecar.stateWith('streaming', ({ connection }) => connection === 'streaming')
     }
     areSound(t, setting, pid)
     const state = await sidecar.stateWith('streaming', ({ connection, codec }) => connection === 'streaming' && codec?.name === 'mjpeg')
