@@ -81,9 +81,12 @@ export function account(before: Counts, after: Counts): Account {
   const note = (what: string, count: number) => {
     if (count > 0) drops[what] = count
   }
-  for (const [cause, count] of Object.entries(byLabel(sidecar, 'chrysalis_frames_dropped_total', 'cause'))) note(`sidecar ${cause}`, count)
-  for (const [cause, count] of Object.entries(byLabel(sidecar, 'chrysalis_buffer_dropped_total', 'cause'))) note(`buffer ${cause}`, count)
-  for (const [cause, count] of Object.entries(byLabel(gateway, 'chrysalis_frames_dropped_total', 'cause'))) note(`gateway ${cause}`, count)
+  for (const [reason, count] of Object.entries(byLabel(sidecar, 'chrysalis_frames_dropped_total', 'reason')))
+    note(`sidecar ${reason}`, count)
+  for (const [reason, count] of Object.entries(byLabel(sidecar, 'chrysalis_buffer_dropped_total', 'reason')))
+    note(`buffer ${reason}`, count)
+  for (const [reason, count] of Object.entries(byLabel(gateway, 'chrysalis_frames_dropped_total', 'reason')))
+    note(`gateway ${reason}`, count)
   note('gateway bad message', total(gateway, 'chrysalis_bad_messages_total'))
   note('gateway client behind', total(gateway, 'chrysalis_frames_missed_total'))
   note('gateway too much unsent', total(gateway, 'chrysalis_frames_withheld_total'))

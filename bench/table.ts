@@ -19,5 +19,5 @@ export const figure = (value: number | undefined, digits = 0): string =>
 
 export const dropText = (drops: Record<string, number>): string =>
   Object.entries(drops)
-    .map(([cause, count]) => `${cause} ${count}`)
+    .map(([reason, count]) => `${reason} ${count}`)
     .join(', ') || 'none'

@@ -10,7 +10,7 @@ const CHART = fileURLToPath(new URL('../charts/chrysalis-edge', import.meta.url)
 const NAME = 'chrysalis-edge'
 
 const HEAD = `# Chrysalis Edge with its defaults, in namespace ${NAME}: kubectl apply --server-side -f chrysalis-edge.yaml
-# Rendered from the chart (node deploy/render-manifests.ts); for other values render it yourself, see docs/helm.md.
+# Rendered from the chart (node deploy/render-manifests.ts); for other values render it yourself, see docs/install.md.
 apiVersion: v1
 kind: Namespace
 metadata:

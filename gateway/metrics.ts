@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { LATENCY_BUCKETS } from '../common/metrics.ts'
 
-const DROP_CAUSES = ['decoder_failed', 'decoder_behind', 'late', 'packets_lost'] as const
+const DROP_REASONS = ['decoder_failed', 'decoder_behind', 'late', 'packets_lost'] as const
 
 export type Metrics = ReturnType<typeof createMetrics>
 
@@ -18,26 +18,26 @@ export function createMetrics(registry: Registry) {
     }),
     bytesReceived: new Counter({
       name: 'chrysalis_frame_bytes_received_total',
-      help: 'Bytes of the frames that arrived',
+      help: 'Bytes of frames that arrived from sidecars',
       labelNames: camera,
       registers,
     }),
     framesRepeated: new Counter({
       name: 'chrysalis_frames_repeated_total',
-      help: 'Frames that sidecars sent again',
+      help: 'Frames that arrived twice, and were dropped',
       labelNames: camera,
       registers,
     }),
     framesUnwanted: new Counter({
       name: 'chrysalis_frames_unwanted_total',
-      help: 'Pictures decoded here and not made frames, as all clients take fewer',
+      help: 'Decoded frames skipped because no client needed them',
       labelNames: camera,
       registers,
     }),
     framesServed: new Counter({ name: 'chrysalis_frames_served_total', help: 'Frames sent to clients', labelNames: camera, registers }),
     bytesServed: new Counter({
       name: 'chrysalis_frame_bytes_served_total',
-      help: 'Bytes of the frames sent',
+      help: 'Bytes of frames sent to clients',
       labelNames: camera,
       registers,
     }),
@@ -49,19 +49,19 @@ export function createMetrics(registry: Registry) {
     }),
     framesMissed: new Counter({
       name: 'chrysalis_frames_missed_total',
-      help: 'Frames that a client did not get because it had fallen behind the ring',
+      help: 'Frames that a client did not get because it fell behind the ring',
       labelNames: camera,
       registers,
     }),
     framesWithheld: new Counter({
       name: 'chrysalis_frames_withheld_total',
-      help: 'Frames withheld because too many bytes wait for clients that do not read',
+      help: 'Frames not sent because too many unsent bytes wait for slow clients',
       labelNames: camera,
       registers,
     }),
     delivery: new Histogram({
       name: 'chrysalis_delivery_seconds',
-      help: 'From capture to having been sent to a client',
+      help: 'Time from capture until a frame was sent to a client, in seconds',
       labelNames: camera,
       buckets: LATENCY_BUCKETS,
       registers,
@@ -74,66 +74,66 @@ export function createMetrics(registry: Registry) {
     }),
     clockSkew: new Gauge({
       name: 'chrysalis_clock_skew_seconds',
-      help: 'How far the clock of the camera’s sidecar is behind ours, the way of its heartbeat included',
+      help: 'Estimated clock offset of the sidecar, in seconds, including the network delay of its heartbeat',
       labelNames: camera,
       registers,
     }),
     packetsReceived: new Counter({
       name: 'chrysalis_packets_received_total',
-      help: 'Packets that arrived to be decoded live',
+      help: 'Packets that arrived for live decoding in the gateway',
       labelNames: camera,
       registers,
     }),
     framesDecoded: new Counter({
       name: 'chrysalis_frames_decoded_total',
-      help: 'Frames decoded here for live clients',
+      help: 'Frames decoded in the gateway for live clients',
       labelNames: camera,
       registers,
     }),
     framesCorrupt: new Counter({
       name: 'chrysalis_frames_corrupt_total',
-      help: 'Of these, frames with damage',
+      help: 'Decoded frames that are damaged',
       labelNames: camera,
       registers,
     }),
     decodeSeconds: new Histogram({
       name: 'chrysalis_decode_seconds',
-      help: 'From a packet’s arrival at the decoder to its frame',
+      help: 'Time from a packet’s arrival at the decoder to its frame, in seconds',
       labelNames: camera,
       buckets: LATENCY_BUCKETS,
       registers,
     }),
     decodeFailures: new Counter({
       name: 'chrysalis_decode_failures_total',
-      help: 'How often decoding here began to fail',
+      help: 'Times that decoding in the gateway started to fail',
       labelNames: camera,
       registers,
     }),
     decoderRunning: new Gauge({
       name: 'chrysalis_decoder_running',
-      help: '1 while the camera is decoded here',
+      help: '1 while the camera is decoded in the gateway',
       labelNames: camera,
       registers,
     }),
-    ringFrames: new Gauge({ name: 'chrysalis_ring_frames', help: 'Frames held for clients', labelNames: camera, registers }),
-    ringBytes: new Gauge({ name: 'chrysalis_ring_bytes', help: 'Bytes of the frames held', labelNames: camera, registers }),
+    ringFrames: new Gauge({ name: 'chrysalis_ring_frames', help: 'Frames held in the ring', labelNames: camera, registers }),
+    ringBytes: new Gauge({ name: 'chrysalis_ring_bytes', help: 'Bytes of frames held in the ring', labelNames: camera, registers }),
   }
   const framesDropped = new Counter({
     name: 'chrysalis_frames_dropped_total',
-    help: 'Frames or packets not decoded or delivered here, by cause',
-    labelNames: ['camera', 'cause'] as const,
+    help: 'Frames or packets that the gateway did not decode or deliver, by reason',
+    labelNames: ['camera', 'reason'] as const,
     registers,
   })
   const moves = new Counter({
     name: 'chrysalis_decoding_moves_total',
-    help: 'How often a watched camera was moved, by where it was to be decoded from then on',
+    help: 'Placement changes of watched cameras, by new placement',
     labelNames: ['camera', 'to'] as const,
     registers,
   })
   /** A camera that is gone takes its series with it. */
   const forget = (name: string): void => {
     for (const metric of Object.values(ofCamera)) metric.remove({ camera: name })
-    for (const cause of DROP_CAUSES) framesDropped.remove({ camera: name, cause })
+    for (const reason of DROP_REASONS) framesDropped.remove({ camera: name, reason })
     for (const to of ['Sidecar', 'Gateway']) moves.remove({ camera: name, to })
   }
   return {
@@ -142,50 +142,50 @@ export function createMetrics(registry: Registry) {
     moves,
     decodersRefused: new Gauge({
       name: 'chrysalis_decoders_refused',
-      help: 'Cameras that are to be decoded here and are not, as CHRYS_DECODERS_MAX are',
+      help: 'Cameras denied a decoder because CHRYS_DECODERS_MAX is reached',
       registers,
     }),
     demand: new Gauge({
       name: 'chrysalis_demand_cameras',
-      help: 'Cameras that clients want, by what of them',
+      help: 'Cameras that clients ask for, by demand: all or keyframes',
       labelNames: ['wants'] as const,
       registers,
     }),
     badMessages: new Counter({
       name: 'chrysalis_bad_messages_total',
-      help: 'Messages from NATS that no honest peer of this version sends, dropped',
+      help: 'Malformed messages from NATS that were dropped, by reason',
       labelNames: ['reason'] as const,
       registers,
     }),
     cameras: new Gauge({ name: 'chrysalis_cameras', help: 'Cameras that exist', registers }),
-    cursors: new Gauge({ name: 'chrysalis_cursors', help: 'Places kept for clients that make a call for each frame', registers }),
+    cursors: new Gauge({ name: 'chrysalis_cursors', help: 'Cursors kept for clients that make unary calls', registers }),
     natsConnected: new Gauge({ name: 'chrysalis_nats_connected', help: '1 while NATS is connected', registers }),
     natsReconnects: new Counter({
       name: 'chrysalis_nats_reconnects_total',
-      help: 'Connections to NATS made anew; over a link too slow for raw frames NATS hangs up again and again',
+      help: 'Reconnects to NATS. A link that is too slow for raw frames causes them.',
       registers,
     }),
     callsRunning: new Gauge({ name: 'chrysalis_calls_running', help: 'gRPC calls in flight', labelNames: ['method'] as const, registers }),
     calls: new Counter({
       name: 'chrysalis_calls_total',
-      help: 'gRPC calls that ended, by status code',
+      help: 'gRPC calls that ended, by method and status code',
       labelNames: ['method', 'code'] as const,
       registers,
     }),
-    bufferedReads: new Gauge({ name: 'chrysalis_buffered_reads', help: 'Reads of the past being served', registers }),
+    bufferedReads: new Gauge({ name: 'chrysalis_buffered_reads', help: 'Buffered reads that run now', registers }),
     tls: {
       reloadFailed: new Gauge({
         name: 'chrysalis_tls_reload_failed',
-        help: '1 while the files hold a certificate that can not be used, and the one before it is served',
+        help: '1 while the certificate files cannot be used and the old certificate is served',
         registers,
       }),
       expires: new Gauge({
         name: 'chrysalis_tls_expires_timestamp_seconds',
-        help: 'When the certificate that is served expires, seconds since the epoch; 0 without TLS',
+        help: 'When the served certificate expires, in seconds since the epoch; 0 without TLS',
         registers,
       }),
     },
-    unsentBytes: new Gauge({ name: 'chrysalis_unsent_bytes', help: 'Bytes of frames on their way to clients', registers }),
+    unsentBytes: new Gauge({ name: 'chrysalis_unsent_bytes', help: 'Bytes of frames handed to the transport and not yet sent', registers }),
     forget,
     /** Calls and decoders that end after their camera count for it once more. */
     async forgetOthersThan(names: ReadonlySet<string>): Promise<void> {

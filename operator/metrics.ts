@@ -31,7 +31,7 @@ export function queueMetrics(registry: Registry, running: () => number[]) {
     queueSeconds: new Histogram({
       ...common,
       name: 'workqueue_queue_duration_seconds',
-      help: 'Seconds from being queued to being worked on.',
+      help: 'Seconds that a key waited in the queue.',
       buckets: SECONDS,
     }).labels(labels),
     workSeconds: new Histogram({
@@ -75,7 +75,7 @@ export function clientMetrics(registry: Registry) {
   return new Counter({
     registers: [registry],
     name: 'rest_client_requests_total',
-    help: 'Requests to the API server by status code (<error> where none came back), method and host.',
+    help: 'Requests to the API server by status code (<error> if none came back), method and host.',
     labelNames: ['code', 'method', 'host'] as const,
   })
 }
@@ -115,13 +115,13 @@ export function operatorMetrics(registry: Registry) {
     badMessages: new Counter({
       registers,
       name: 'chrysalis_operator_bad_messages_total',
-      help: 'States and requests from NATS that were not believed, by reason.',
+      help: 'Malformed messages from NATS that were dropped, by reason.',
       labelNames: ['reason'] as const,
     }),
     leftovers: new Counter({
       registers,
       name: 'chrysalis_operator_leftovers_removed_total',
-      help: 'Streams and keys of Cameras long gone that were removed from NATS.',
+      help: 'Packet streams and keys of deleted Cameras that were removed from NATS later.',
     }),
     relists: new Counter({
       registers,
@@ -132,8 +132,8 @@ export function operatorMetrics(registry: Registry) {
     watchRestarts: new Counter({
       registers,
       name: 'chrysalis_operator_watch_restarts_total',
-      help: 'Watches that had to be begun again, by why: closed, gone, failed.',
-      labelNames: ['resource', 'why'] as const,
+      help: 'Watches that were restarted, by reason: closed, gone, failed.',
+      labelNames: ['resource', 'reason'] as const,
     }),
     lastEvent: new Gauge({
       registers,

@@ -1,5 +1,5 @@
 // Every reason that a user can meet: in a Camera's conditions and Events, in ListStreams, in local mode's table, in logs and in the label
-// `reason` of metrics. The table in docs/operator.md is generated from this one.
+// `reason` of metrics. The table in docs/troubleshooting.md is generated from this one.
 
 /**
  * `ok`: as it should be, or on the way there. `transient`: wrong, and retried with a chance of success.

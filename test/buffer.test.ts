@@ -129,7 +129,7 @@ for (const storage of ['Memory', 'File'] as const) {
     t.regex(sidecar.log(), /"packets are stored again"/)
     // The camera's connection is no business of NATS's.
     t.like(await sidecar.state(), { reconnects: 0, connection: 'streaming' })
-    t.regex(await sidecar.metrics(), /chrysalis_buffer_dropped_total\{cause="nats_away"\} \d+/)
+    t.regex(await sidecar.metrics(), /chrysalis_buffer_dropped_total\{reason="nats_unreachable"\} \d+/)
   })
 }
 
@@ -147,7 +147,7 @@ test('JetStream has no room for the buffer: BufferQuotaExceeded with quota and n
   await using watching = await sidecar.watch('all')
   await until(() => watching.frames.length > 60, { what: `frames\n${sidecar.log()}` })
   t.is((await sidecar.state())?.connection, 'streaming')
-  t.regex(await sidecar.metrics(), /chrysalis_buffer_dropped_total\{cause="no_stream"\} \d+/)
+  t.regex(await sidecar.metrics(), /chrysalis_buffer_dropped_total\{reason="no_stream"\} \d+/)
   await jsm.streams.delete('other')
   await nc.close()
   t.deepEqual(gaps(await stored(sidecar, 30)), [])

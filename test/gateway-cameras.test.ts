@@ -199,7 +199,7 @@ test('what ends after its camera leaves no series of it', async t => {
   for (const camera of ['default/door', 'default/yard']) {
     metrics.emptyServed.inc({ camera })
     metrics.delivery.observe({ camera }, 1)
-    metrics.framesDropped.inc({ camera, cause: 'late' })
+    metrics.framesDropped.inc({ camera, reason: 'late' })
   }
   await metrics.forgetOthersThan(new Set(['default/yard']))
   for (const metric of [metrics.emptyServed, metrics.delivery, metrics.framesDropped]) {

@@ -101,7 +101,7 @@ test('packets that came in parts are put together, whether they were stored or c
   for (const seq of range(11, 24)) await encoded.store(seq)
   const frames = await take(t, ask, 'frame 24', got => got.some(frame => seqOf(frame) === 24))
   t.true(frames.every(frame => seqOf(frame) > 10 && !frame.is_corrupt))
-  t.is(await gateway.metric('chrysalis_frames_dropped_total', `${labelOf(camera)},cause="packets_lost"`), 0)
+  t.is(await gateway.metric('chrysalis_frames_dropped_total', `${labelOf(camera)},reason="packets_lost"`), 0)
 })
 
 test('packets that were missed are read from the stream, and of those that nobody has nothing is guessed', async t => {
@@ -121,7 +121,7 @@ test('packets that were missed are read from the stream, and of those that nobod
   await encoded.store(5)
   const next = await take(t, ask, 'frame 5', got => got.some(frame => seqOf(frame) === 5))
   t.true(next.every(frame => [3, 4, 5].includes(seqOf(frame))))
-  t.is(await gateway.metric('chrysalis_frames_dropped_total', `${labelOf(camera)},cause="packets_lost"`), 0)
+  t.is(await gateway.metric('chrysalis_frames_dropped_total', `${labelOf(camera)},reason="packets_lost"`), 0)
   // 6 is lost.
   for (const seq of range(7, 12)) await encoded.store(seq)
   const after = await take(t, ask, 'frame 12', got => got.some(frame => seqOf(frame) === 12))
@@ -129,7 +129,7 @@ test('packets that were missed are read from the stream, and of those that nobod
     after.every(frame => seqOf(frame) >= 10 && !frame.is_corrupt),
     after.map(seqOf).join(' '),
   )
-  t.true((await gateway.metric('chrysalis_frames_dropped_total', `${labelOf(camera)},cause="packets_lost"`)) >= 3)
+  t.true((await gateway.metric('chrysalis_frames_dropped_total', `${labelOf(camera)},reason="packets_lost"`)) >= 3)
 })
 
 const isRunning = (gateway: Gateway) => descendants(gateway.pid).filter(({ command }) => command.includes('ffmpeg')).length

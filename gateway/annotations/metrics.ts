@@ -11,45 +11,49 @@ export function createAnnotationMetrics(registry: Registry) {
   const registers = [registry]
   const unstored = new Counter({
     name: 'chrysalis_annotations_unstored_total',
-    help: 'Valid annotations that were not acknowledged, by why',
+    help: 'Valid annotations that were not acknowledged, by reason',
     labelNames: ['reason'] as const,
     registers,
   })
-  // What is there from the begin has an increase at the first one, which the alert asks for.
+  // A series that exists from the start shows an increase at its first one, which the alert needs.
   for (const reason of UNSTORED) unstored.inc({ reason }, 0)
   return {
     accepted: new Counter({ name: 'chrysalis_annotations_accepted_total', help: 'Annotations stored and acknowledged', registers }),
     repeated: new Counter({
       name: 'chrysalis_annotations_repeated_total',
-      help: 'Annotations acknowledged that were stored before, by their idempotency key',
+      help: 'Annotations acknowledged that were stored before under the same idempotency key',
       registers,
     }),
     unstored,
     delivered: new Counter({ name: 'chrysalis_annotations_delivered_total', help: 'Annotations that the cloud accepted', registers }),
     retried: new Counter({
       name: 'chrysalis_annotations_retried_total',
-      help: 'Annotations sent again, because the cloud did not decide',
+      help: 'Annotations sent again because the cloud gave no decision',
       registers,
     }),
     dead: new Counter({
       name: 'chrysalis_annotations_dead_total',
-      help: 'Annotations put among the dead letters, by why: the status with which the cloud refused them, or malformed',
+      help: 'Annotations that became dead letters, by reason: the status of the cloud’s refusal, or malformed',
       labelNames: ['reason'] as const,
       registers,
     }),
-    queued: new Gauge({ name: 'chrysalis_annotations_queued', help: 'Annotations stored and not yet delivered', registers }),
-    oldest: new Gauge({ name: 'chrysalis_annotations_oldest_seconds', help: 'Age of the oldest of them', registers }),
-    deadLetters: new Gauge({ name: 'chrysalis_annotations_dead_letters', help: 'Dead letters held', registers }),
+    queued: new Gauge({ name: 'chrysalis_annotations_queued', help: 'Annotations that are stored and not yet delivered', registers }),
+    oldest: new Gauge({
+      name: 'chrysalis_annotations_oldest_seconds',
+      help: 'Age of the oldest undelivered annotation, in seconds',
+      registers,
+    }),
+    deadLetters: new Gauge({ name: 'chrysalis_annotations_dead_letters', help: 'Dead letters that are kept', registers }),
     delivering: new Gauge({ name: 'chrysalis_annotations_delivering', help: 'Annotations in this gateway’s batch in flight', registers }),
     batch: new Histogram({
       name: 'chrysalis_annotations_batch_seconds',
-      help: 'From the begin of a batch until all of it was decided, waiting and retries included',
+      help: 'Time to settle a batch, including waiting and retries, in seconds',
       buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 3_600],
       registers,
     }),
     cloudCalls: new Counter({
       name: 'chrysalis_cloud_calls_total',
-      help: 'HTTP calls of the cloud, by what for and by status, or by why there was no answer',
+      help: 'HTTP calls to the cloud, by purpose and by status or failure',
       labelNames: ['purpose', 'outcome'] as const,
       registers,
     }),

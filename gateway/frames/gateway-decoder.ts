@@ -68,7 +68,7 @@ export class Decoding implements Feed {
           metrics.framesDecoded.inc({ camera })
           if (isCorrupt) metrics.framesCorrupt.inc({ camera })
         },
-        dropped: cause => metrics.framesDropped.inc({ camera, cause }),
+        dropped: reason => metrics.framesDropped.inc({ camera, reason }),
         unwanted: () => metrics.framesUnwanted.inc({ camera }),
         tookMs: ms => metrics.decodeSeconds.observe({ camera }, ms / 1000),
       },
@@ -90,7 +90,7 @@ export class Decoding implements Feed {
         },
         onBroken: broken,
         onCaughtUp: () => this.#settle(),
-        onLost: count => metrics.framesDropped.inc({ camera, cause: 'packets_lost' }, count),
+        onLost: count => metrics.framesDropped.inc({ camera, reason: 'packets_lost' }, count),
         onBad: events.onBad,
       },
       log,

@@ -80,7 +80,7 @@ export class Reflector<T extends KubeObject> {
       } catch (error) {
         if (signal.aborted) return
         const ms = Math.max(backoffMs(failures++, BACKOFF), error instanceof ApiError ? error.retryAfterMs : 0)
-        metrics.watchRestarts.inc({ resource: this.#resource, why: 'failed' })
+        metrics.watchRestarts.inc({ resource: this.#resource, reason: 'failed' })
         log.warn({ resource: this.#resource, error: messageOf(error), retryInMs: Math.round(ms) }, 'list failed')
         await sleep(ms, signal)
       }
@@ -135,17 +135,17 @@ export class Reflector<T extends KubeObject> {
       const end = await api.watch(path, query, event => (version = this.#event(event)), signal)
       if (signal.aborted) return
       if (isApiError(end, 410)) {
-        metrics.watchRestarts.inc({ resource: this.#resource, why: 'gone' })
+        metrics.watchRestarts.inc({ resource: this.#resource, reason: 'gone' })
         return
       }
       if (end === 'closed' && performance.now() - begun > 1_000) {
         failures = 0
-        metrics.watchRestarts.inc({ resource: this.#resource, why: 'closed' })
+        metrics.watchRestarts.inc({ resource: this.#resource, reason: 'closed' })
         continue
       }
       const why = end === 'closed' ? 'closed at once' : end.message
       const ms = Math.max(backoffMs(failures++, BACKOFF), end instanceof ApiError ? end.retryAfterMs : 0)
-      metrics.watchRestarts.inc({ resource: this.#resource, why: 'failed' })
+      metrics.watchRestarts.inc({ resource: this.#resource, reason: 'failed' })
       log.warn({ resource: this.#resource, error: why, retryInMs: Math.round(ms) }, 'watch failed')
       await sleep(ms, signal)
     }

@@ -126,8 +126,8 @@ export class Archive implements PacketSink {
     this.#wake.resolve()
   }
 
-  #drop(cause: string, count = 1): void {
-    this.#metrics.archiveDropped.inc({ cause }, count)
+  #drop(reason: string, count = 1): void {
+    this.#metrics.archiveDropped.inc({ reason }, count)
   }
 
   async #take(item: Item): Promise<void> {

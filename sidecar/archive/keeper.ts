@@ -75,7 +75,7 @@ export class Keeper {
   async #tidy(signal: AbortSignal): Promise<void> {
     const { folder, policy, openBytes, metrics } = this.#options
     if (this.#scannedAt === undefined || performance.now() - this.#scannedAt > RESCAN_MS) await this.#scan(signal)
-    const removed = (why: 'age' | 'size') => metrics.archiveRemoved.inc({ why })
+    const removed = (reason: 'age' | 'size') => metrics.archiveRemoved.inc({ reason })
     try {
       await removeOverdue(folder, this.#index, policy, openBytes, removed, signal)
     } finally {

@@ -81,7 +81,7 @@ export class Proxy implements PacketSink {
 
   push(packet: Packet, codec: Codec, newEpoch: boolean): void {
     if (packet.key) {
-      if (this.#unsent > 0) this.#options.metrics.proxyDropped.inc({ cause: 'not_connected' }, this.#unsent)
+      if (this.#unsent > 0) this.#options.metrics.proxyDropped.inc({ reason: 'not_connected' }, this.#unsent)
       this.#unsent = 0
     }
     // ffmpeg was told how many frames the stream holds back.

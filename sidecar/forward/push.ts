@@ -87,7 +87,7 @@ export class Push {
     if (feed === undefined) return // it starts with the GOP, which has the packet
     if (this.#skipping && packet.key && feed.backlog < BACKLOG_MAX / 2) this.#skipping = false
     else if (feed.backlog > BACKLOG_MAX) this.#skipping = true
-    if (this.#skipping) this.#options.metrics.proxyDropped.inc({ cause: 'server_behind' })
+    if (this.#skipping) this.#options.metrics.proxyDropped.inc({ reason: 'server_behind' })
     else this.#write(feed, packet)
   }
 

@@ -30,7 +30,7 @@ export class FramePublisher {
   offer(frame: Frame): void {
     if (!this.#nats.connected()) {
       frame.lease?.release()
-      return this.#drop('nats_away')
+      return this.#drop('nats_unreachable')
     }
     if (this.#inFlight < IN_FLIGHT_MAX) return void this.#send(frame)
     if (this.#waiting !== undefined) this.#drop('link_busy')
@@ -38,8 +38,8 @@ export class FramePublisher {
     this.#waiting = frame
   }
 
-  #drop(cause: string): void {
-    this.#metrics.framesDropped.inc({ cause })
+  #drop(reason: string): void {
+    this.#metrics.framesDropped.inc({ reason })
   }
 
   async #send(frame: Frame): Promise<void> {

@@ -102,7 +102,7 @@ export class PacketBuffer implements PacketSink {
       this.#metrics.bufferQueue.set(this.#queuedBytes)
       if (!this.#nats.connected()) {
         this.#ready = false
-        this.#lose('nats_away')
+        this.#lose('nats_unreachable')
       } else if (packet.key) {
         this.#broken = false
         keySeq = this.#store(packet, codec, 0).then(seq => seq ?? 0)
@@ -178,8 +178,8 @@ export class PacketBuffer implements PacketSink {
     if (!isStreamMissing(error)) this.#refuse(error)
   }
 
-  #lose(cause: string, count = 1): void {
-    this.#drop(cause, count)
+  #lose(reason: string, count = 1): void {
+    this.#drop(reason, count)
     this.#broken = true
   }
 
@@ -201,12 +201,12 @@ export class PacketBuffer implements PacketSink {
     this.#onHealth(health)
   }
 
-  #drop(cause: string, count = 1): void {
-    this.#metrics.bufferDropped.inc({ cause }, count)
+  #drop(reason: string, count = 1): void {
+    this.#metrics.bufferDropped.inc({ reason }, count)
   }
 
-  #clear(cause: string): void {
-    this.#drop(cause, this.#queue.length)
+  #clear(reason: string): void {
+    this.#drop(reason, this.#queue.length)
     this.#broken = true
     this.#queue = []
     this.#queuedBytes = 0
@@ -216,7 +216,7 @@ export class PacketBuffer implements PacketSink {
   async #prepare(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       if (!this.#nats.connected()) {
-        this.#clear('nats_away')
+        this.#clear('nats_unreachable')
         this.#tell({ ok: false, reason: 'BufferUnavailable', message: 'NATS is unreachable: nothing is buffered' })
         await sleep(AWAY_MS, signal)
         continue

@@ -1,6 +1,4 @@
-// Writes docs/settings.md from proto/settings.ts: `node docs/generate-settings.ts`; `--check` only says whether it is up to date.
-import { readFileSync, writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+// docs/settings.md, from proto/settings.ts.
 import {
   CLOUD,
   GATEWAY,
@@ -11,9 +9,8 @@ import {
   SIDECAR,
   type Setting,
   type Settings,
-} from '../proto/settings.ts'
-
-const FILE = fileURLToPath(new URL('settings.md', import.meta.url))
+} from '../../proto/settings.ts'
+import { table, type Page } from './page.ts'
 
 function valuesOf(setting: Setting): string {
   switch (setting.type) {
@@ -46,26 +43,28 @@ function defaultOf(setting: Setting): string {
   return Array.isArray(value) ? value.map(item => `\`${item}\``).join(', ') : `\`${JSON.stringify(value)}\``
 }
 
-function table(settings: Settings, besides: Settings = {}): string {
+function settingTable(settings: Settings, besides: Settings = {}): string {
   const own = Object.entries(settings).filter(([name]) => !Object.hasOwn(besides, name))
-  const rows = own.map(([name, setting]) => `| \`${name}\` | ${valuesOf(setting)} | ${defaultOf(setting)} | ${setting.about} |`)
-  return ['| variable | values | default | description |', '|---|---|---|---|', ...rows].join('\n')
+  return table(
+    ['variable', 'values', 'default', 'description'],
+    own.map(([name, setting]) => [`\`${name}\``, valuesOf(setting), defaultOf(setting), setting.about]),
+  )
 }
 
-const text = `# Settings
+const text = (): string => `# Settings
 
 Every program reads its settings from environment variables, once, when it starts.
 If one is wrong, the program does not start: it exits with code 78 and writes a line for each problem, \`config: NAME: reason\`, all at once.
 An unknown variable that begins with \`CHRYS_\` is a problem, so a misspelled name is found.
 An empty variable counts as absent.
 
-On a cluster the Helm chart sets them from its values ([helm.md](helm.md)), and the operator sets those of the sidecars.
+On a cluster the Helm chart sets them from its values ([install.md](install.md)), and the operator sets those of the sidecars.
 Credentials are never in a variable: variables name the files that hold them.
 This page is generated from \`proto/settings.ts\`.
 
 ## Sidecar, gateway and operator
 
-${table(SERVICE)}
+${settingTable(SERVICE)}
 
 The operator gives its log settings to the sidecars.
 
@@ -73,34 +72,34 @@ The operator gives its log settings to the sidecars.
 
 In addition to those above. The operator, or local mode, sets all of them.
 
-${table(SIDECAR, SERVICE)}
+${settingTable(SIDECAR, SERVICE)}
 
 ## Gateway
 
 In addition to those above. The pair of certificate and key is checked at start; a changed pair that cannot be used is refused and the old one stays
 (\`TlsReloadFailed\` in the log, metric \`chrysalis_tls_reload_failed\`).
 
-${table(GATEWAY, { ...SERVICE, ...CLOUD })}
+${settingTable(GATEWAY, { ...SERVICE, ...CLOUD })}
 
 For the cloud and annotations ([annotations.md](annotations.md)):
 
-${table(CLOUD)}
+${settingTable(CLOUD)}
 
 ## Operator
 
 In addition to those above.
 
-${table(OPERATOR, SERVICE)}
+${settingTable(OPERATOR, SERVICE)}
 
 ## The chart's Jobs
 
 \`operator/make-identity.ts\` makes the NATS users ([nats.md](nats.md)):
 
-${table(MAKE_IDENTITY)}
+${settingTable(MAKE_IDENTITY)}
 
 \`operator/release-finalizers.ts\` removes the finalizers of all Cameras when the chart is uninstalled:
 
-${table(RELEASE_FINALIZERS)}
+${settingTable(RELEASE_FINALIZERS)}
 
 ## Local mode
 
@@ -116,8 +115,4 @@ Name files by absolute paths.
 | \`NODE_EXTRA_CA_CERTS\` | File with more authorities (PEM) that Node trusts. |
 `
 
-if (!process.argv.includes('--check')) writeFileSync(FILE, text)
-else if (readFileSync(FILE, 'utf8') !== text) {
-  process.stderr.write('docs/settings.md is not up to date: run node docs/generate-settings.ts\n')
-  process.exitCode = 1
-}
+export const settingsPage = async (): Promise<Page> => ({ name: 'settings.md', text: text() })
