@@ -16,6 +16,7 @@ const steps = [() => preparePackages(root), prepareFfmpeg, prepareNatsServer]
 const more = {
   '--test': [prepareFfprobe, prepareCamera, preparePython, prepareHelm, prepareKubernetes],
   '--image': [prepareImageTools],
+  '--release': [prepareHelm, prepareImageTools],
   '--e2e': [prepareCamera, prepareHelm, prepareImageTools, prepareNode],
 }
 for (const step of [...steps, ...process.argv.slice(2).flatMap(option => more[option] ?? [])]) {

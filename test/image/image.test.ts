@@ -1,15 +1,21 @@
 // The image, built from its Dockerfile and run as a cluster runs it: as nobody, with nothing that can be written but /tmp, and no network
 // but this machine's loopback.
 import test from 'ava'
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { buildImage } from '../../deploy/image/build.ts'
 import { startNats } from '../fixtures/nats.ts'
+import { makeRelease } from '../../deploy/release/release.ts'
+import type { Sbom } from '../../deploy/release/sbom.ts'
+import { columnsOf, rowsOf, SquaresEncoder } from '../../sidecar/testsrc/h264.ts'
+import { scene } from '../../sidecar/testsrc/scene.ts'
 import { missingPodman, podman, podmanCommand, podmanOk } from '../../deploy/image/podman.ts'
 import { temporaryFolder } from '../fixtures/tmp.ts'
 import { until, within } from '../fixtures/wait.ts'
 
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const IMAGE = 'chrysalis-edge:test'
 const RESTRICTED = ['--read-only', '--read-only-tmpfs=false', '--cap-drop=all', '--security-opt=no-new-privileges', '--tmpfs=/tmp:size=32m']
 const PROGRAMS = {
@@ -143,6 +149,83 @@ onPodman('the image holds no shell, no package manager, no development dependenc
   }
   t.is(readlinkSync(join(root, 'app/sidecar/main.ts')), 'main.js')
   t.false(readFileSync(join(root, 'app/sidecar/main.js'), 'utf8').includes('import type'))
+})
+
+onPodman('its ffmpeg is under the LGPL, has no encoder but JPEG’s, and has what its users ask for', t => {
+  const ffmpeg = (...args: string[]) => {
+    const { stdout, stderr } = podman(['run', '--rm', '--network=none', ...RESTRICTED, IMAGE, 'ffmpeg', ...args])
+    return stdout + stderr
+  }
+  t.regex(ffmpeg('-L'), /GNU Lesser General Public/)
+  t.notRegex(ffmpeg('-buildconf'), /enable-(gpl|nonfree|version3|libx26)/)
+  const named = (list: string) => new Set([...list.matchAll(/^ [A-Z.|]+ +(\S+)/gm)].map(([, name = '']) => name))
+  t.deepEqual([...named(ffmpeg('-v', 'error', '-encoders').split('------')[1] ?? '')].toSorted(), ['mjpeg', 'rawvideo', 'wrapped_avframe'])
+  const muxers = ffmpeg('-v', 'error', '-muxers')
+  for (const name of ['image2pipe', 'mjpeg', 'mpegts', 'mp4', 'flv', 'nut', 'rawvideo']) t.regex(muxers, new RegExp(`^ +E ${name} `, 'm'))
+  const filters = named(ffmpeg('-v', 'error', '-filters'))
+  for (const name of ['scale', 'crop', 'pad', 'fps', 'split', 'format', 'select', 'showinfo']) t.true(filters.has(name), name)
+  t.throws(() => lstatSync(join(root, 'usr/lib/x86_64-linux-gnu/libx264.so.164')), { code: 'ENOENT' })
+})
+
+onPodman('its ffmpeg makes renditions and JPEGs of a camera’s frames, in every format that consumers may ask for', async t => {
+  await using folder = await temporaryFolder()
+  const size = { width: 320, height: 180 }
+  const encoder = new SquaresEncoder(size, 15)
+  const frames = [0, 1, 2].map(n => encoder.encode(scene(columnsOf(size), rowsOf(size), n, 0, new Date(0)), n === 0))
+  writeFileSync(folder.file('video.h264'), Buffer.concat([encoder.extradata, ...frames]), { mode: 0o644 })
+  const bytes = (filter: string, ...output: string[]) => {
+    const mount = `--volume=${folder.file('video.h264')}:/video.h264:ro`
+    const decode = [
+      'ffmpeg',
+      '-v',
+      'error',
+      '-f',
+      'h264',
+      '-i',
+      '/video.h264',
+      '-fps_mode',
+      'passthrough',
+      '-vf',
+      filter,
+      ...output,
+      'pipe:1',
+    ]
+    const { args, env } = podmanCommand(['run', '--rm', '--network=none', ...RESTRICTED, mount, IMAGE, ...decode])
+    return execFileSync('podman', args, { env, maxBuffer: 1 << 24 })
+  }
+  for (const [format, size] of [
+    ['gray', 1],
+    ['nv12', 1.5],
+    ['yuv420p', 1.5],
+    ['rgb24', 3],
+    ['bgr24', 3],
+  ] as const) {
+    const filter = `crop=160:90:80:45,scale=96:54,pad=96:96:0:21,format=${format}`
+    t.is(bytes(filter, '-f', 'rawvideo').length, 3 * 96 * 96 * size, format)
+  }
+  for (const muxer of ['image2pipe', 'mjpeg']) {
+    const jpegs = bytes('scale=160:90', '-c:v', 'mjpeg', '-q:v', '5', '-f', muxer)
+    t.is(jpegs.toString('latin1').split('\xff\xd8\xff').length - 1, 3, muxer)
+  }
+})
+
+onPodman('a release holds the image as an archive, and names each of its packages and the sources of those under GPL and LGPL', async t => {
+  t.timeout(1_800_000)
+  await using folder = await temporaryFolder()
+  const out = folder.file('dist')
+  const { files } = await makeRelease(ROOT, { out, nodeImage: undefined, withImage: true }, () => {})
+  const read = (ending: string) => readFileSync(join(out, files.find(file => file.endsWith(ending)) ?? ending), 'utf8')
+  execFileSync('sha256sum', ['--check', '--strict', '--quiet', 'SHA256SUMS'], { cwd: out })
+  const archive = files.find(file => file.endsWith('.oci.tar')) ?? ''
+  t.regex(execFileSync('tar', ['-xOf', join(out, archive), 'oci-layout'], { encoding: 'utf8' }), /imageLayoutVersion/)
+  const { components } = JSON.parse(read('.cdx.json')) as Sbom
+  const names = components.map(({ name }) => name)
+  for (const name of [...readdirSync(join(root, 'var/lib/dpkg/status.d')), 'node', 'nats', '@grpc/grpc-js'])
+    t.true(names.includes(name), name)
+  const sources = read('-sources.txt')
+  for (const name of ['ffmpeg', 'glibc', 'coreutils', 'gnutls28', 'gcc-12', 'gmp'])
+    t.regex(sources, new RegExp(` ${name}_\\S+\\.dsc `), name)
+  t.notRegex(sources, /x264/)
 })
 
 onPodman('nothing in the image can be written by everybody, changes its user or belongs to the user it runs as, but /tmp', t => {
