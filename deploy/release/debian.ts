@@ -37,13 +37,19 @@ export const dscOf = ({ source }: DebianPackage): string => `${source.name}_${so
 
 /** All that the licence files mention: rather one too many than one too few. */
 function copyleftOf(root: string, name: string): string[] {
-  const folder = join(root, 'usr/share/doc', name)
-  const files = existsSync(folder) ? readdirSync(folder) : []
-  const text = files.map(file => readFileSync(join(folder, file), 'utf8')).join('\n')
+  const text = licenceFiles(join(root, 'usr/share/doc', name))
+    .map(file => readFileSync(file, 'utf8'))
+    .join('\n')
   const short = text.matchAll(/\b(?:L|A)?GPL(?:-?v?\d+(?:\.\d+)?)?(?:\+|-or-later)?/g)
   const long = text.matchAll(/GNU (Lesser |Library |Affero )?General Public License/gi)
   const names = [...short].map(([found]) => found).concat([...long].map(([, kind]) => LONG[kind?.trim().toLowerCase() ?? ''] ?? 'GPL'))
   return [...new Set(names)].toSorted()
+}
+
+function licenceFiles(folder: string): string[] {
+  if (!existsSync(folder)) return []
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
+  return entries.filter(entry => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
 }
 
 const LONG: Readonly<Record<string, string>> = { lesser: 'LGPL', library: 'LGPL', affero: 'AGPL' }
