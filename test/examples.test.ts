@@ -88,7 +88,7 @@ test.serial('the TypeScript client reads the past', async t => {
 })
 
 test('the Python example asks for what its test runs with', async t => {
-  const pins = async (path: string) => (await readFile(new URL(path, import.meta.url), 'utf8')).split('\n').filter(line => /^\w/.test(line))
+  const pins = async (path: string) => (await readFile(new URL(path, import.meta.url), 'utf8')).match(/^\w\S+/gm) ?? []
   const tested = new Set(await pins('requirements.txt'))
   for (const pin of await pins('../deploy/examples/python/requirements.txt')) t.true(tested.has(pin), pin)
 })

@@ -78,6 +78,7 @@ async function makeEnvironment() {
             '-q',
             '--no-deps',
             '--only-binary=:all:',
+            '--require-hashes',
             '-r',
             requirements,
           ])
