@@ -5,7 +5,8 @@ import { messageOf } from '../common/errors.ts'
 import { parseBytes, parseDuration, SPEC_DEFAULTS as DEFAULTS, STORAGES, TRANSPORTS, type Storage } from '../proto/camera.ts'
 import { MaxFps, Scale } from '../proto/state.ts'
 import type { ArchiveConfig } from './archive/archive.ts'
-import { parseSource, type Source } from './source/source.ts'
+import type { Source } from './source/drivers/driver.ts'
+import { parseSource } from './source/source.ts'
 
 export type SpecConfig = {
   source: Source

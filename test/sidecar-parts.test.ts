@@ -1,4 +1,5 @@
 // The sidecar's decisions, by tables: no processes, no sockets.
+import { readFile } from 'node:fs/promises'
 import test from 'ava'
 import pino from 'pino'
 import { Failure } from '../common/errors.ts'
@@ -11,23 +12,25 @@ import { Gop } from '../common/media/gop.ts'
 import { Live } from '../common/media/live-decoder.ts'
 import { Rate } from '../sidecar/health.ts'
 import { Pictures } from '../sidecar/source/slice-joiner.ts'
-import { newTraits, inputArgs, parseSource, traitOfFormat, type Remote } from '../sidecar/source/source.ts'
+import type { FfmpegSource } from '../sidecar/source/drivers/driver.ts'
+import { parseSource, SCHEMES } from '../sidecar/source/source.ts'
+import { newTraits } from '../sidecar/source/traits.ts'
 import { isSlow, nextConnectMs, overdue, waitsForKeyframe, type Facts } from '../sidecar/source/watchdog.ts'
 
 const TRAITS = newTraits()
 const AT = { host: '127.0.0.1', port: 5000 }
 
-function remote(url: string): Remote {
-  const source = parseSource(url, 'tcp')
-  if (source.kind === 'testsrc') throw new Error('ffmpeg reads no testsrc')
-  return source
+function ffmpegSource(url: string, transport: 'tcp' | 'udp' = 'tcp'): FfmpegSource {
+  const source = parseSource(url, transport)
+  if (!('input' in source)) throw new Error('ffmpeg does not read it')
+  return source as FfmpegSource
 }
 
 // What ffmpeg is told.
 
 test('a source’s URL becomes what ffmpeg opens, by way of the relay', t => {
   const urlOf = (url: string, credentials?: { username: string; password: string }, at = AT) => {
-    const { args } = inputArgs(remote(url), at, credentials, TRAITS)
+    const { args } = ffmpegSource(url).input(at, credentials, TRAITS)
     return args[args.indexOf('-i') + 1]
   }
   t.is(
@@ -48,7 +51,7 @@ test('a source’s URL becomes what ffmpeg opens, by way of the relay', t => {
 
 test('ffmpeg has no protocol by which it could go past the relay', t => {
   const allowed = (url: string) => {
-    const { args } = inputArgs(remote(url), AT, undefined, TRAITS)
+    const { args } = ffmpegSource(url).input(AT, undefined, TRAITS)
     return args[args.indexOf('-protocol_whitelist') + 1]
   }
   t.is(allowed('http://camera/x'), 'http,tcp,crypto')
@@ -63,7 +66,7 @@ test('an RTMP server gets to see the camera’s address and application', t => {
     ['rtmp://camera:1936/app/instance/key?token=a/b', 'rtmp://camera:1936/app/instance'],
     ['rtmps://camera/app/key', 'rtmps://camera:443/app'],
   ] as const) {
-    const { args } = inputArgs(remote(url), AT, undefined, TRAITS)
+    const { args } = ffmpegSource(url).input(AT, undefined, TRAITS)
     t.is(args[args.indexOf('-rtmp_tcurl') + 1], tcUrl)
   }
 })
@@ -90,11 +93,22 @@ test('sources that can’t be are refused without being repeated', t => {
 })
 
 test('UDP is for what is not encrypted', t => {
-  t.like(parseSource('rtsp://h/x', 'udp'), { transport: 'udp' })
-  t.like(parseSource('rtsps://h/x', 'udp'), { transport: 'tcp' })
+  const transport = (url: string) => {
+    const { args } = ffmpegSource(url, 'udp').input(AT, undefined, TRAITS)
+    return args[args.indexOf('-rtsp_transport') + 1]
+  }
+  t.is(transport('rtsp://h/x'), 'udp')
+  t.is(transport('rtsps://h/x'), 'tcp')
+})
+
+test('the Camera’s schema and the sidecar name the same schemes', async t => {
+  const crd = await readFile(new URL('../charts/chrysalis-edge/files/cameras.video.chrys.cloud.yaml', import.meta.url), 'utf8')
+  t.true(crd.includes(`message: 'must start with ${SCHEMES}'`))
+  t.throws(() => parseSource('ftp://camera/x', 'tcp'), { message: `spec.source.url: must start with ${SCHEMES}` })
 })
 
 test('how an HTTP source is read follows from its format', t => {
+  const source = parseSource('http://h/x', 'tcp')
   for (const [format, trait] of [
     ['mpjpeg', 'wallClock'],
     ['h264', 'wallClock'],
@@ -104,9 +118,10 @@ test('how an HTTP source is read follows from its format', t => {
     ['mpegts', undefined],
     ['flv', undefined],
   ] as const) {
-    t.is(traitOfFormat(`[info] Input #0, ${format}, from 'http://h/x':`), trait)
+    t.is(source.traitIn(`[info] Input #0, ${format}, from 'http://h/x':`), trait)
   }
-  t.is(traitOfFormat('[info]   Stream #0:0: Video: h264'), undefined)
+  t.is(source.traitIn('[info]   Stream #0:0: Video: h264'), undefined)
+  t.is(parseSource('rtsp://h/x', 'tcp').traitIn(`[info] Input #0, h264, from 'rtsp://h/x':`), undefined)
 })
 
 test('addresses that the policy excludes are never connected to, by whatever name', async t => {

@@ -1,9 +1,20 @@
 // A camera’s URL goes out as the user wrote it.
 import test from 'ava'
-import { newTraits, inputArgs, parseSource, withoutTls } from '../sidecar/source/source.ts'
-import { splitUrl } from '../sidecar/source/url.ts'
+import { http } from '../sidecar/source/drivers/http.ts'
+import { parseNetworkUrl } from '../sidecar/source/drivers/network-url.ts'
+import { rtmp } from '../sidecar/source/drivers/rtmp.ts'
+import { rtsp, RTSP_PORTS } from '../sidecar/source/drivers/rtsp.ts'
+import { parseSource } from '../sidecar/source/source.ts'
+import { newTraits } from '../sidecar/source/traits.ts'
+import { splitUrl, withoutTls } from '../sidecar/source/url.ts'
 
-const TRAITS = newTraits()
+const DRIVER = { rtsp, rtsps: rtsp, RTSP: rtsp, rtmp, http } as const
+
+/** What ffmpeg opens. */
+function opened(url: string, driver: (typeof DRIVER)[keyof typeof DRIVER]): string | undefined {
+  const { args } = driver.parse(url, 'tcp').input({ host: '127.0.0.1', port: 5000 }, undefined, newTraits())
+  return args[args.indexOf('-i') + 1]
+}
 
 const BEHIND = [
   '',
@@ -22,13 +33,11 @@ const BEHIND = [
 
 test('what stands behind the host goes out to the letter, whatever the protocol', t => {
   for (const rest of BEHIND) {
-    for (const scheme of ['rtsp', 'rtsps', 'RTSP', 'rtmp', 'http']) {
-      const source = parseSource(`${scheme}://camera.example:8000${rest}`, 'tcp')
-      if (source.kind === 'testsrc') return t.fail()
-      const { args } = inputArgs(source, { host: '127.0.0.1', port: 5000 }, undefined, TRAITS)
+    for (const [scheme, driver] of Object.entries(DRIVER)) {
+      const url = `${scheme}://camera.example:8000${rest}`
       const relayed = scheme === 'http' ? 'http://camera.example:8000' : `${scheme.toLowerCase().replace('rtsps', 'rtsp')}://127.0.0.1:5000`
-      t.is(args[args.indexOf('-i') + 1], relayed + rest, `${scheme} ${rest}`)
-      if (source.kind === 'rtsp') t.deepEqual([source.origin, source.path], [`${scheme.toLowerCase()}://camera.example:8000`, rest])
+      t.is(opened(url, driver), relayed + rest, `${scheme} ${rest}`)
+      t.like(parseNetworkUrl(url, {}), { origin: `${scheme.toLowerCase()}://camera.example:8000`, path: rest })
     }
     t.is(withoutTls(`https://camera${rest}`), `http://camera:443${rest}`)
     t.is(withoutTls(`HTTPS://u:p@[FE80::1]:8443${rest}`), `http://u:p@[fe80::1]:8443${rest}`)
@@ -59,9 +68,9 @@ test('the host is what every reader of the URL takes for it', t => {
 })
 
 test('a scheme may be in capitals, and user info is refused there too', t => {
-  t.like(parseSource('RTSP://camera/x', 'udp'), { kind: 'rtsp', tls: false, port: 554, transport: 'udp', origin: 'rtsp://camera' })
-  t.like(parseSource('Rtsps://camera/x', 'udp'), { kind: 'rtsp', tls: true, port: 322, transport: 'tcp' })
-  t.like(parseSource('HTTPS://camera/x?', 'tcp'), { kind: 'http', url: 'https://camera/x?' })
-  t.like(parseSource('RTMP://camera/live/x', 'tcp'), { kind: 'rtmp', port: 1935 })
+  t.like(parseNetworkUrl('RTSP://camera/x', RTSP_PORTS), { scheme: 'rtsp', isTls: false, port: 554, origin: 'rtsp://camera' })
+  t.like(parseNetworkUrl('Rtsps://camera/x', RTSP_PORTS), { scheme: 'rtsps', isTls: true, port: 322 })
+  t.is(opened('HTTPS://camera/x?', http), 'http://camera:443/x?')
+  for (const scheme of ['RTSP', 'Rtsps', 'HTTPS', 'RTMP']) t.notThrows(() => parseSource(`${scheme}://camera/live/x`, 'tcp'))
   t.throws(() => parseSource('RTSP://u:p@camera/x', 'tcp'), { message: /credentialsSecretRef/ })
 })

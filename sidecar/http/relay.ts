@@ -8,7 +8,7 @@ import type { BlockList, Socket } from 'node:net'
 import { Failure, messageOf } from '../../common/errors.ts'
 import { oneAfterTheOther, resolveHost } from '../source/address.ts'
 import { CAMERA_TLS, connectFailure, isName, listening, type Progress, type Relay } from '../rtsp/relay.ts'
-import { withoutTls } from '../source/source.ts'
+import { withoutTls } from '../source/url.ts'
 
 const TIMEOUT_MS = 20_000
 const ORIGINS_MAX = 64

@@ -1,7 +1,7 @@
 // Authentication to an RTSP server, as HTTP has it: Basic (RFC 7617) and Digest (RFC 7616, and 2069 for those without qop). Texts here
 // have a character for each byte (latin1), as they go over the wire.
 import { createHash, randomBytes } from 'node:crypto'
-import type { Credentials } from '../source/source.ts'
+import type { Credentials } from '../source/credentials.ts'
 
 export type Challenge = {
   scheme: 'Basic' | 'Digest'

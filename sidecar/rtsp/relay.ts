@@ -7,7 +7,7 @@ import { connect as connectTls } from 'node:tls'
 import { Failure } from '../../common/errors.ts'
 import { oneAfterTheOther } from '../source/address.ts'
 import { RtspSession } from './session.ts'
-import type { Credentials } from '../source/source.ts'
+import type { Credentials } from '../source/credentials.ts'
 
 export type Progress = {
   /** `connecting`: no connection yet. `connected`: no video yet. `playing`: the camera sends, or agreed to. */

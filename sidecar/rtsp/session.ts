@@ -6,7 +6,7 @@ import { Failure } from '../../common/errors.ts'
 import { Authorization, challengeOf } from './authorization.ts'
 import { HeaderWatch, Units, type Message } from './units.ts'
 import { checkDescription } from './sdp.ts'
-import type { Credentials } from '../source/source.ts'
+import type { Credentials } from '../source/credentials.ts'
 
 export type RtspOptions = {
   /** `rtsp://camera.example:554`, of the URL that the user gave, and of the relay. */

@@ -4,7 +4,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../../common/errors.ts'
 import { sleep } from '../../common/abort.ts'
-import type { Credentials } from './source.ts'
+
+export type Credentials = { username: string; password: string }
 
 const POLL_MS = 2_000
 const FILE_MAX = 4_096

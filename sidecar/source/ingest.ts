@@ -6,10 +6,10 @@ import type { Logger } from '../../common/log.ts'
 import { sleep } from '../../common/abort.ts'
 import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
-import { credentialsChanged } from './credentials.ts'
+import { credentialsChanged, type Credentials } from './credentials.ts'
 import type { SidecarConfig } from '../config.ts'
 import { Session } from './session.ts'
-import { newTraits, type Credentials } from './source.ts'
+import { newTraits } from './traits.ts'
 
 export type Connection = 'connecting' | 'streaming' | 'waiting'
 

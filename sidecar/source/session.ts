@@ -2,23 +2,20 @@
 import type { BlockList } from 'node:net'
 import { Failure, messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
-import { demux, type DemuxInfo, type DemuxedPacket, type DemuxRun } from '../../common/media/demux.ts'
+import type { DemuxInfo, DemuxedPacket, DemuxRun } from '../../common/media/demux.ts'
 import { isDecodable } from '../../common/media/nut-writer.ts'
 import { causeOf, moreTelling, scrub } from '../../common/media/ffmpeg-log.ts'
 import { sleep, whenAborted } from '../../common/abort.ts'
 import type { Packet } from '../../proto/messages.ts'
 import type { Cause } from '../../proto/reasons.ts'
 import type { Codec } from '../../proto/state.ts'
-import { resolveHost } from './address.ts'
 import type { SidecarConfig } from '../config.ts'
-import { credentialsChanged, readCredentials } from './credentials.ts'
-import { openHttpRelay } from '../http/relay.ts'
+import { credentialsChanged, readCredentials, type Credentials } from './credentials.ts'
 import { EpochTracker, type Step } from '../timing/epoch.ts'
 import { Opening } from '../timing/first-timestamp.ts'
 import { Pictures } from './slice-joiner.ts'
-import { openRelay, type Progress, type Relay } from '../rtsp/relay.ts'
-import { runTestsrc } from '../testsrc/run.ts'
-import { inputArgs, traitOfFormat, type Credentials, type Source, type Traits } from './source.ts'
+import type { Progress } from '../rtsp/relay.ts'
+import type { Traits } from './traits.ts'
 import { isSlow, looksSparse, nextConnectMs, overdue, waitsForKeyframe, type Facts } from './watchdog.ts'
 
 /** Further ahead of the clock than any live stream's first burst: a file, which is then read at its own pace. */
@@ -93,8 +90,12 @@ export class Session {
       const credentials = credentialsDir === undefined ? undefined : await readCredentials(credentialsDir)
       this.#events.onCredentials(credentials)
       this.#secrets = credentials === undefined ? [] : [credentials.password]
-      await using relay = await openWay(source, credentials, this.#deny)
-      await using run = await this.#open(source, relay, credentials, log)
+      await using relay = await source.openRelay(credentials, this.#deny)
+      await using run = await source.open(relay ?? { host: '', port: 0 }, credentials, this.#traits, {
+        onPacket: (packet, info) => this.#packet(packet, info),
+        onLine: line => this.#line(line, log),
+        onDesync: problem => this.#end(new Failure('InvalidStream', problem)),
+      })
       this.#run = run
       const watching = this.#watch(relay?.progress, either)
       const rotated =
@@ -112,21 +113,6 @@ export class Session {
     }
   }
 
-  async #open(source: Source, relay: Relay | undefined, credentials: Credentials | undefined, log: Logger): Promise<DemuxRun> {
-    const onPacket = (packet: DemuxedPacket, info: DemuxInfo) => this.#packet(packet, info)
-    if (source.kind === 'testsrc') return runTestsrc(source, { onPacket })
-    const { args, copyTimestamps } = inputArgs(source, relay ?? { host: '', port: 0 }, credentials, this.#traits)
-    return demux(
-      args,
-      { copyTimestamps, isWallClock: this.#traits.wallClock },
-      {
-        onPacket,
-        onLine: line => this.#line(line, log),
-        onDesync: problem => this.#end(new Failure('InvalidStream', problem)),
-      },
-    )
-  }
-
   #rotated(signal: AbortSignal): void {
     if (!signal.aborted) this.#end(new Failure('CredentialsChanged', 'the credentials changed: connecting with the new ones'), true)
   }
@@ -137,10 +123,7 @@ export class Session {
     if (cause !== undefined) return new Failure(cause.reason, cause.message)
     if (signal !== null) return new Failure('FfmpegKilled', `the camera’s ffmpeg was ended by ${signal}`)
     if (this.#firstPictureMs !== undefined) return new Failure('StreamEnded', 'the camera ended the stream')
-    // A web page, or one picture: not every ffmpeg has words for it.
-    return this.#config.source.kind === 'http' && progress?.phase === 'playing'
-      ? new Failure('InvalidStream', 'what answers is no video stream: it ended before its first picture')
-      : new Failure('ConnectFailed', 'the source ended before its first picture')
+    return this.#config.source.withoutFrame(progress)
   }
 
   #end(verdict: Failure, restart = false): void {
@@ -155,7 +138,7 @@ export class Session {
     const cause = causeOf(line)
     if (cause !== undefined) this.#cause = moreTelling(this.#cause, cause)
     if (this.#cause?.reason === 'NoDecodableFrames') this.#traits.slow = true
-    const trait = this.#config.source.kind === 'http' ? traitOfFormat(line) : undefined
+    const trait = this.#config.source.traitIn(line)
     if (trait === undefined || this.#traits[trait]) return
     this.#traits[trait] = true
     const how =
@@ -217,7 +200,7 @@ export class Session {
   }
 
   #checkPace(atMs: number): void {
-    if (this.#traits.paced || this.#config.source.kind !== 'http') return
+    if (this.#traits.paced || !this.#config.source.mayBeFile) return
     if (atMs - this.#firstTimestampMs - this.streamedMs < AHEAD_MAX_MS) return
     this.#traits.paced = true
     this.#end(new Failure('Paced', 'the source comes faster than it plays: reading it at its own pace'), true)
@@ -264,13 +247,3 @@ export class Session {
 }
 
 const dtsMs = ({ dts }: Packet, { timeBase }: DemuxInfo): number => (dts * 1000 * timeBase[0]) / timeBase[1]
-
-/** Where ffmpeg connects to; undefined for a source that needs no connection. */
-async function openWay(source: Source, credentials: Credentials | undefined, deny: BlockList): Promise<Relay | undefined> {
-  if (source.kind === 'testsrc') return undefined
-  if (source.kind === 'http') return openHttpRelay(source.url, deny)
-  const { kind, host, port, tls, transport, origin } = source
-  const addresses = await resolveHost(host, deny)
-  const way = { host, addresses, port, tls }
-  return openRelay(kind === 'rtmp' ? way : { ...way, rtsp: { origin, credentials, udp: transport === 'udp' } })
-}

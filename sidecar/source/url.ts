@@ -27,3 +27,10 @@ export function splitUrl(text: string): SplitUrl | undefined {
 }
 
 const encoded = (text: string): string => text.toWellFormed().replace(/[^\x21-\x7e]+/g, encodeURIComponent)
+
+/** What ffmpeg is told instead of an https URL: the relay (`sidecar/http/`) knows that TLS is spoken there. */
+export function withoutTls(text: string): string {
+  const url = splitUrl(text)
+  if (url?.scheme !== 'https') return text
+  return `http://${url.userInfo}${url.host}:${url.port ?? 443}${url.rest}`
+}

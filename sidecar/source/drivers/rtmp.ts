@@ -1,0 +1,29 @@
+import { openRelay } from '../../rtsp/relay.ts'
+import { resolveHost } from '../address.ts'
+import { authority, commonInput, ffmpegSource, ioTimeoutUs, LIVE, userInfo, type FfmpegSource, type SourceDriver } from './driver.ts'
+import { parseNetworkUrl } from './network-url.ts'
+
+export const rtmp: SourceDriver<FfmpegSource> = {
+  schemes: ['rtmp://', 'rtmps://'],
+  parse(text) {
+    const { scheme, isTls: tls, host, port, path } = parseNetworkUrl(text, { rtmp: 1935, rtmps: 443 })
+    // The server picks the virtual host from tcUrl, so that names the camera, not the relay.
+    const tcUrl = `${scheme}://${host}:${port}/${application(path)}`
+    return ffmpegSource({
+      ...LIVE,
+      openRelay: async (_credentials, deny) => openRelay({ host, addresses: await resolveHost(host, deny), port, tls }),
+      input(relay, credentials, traits) {
+        const format = ['-f', 'flv', '-protocol_whitelist', 'rtmp,tcp', '-rw_timeout', ioTimeoutUs(traits)]
+        const url = `rtmp://${userInfo(credentials)}${authority(relay)}${path}`
+        const args = [...format, '-rtmp_live', 'live', '-rtmp_tcurl', tcUrl, ...commonInput(traits), '-i', url]
+        return { args, copyTimestamps: true }
+      },
+    })
+  },
+}
+
+/** The path's first two parts where there are three, as ffmpeg has it. */
+function application(path: string): string {
+  const parts = path.split('?')[0]?.split('/').slice(1) ?? []
+  return parts.slice(0, parts.length > 2 ? 2 : 1).join('/')
+}
