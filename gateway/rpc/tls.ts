@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
 import type { Gauge } from 'prom-client'
 import { messageOf } from '../../common/errors.ts'
+import { readRepeatedly } from '../../common/watch-files.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Reason } from '../../proto/reasons.ts'
 
@@ -50,8 +51,6 @@ function parsed<T>(which: keyof TlsFiles, problem: string, parse: () => T): T {
   }
 }
 
-const RELOAD_MS = 2_000
-
 export type TlsMetrics = { reloadFailed: Gauge; expires: Gauge }
 
 /** gRPC's credentials, and the watch over the files. */
@@ -60,7 +59,7 @@ export class ServerTls implements Disposable {
   readonly #files: TlsFiles
   readonly #metrics: TlsMetrics
   readonly #log: Logger
-  readonly #timer: NodeJS.Timeout
+  readonly #over = new AbortController()
   readonly #listeners = new Set<() => void>()
   #current: Certificate
   /** The content that was seen last and can't be used: said at its second sight, since files don't change at the same instant. */
@@ -73,18 +72,18 @@ export class ServerTls implements Disposable {
     this.#log = log
     metrics.expires.set(certificate.validTo.getTime() / 1_000)
     this.credentials = experimental.createCertificateProviderServerCredentials(...this.#providers())
-    this.#timer = setInterval(() => void this.#reload(), RELOAD_MS)
+    void this.#follow()
   }
 
   [Symbol.dispose](): void {
-    clearInterval(this.#timer)
+    this.#over.abort()
   }
 
-  async #reload(): Promise<void> {
-    const read = (path: string | undefined) => (path === undefined ? undefined : readFile(path).catch(() => Buffer.alloc(0)))
-    const { certFile, keyFile, clientCaFile } = this.#files
-    const [cert, key, clientCa] = await Promise.all([read(certFile), read(keyFile), read(clientCaFile)])
-    const pem = { cert: cert ?? Buffer.alloc(0), key: key ?? Buffer.alloc(0), clientCa }
+  async #follow(): Promise<void> {
+    for await (const pem of readRepeatedly(() => readPem(this.#files), this.#over.signal)) this.#take(pem)
+  }
+
+  #take(pem: Pem): void {
     if (isSame(pem, this.#current)) return this.#good()
     try {
       this.#current = checkCertificate(pem, Date.now())
@@ -143,6 +142,13 @@ export class ServerTls implements Disposable {
     const asksClients = this.#current.clientCa !== undefined
     return [provider, asksClients ? provider : null, asksClients]
   }
+}
+
+/** Empty for what cannot be read. */
+async function readPem({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<Pem> {
+  const read = (path: string) => readFile(path).catch(() => Buffer.alloc(0))
+  const [cert, key] = await Promise.all([read(certFile), read(keyFile)])
+  return { cert, key, clientCa: clientCaFile === undefined ? undefined : await read(clientCaFile) }
 }
 
 const isSame = (a: Pem, b: Pem): boolean =>

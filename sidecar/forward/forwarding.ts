@@ -6,7 +6,7 @@ import { Failure, messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Gop } from '../../common/media/gop.ts'
 import type { Nats } from '../../common/nats/connect.ts'
-import { sleep } from '../../common/abort.ts'
+import { readRepeatedly } from '../../common/watch-files.ts'
 import { BadMessage, parseJson, type Packet } from '../../proto/messages.ts'
 import { CameraSwitches, encodeState, proxyWanted, type Activity, type Codec, type StreamKey } from '../../proto/state.ts'
 import { cameraKey, streamKeySubject, type CameraRef } from '../../proto/subjects.ts'
@@ -30,7 +30,6 @@ export type ProxyOptions = {
   onHealth: (health: Activity) => void
 }
 
-const POLL_MS = 2_000
 /** Streaming for this long means that the next failure is a new one. */
 const HEALTHY_MS = 10_000
 /** So many packets show how many frames the stream holds back, which the header must say. */
@@ -74,7 +73,7 @@ export class Proxy implements PacketSink {
     using _answers = answerStreamKey(this.#options)
     metrics.proxyActive.set(0)
     this.#report()
-    await Promise.all([watchBucket(nats, 'switches', view, log, signal, cameraKey(camera)), this.#pollTarget(signal)])
+    await Promise.all([watchBucket(nats, 'switches', view, log, signal, cameraKey(camera)), this.#followTarget(signal)])
     this.#isSwitchKnown = false
     await this[Symbol.asyncDispose]()
   }
@@ -121,14 +120,10 @@ export class Proxy implements PacketSink {
     this.#settle()
   }
 
-  /** Kubernetes swaps a whole folder by a link, which file watchers miss in more than one way; a small read does not. */
-  async #pollTarget(signal: AbortSignal): Promise<void> {
+  async #followTarget(signal: AbortSignal): Promise<void> {
     const { urlFile } = this.#options
     if (urlFile === undefined) return
-    while (!signal.aborted) {
-      this.#setTarget(await readTargetText(urlFile))
-      await sleep(POLL_MS, signal)
-    }
+    for await (const text of readRepeatedly(() => readTargetText(urlFile), signal)) this.#setTarget(text)
   }
 
   #setTarget(text: string | undefined): void {

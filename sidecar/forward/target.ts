@@ -1,7 +1,7 @@
 // Where the stream is forwarded to: the URL of an RTMP server, from a file that only this process may read. All of it is a secret, and none
 // of it stands in any message.
-import { readFile } from 'node:fs/promises'
 import { Failure } from '../../common/errors.ts'
+import { readMounted } from '../../common/watch-files.ts'
 
 export type Target = {
   tls: boolean
@@ -20,7 +20,6 @@ export type Target = {
   secrets: readonly string[]
 }
 
-const LENGTH_MAX = 4_096
 const DEFAULT_PORT = { rtmp: 1935, rtmps: 443 } as const
 const URL_PARTS = /^(rtmps?):\/\/(?:([^@/?#\s]*)@)?(\[[0-9a-fA-F:.]+\]|[^:/?#@[\]\s]+)(?::(\d{1,5}))?\/([^?#\s]*)(\?[^#\s]*)?$/
 
@@ -54,14 +53,7 @@ export function parseTarget(text: string): Target {
 }
 
 /** Undefined where there is no such file: a Secret that does not exist (yet). */
-export async function readTargetText(file: string): Promise<string | undefined> {
-  try {
-    const text = await readFile(file, 'utf8')
-    return text.slice(0, LENGTH_MAX).replace(/\s+$/, '') // a Secret made with `echo` ends in a line break
-  } catch {
-    return undefined
-  }
-}
+export const readTargetText = async (file: string): Promise<string | undefined> => (await readMounted(file))?.trimEnd()
 
 export const targetMissing = () =>
   new Failure('ForwardingTargetMissing', 'the Secret that spec.proxy.urlSecretRef names does not exist, or lacks the key')
