@@ -15,6 +15,14 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   })
 }
 
+/** Acts every `ms`, until `signal` aborts; never twice at once. Rejects where `act` does. */
+export async function every(ms: number, act: () => void | Promise<void>, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await sleep(ms, signal)
+    if (!signal.aborted) await act()
+  }
+}
+
 /** Resolves when `signal` aborts. */
 export const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise(resolve => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })))

@@ -23,3 +23,13 @@ export class ConfigError extends Error {
 
 /** The message of anything thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** The promise's value; undefined where it was rejected with an error that `isExpected`. */
+export async function unless<T>(isExpected: (error: unknown) => boolean, promise: Promise<T>): Promise<T | undefined> {
+  try {
+    return await promise
+  } catch (error) {
+    if (isExpected(error)) return undefined
+    throw error
+  }
+}

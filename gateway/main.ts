@@ -8,7 +8,7 @@ import { createRegistry } from '../common/metrics.ts'
 import { connectNats, type Nats } from '../common/nats/connect.ts'
 import { keepSharedBuckets } from '../common/nats/shared-buckets.ts'
 import { serveProbes } from '../common/probes.ts'
-import { aborted, runProcess, unlessStopped, within } from '../common/abort.ts'
+import { aborted, every, runProcess, unlessStopped, within } from '../common/abort.ts'
 import { refText } from '../proto/subjects.ts'
 import { createAnnotationMetrics } from './annotations/metrics.ts'
 import { AnnotationQueue } from './annotations/queue.ts'
@@ -73,14 +73,18 @@ await runProcess(process.env, async signal => {
   await using nats = connection
   link = nats
   await using _demand = subscriptions.start(nats)
-  using _bookkeeping = every(1_000, () => {
+  const count = () => {
     cursors.expire(performance.now())
     metrics.cursors.set(cursors.size)
     metrics.natsConnected.set(isConnected() ? 1 : 0)
-  })
-  using _tidying = every(10_000, () => {
+  }
+  const tidy = () => {
     if (cameras.isListed) void metrics.forgetOthersThan(new Set(cameras.list().map(({ ref }) => refText(ref))))
-  })
+  }
+  const over = new AbortController()
+  using _over = { [Symbol.dispose]: () => over.abort() }
+  void every(1_000, count, over.signal)
+  void every(10_000, tidy, over.signal)
   using _counted = nats.onReconnect(() => metrics.natsReconnects.inc())
   void cameras.follow(nats, log, signal)
   void keepSharedBuckets(nats, log, signal)
@@ -102,8 +106,3 @@ await runProcess(process.env, async signal => {
   if (signal.aborted) await within(QUEUE_END_MS, 'the annotation queue', Promise.all(queueing))
   else throw new Error('the connection to NATS ended for good', { cause: await lost })
 })
-
-function every(ms: number, act: () => void): Disposable {
-  const timer = setInterval(act, ms)
-  return { [Symbol.dispose]: () => clearInterval(timer) }
-}

@@ -2,7 +2,7 @@
 import { createLog } from '../common/log.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { serveProbes } from '../common/probes.ts'
-import { aborted, runProcess, sleep } from '../common/abort.ts'
+import { aborted, every, runProcess, sleep } from '../common/abort.ts'
 import { messageOf } from '../common/errors.ts'
 import { refText } from '../proto/subjects.ts'
 import { Writer } from './kube/apply.ts'
@@ -109,10 +109,3 @@ await runProcess(process.env, async signal => {
     ])
   }
 })
-
-async function every(ms: number, run: () => Promise<void>, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await sleep(ms, signal)
-    if (!signal.aborted) await run()
-  }
-}

@@ -49,15 +49,3 @@ export function moreTelling(known: Cause | undefined, next: Cause): Cause {
   const rank = (cause: Cause) => CAUSES.findIndex(([, reason]) => reason === cause.reason)
   return rank(next) < rank(known) ? next : known
 }
-
-const USER_INFO = /([a-z][a-z0-9+.-]*:\/\/)[^/?#\s@]*@/gi
-
-/** `line` without the user info of any URL and without `secrets` in their plain and percent-encoded forms. */
-export function scrub(line: string, secrets: readonly string[] = []): string {
-  let clean = line.replace(USER_INFO, '$1')
-  for (const secret of secrets) {
-    if (secret === '') continue
-    for (const form of new Set([secret, encodeURIComponent(secret)])) clean = clean.replaceAll(form, '***')
-  }
-  return clean
-}

@@ -8,6 +8,7 @@ export const DUPLICATES_MS = 100
 
 /** JetStream's error codes that mean something to us. */
 const NOT_FOUND = 10_059
+const NO_MESSAGE = 10_037
 const NAME_IN_USE = 10_058
 const WRONG_SEQUENCE = 10_071
 const RESOURCES = [10_023, 10_028, 10_047, 10_077]
@@ -16,6 +17,9 @@ const codeOf = (error: unknown): number | undefined => (error instanceof NatsErr
 
 export const isStreamMissing = (error: unknown): boolean =>
   codeOf(error) === NOT_FOUND || (error instanceof NatsError && (error.code === '503' || error.message.includes('stream not found')))
+
+/** The stream has no such message, or no longer. */
+export const isMessageMissing = (error: unknown): boolean => codeOf(error) === NO_MESSAGE
 
 /** A write that expected the state before it to be another: somebody else wrote meanwhile. */
 export const isConflict = (error: unknown): boolean => codeOf(error) === WRONG_SEQUENCE

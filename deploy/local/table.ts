@@ -1,5 +1,6 @@
 // The screen: on a terminal a table that is redrawn, with lines passing above it; elsewhere a line per change.
 import type { WriteStream } from 'node:tty'
+import { printable } from '../../common/text.ts'
 import { rowKey, rowLine, tableLines, type Row } from './rows.ts'
 
 export type Screen = Disposable & {
@@ -11,10 +12,6 @@ export type Screen = Disposable & {
 
 export const openScreen = (out: WriteStream | NodeJS.WritableStream): Screen =>
   'isTTY' in out && out.isTTY ? new TableScreen(out) : new LineScreen(out)
-
-// A camera or a library may put anything into a message: nothing of it may steer the terminal.
-// eslint-disable-next-line no-control-regex
-const printable = (text: string): string => text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' ')
 
 class LineScreen implements Screen {
   readonly #out: NodeJS.WritableStream

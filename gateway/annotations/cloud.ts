@@ -2,6 +2,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { messageOf } from '../../common/errors.ts'
+import { oneLine, scrub } from '../../common/text.ts'
 import type { AnnotationMetrics } from './metrics.ts'
 
 export type CloudOptions = {
@@ -121,10 +122,4 @@ function causeOf(error: unknown): string {
   return [code, error.message].filter(part => part !== '').join(': ')
 }
 
-function clean(text: string, { key, secret }: Credentials): string {
-  const redacted = text.replaceAll(secret, '***').replaceAll(key, '***')
-  return redacted
-    .replaceAll(/[^\x20-\x7e]+/g, ' ')
-    .trim()
-    .slice(0, TEXT_LENGTH_MAX)
-}
+const clean = (text: string, { key, secret }: Credentials): string => oneLine(scrub(text, [secret, key]), TEXT_LENGTH_MAX)

@@ -4,6 +4,7 @@ import { messageOf } from '../../common/errors.ts'
 import { everyMinute, type Logger } from '../../common/log.ts'
 import type { Nats } from '../../common/nats/connect.ts'
 import { sleep } from '../../common/abort.ts'
+import { oneLine } from '../../common/text.ts'
 import { DEAD_LETTER_SUBJECT, HEADER } from '../../proto/subjects.ts'
 import type { AnnotationMetrics } from './metrics.ts'
 import { HEADERS_ROOM } from './queue.ts'
@@ -31,7 +32,7 @@ export class DeadLetters {
   /** `reason` labels the metric, `text` is for a person. False when the process is to end before the letter is stored. */
   async put({ id, subject, bytes }: Letter, reason: string, text: string): Promise<boolean> {
     const fields = headers()
-    fields.set(HEADER.reason, oneLine(text))
+    fields.set(HEADER.reason, oneLine(text, TEXT_LENGTH_MAX))
     fields.set(HEADER.subject, subject)
     // Stored by somebody with less around it than it gets here, it may be too large now.
     const isTooLarge = bytes.length + HEADERS_ROOM > (this.#nats.nc.info?.max_payload ?? 0)
@@ -50,9 +51,3 @@ export class DeadLetters {
     return false
   }
 }
-
-const oneLine = (text: string): string =>
-  text
-    .replaceAll(/[^\x20-\x7e]+/g, ' ')
-    .trim()
-    .slice(0, TEXT_LENGTH_MAX)

@@ -2,22 +2,12 @@
 // message, the oldest in the queue, reads on from there, delivers, and only then removes what it delivered. When it dies, the message
 // comes to another gateway; what was sent twice has the same ids.
 import { createHash } from 'node:crypto'
-import {
-  AckPolicy,
-  DeliverPolicy,
-  nanos,
-  NatsError,
-  RequestStrategy,
-  type Consumer,
-  type JsMsg,
-  type MsgHdrs,
-  type NatsConnection,
-} from 'nats'
+import { AckPolicy, DeliverPolicy, nanos, RequestStrategy, type Consumer, type JsMsg, type MsgHdrs, type NatsConnection } from 'nats'
 import { messageOf } from '../../common/errors.ts'
 import { everyMinute, type Logger } from '../../common/log.ts'
 import type { Nats } from '../../common/nats/connect.ts'
 import { sleep, whenAborted } from '../../common/abort.ts'
-import { isStreamMissing } from '../../common/nats/streams.ts'
+import { isMessageMissing, isStreamMissing } from '../../common/nats/streams.ts'
 import { ANNOTATION_CONSUMER, ANNOTATION_STREAM } from '../../proto/subjects.ts'
 import { cloudJson, decodeAnnotation, problemWith } from './annotation.ts'
 import type { AnnotationMetrics } from './metrics.ts'
@@ -168,7 +158,7 @@ export class Delivery {
         await jsm.streams.purge(ANNOTATION_STREAM, { seq: last.seq + 1 })
         return true
       } catch (error) {
-        if (isGone(error)) return true // another gateway, taken for dead meanwhile or taking us for dead, was quicker
+        if (isMessageMissing(error)) return true // another gateway, taken for dead meanwhile or taking us for dead, was quicker
         if (this.#nats.connected()) this.#sayFailed(messageOf(error))
       }
     }
@@ -201,9 +191,6 @@ async function readFrom(nc: NatsConnection, seq: number, max: number, bytesMax: 
   }
   return queued
 }
-
-const NO_MESSAGE = 10_037
-const isGone = (error: unknown): boolean => error instanceof NatsError && error.api_error?.err_code === NO_MESSAGE
 
 /** Whoever stores without an id is told apart by the place in the queue. */
 const idOf = (headers: MsgHdrs | undefined, seq: number): string => headers?.get('Nats-Msg-Id') || `seq-${seq}`

@@ -1,6 +1,6 @@
 // What the operator has in NATS: it writes a record of each camera, reads what their sidecars report, and removes what a deleted
 // camera leaves behind. Without NATS everything else goes on.
-import { messageOf } from '../../common/errors.ts'
+import { messageOf, unless } from '../../common/errors.ts'
 import { bindBucket, watchBucket, type BucketName, type BucketView } from '../../common/nats/buckets.ts'
 import type { Logger } from '../../common/log.ts'
 import { connectNats, type Nats } from '../../common/nats/connect.ts'
@@ -114,7 +114,7 @@ export class SharedState {
     const { nc } = this.#connected()
     const { streams } = await nc.jetstreamManager({ checkAPI: false })
     const key = cameraKey(ref)
-    await within(CALL_MS, 'NATS', ignoringMissing(streams.delete(packetStream(ref))))
+    await within(CALL_MS, 'NATS', unless(isStreamMissing, streams.delete(packetStream(ref))))
     // Those who follow the cameras are told. Of the rest nothing stays, not even that it was deleted: `present` would find that.
     await within(
       CALL_MS,
@@ -123,7 +123,7 @@ export class SharedState {
     )
     for (const bucket of OTHERS) {
       const filter = bucketSubject(BUCKET[bucket], key)
-      await within(CALL_MS, 'NATS', ignoringMissing(streams.purge(bucketStream(BUCKET[bucket]), { filter })))
+      await within(CALL_MS, 'NATS', unless(isStreamMissing, streams.purge(bucketStream(BUCKET[bucket]), { filter })))
     }
     this.#records.delete(cameraKey(ref))
     this.#reports.delete(refText(ref))
@@ -140,7 +140,7 @@ export class SharedState {
     // A sidecar on a node that was lost may have written on after its Camera was gone.
     for (const bucket of OTHERS) {
       const info = streams.info(bucketStream(BUCKET[bucket]), { subjects_filter: '>' })
-      const { state } = (await within(CALL_MS, 'NATS', ignoringMissing(info))) ?? {}
+      const { state } = (await within(CALL_MS, 'NATS', unless(isStreamMissing, info))) ?? {}
       for (const subject of Object.keys(state?.subjects ?? {})) add(refOfKey(subject.slice(bucketSubject(BUCKET[bucket], '').length)))
     }
     return [...refs.values()]
@@ -239,13 +239,4 @@ function digestOf({ uid, connection, reason, message, codec, fps, decoding, buff
 function refOfStream(name: string, subjects: readonly string[]): CameraRef | undefined {
   const ref = refOfKey(subjects[0]?.split('.').slice(-2).join('.') ?? '')
   return ref !== undefined && packetStream(ref) === name ? ref : undefined
-}
-
-async function ignoringMissing<T>(call: Promise<T>): Promise<T | undefined> {
-  try {
-    return await call
-  } catch (error) {
-    if (!isStreamMissing(error)) throw error
-    return undefined
-  }
 }

@@ -2,7 +2,7 @@
 // Objects go and come as plain JSON: the library's typed calls drop fields that it does not know.
 import { HttpMethod, IsomorphicFetchHttpLibrary, KubeConfig, RequestContext, Watch } from '@kubernetes/client-node'
 import type { Counter } from 'prom-client'
-import { messageOf } from '../../common/errors.ts'
+import { messageOf, unless } from '../../common/errors.ts'
 import { API_VERSION, type Camera } from '../../proto/camera.ts'
 
 const TIMEOUT_MS = 15_000
@@ -42,14 +42,7 @@ export class ApiAway extends Error {}
 export const isApiError = (error: unknown, code: number): error is ApiError => error instanceof ApiError && error.code === code
 
 /** Undefined for what does not exist. */
-export async function ignoringMissing<T>(request: Promise<T>): Promise<T | undefined> {
-  try {
-    return await request
-  } catch (error) {
-    if (isApiError(error, 404)) return undefined
-    throw error
-  }
-}
+export const ignoringMissing = <T>(request: Promise<T>): Promise<T | undefined> => unless(error => isApiError(error, 404), request)
 
 /** Keeps one pool of connections, where the library would make one for each call. */
 class PooledConfig extends KubeConfig {

@@ -6,7 +6,7 @@ import type { Logger } from '../../common/log.ts'
 import { NutFeed, nutCopy } from '../../common/media/nut-feed.ts'
 import { runFfmpeg, type End, type Run } from '../../common/media/ffmpeg.ts'
 import type { Gop } from '../../common/media/gop.ts'
-import { scrub } from '../../common/media/ffmpeg-log.ts'
+import { printable, scrub } from '../../common/text.ts'
 import type { Packet } from '../../proto/messages.ts'
 import { REASONS, type Reason } from '../../proto/reasons.ts'
 import type { Codec } from '../../proto/state.ts'
@@ -167,9 +167,6 @@ export class Push {
     )
   }
 }
-
-// eslint-disable-next-line no-control-regex
-const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f]/g, ' ')
 
 /** The reasons of a relay, as they are called where the other side is an RTMP server. */
 const OF_SERVER: Partial<Record<Reason, Reason>> = {
