@@ -27,6 +27,12 @@ export const SPEC_DEFAULTS = {
 /** How far a spec may go. */
 export const SPEC_BOUNDS = { maxFps: { min: 1, max: 240 }, scale: { lengthMax: 64 } } as const
 
+/** What a camera may send by RTP. */
+export const RTP_CODECS = ['H264', 'H265', 'JPEG', 'MPEG4', 'MPEG2', 'MPEGTS', 'VP8', 'VP9', 'AV1'] as const
+export type RtpCodec = (typeof RTP_CODECS)[number]
+/** Where a spec names none. */
+export const DEFAULT_RTP_CODECS: readonly RtpCodec[] = ['H264', 'H265', 'JPEG']
+
 /** A key of a Secret in the Camera's namespace. */
 export type SecretKeyRef = { name: string; key: string }
 
@@ -36,6 +42,8 @@ export type CameraSpec = {
     url: string
     /** RTSP only. */
     transport: Transport
+    /** RTSP only: of other codecs no packet reaches ffmpeg. H264, H265 and JPEG unless given. */
+    codecs?: RtpCodec[]
     /** A Secret with the keys `username` and `password`. */
     credentialsSecretRef?: { name: string }
   }

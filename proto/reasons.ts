@@ -74,6 +74,7 @@ export const REASONS = {
   ConnectFailed: { meaning: 'The connection to the camera failed.', advice: REACH, severity: 'transient' },
   ConnectionLost: { meaning: 'The connection to the camera broke.', advice: RETRIED, severity: 'transient' },
   StreamEnded: { meaning: 'The camera ended the stream.', advice: RETRIED, severity: 'transient' },
+  StreamReplaced: { meaning: 'The source continues in another stream than before.', advice: RETRIED, severity: 'transient' },
   StreamStalled: { meaning: 'The camera is connected but sends nothing.', advice: IF_IT_LASTS, severity: 'transient' },
   AuthFailed: {
     meaning: 'The camera rejects the user name or password.',
@@ -105,6 +106,13 @@ export const REASONS = {
     advice: 'Correct the scheme, port and path in spec.source.url.',
     severity: 'transient',
   },
+  NoConnectionLeft: {
+    meaning: 'The camera has no connection or bandwidth left.',
+    advice:
+      'Close another client of the camera, such as a recorder or an app, or raise the camera’s limit. A session that was not ended times out in a minute or two.',
+    severity: 'transient',
+  },
+  SessionRefused: { meaning: 'The camera does not know the session, or does not play it.', advice: IF_IT_LASTS, severity: 'transient' },
   RequestRefused: {
     meaning: 'The camera rejects the request.',
     advice: 'Correct the path in spec.source.url.',
@@ -131,7 +139,7 @@ export const REASONS = {
   },
   CodecUnsupported: {
     meaning: 'The camera’s codec is not supported.',
-    advice: 'Set the camera to H.264, H.265 or MJPEG.',
+    advice: 'Set the camera to H.264, H.265 or MJPEG, or allow its codec in spec.source.codecs (RTSP).',
     severity: 'needs-a-person',
   },
   ResolutionTooLarge: {

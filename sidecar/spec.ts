@@ -2,7 +2,7 @@
 // is checked again is what would do harm: what names places, becomes an argument, or removes files.
 import * as v from 'valibot'
 import { messageOf } from '../common/errors.ts'
-import { parseBytes, parseDuration, SPEC_DEFAULTS as DEFAULTS, STORAGES, TRANSPORTS, type Storage } from '../proto/camera.ts'
+import { parseBytes, parseDuration, RTP_CODECS, SPEC_DEFAULTS as DEFAULTS, STORAGES, TRANSPORTS, type Storage } from '../proto/camera.ts'
 import { MaxFps, Scale } from '../proto/state.ts'
 import type { ArchiveConfig } from './archive/archive.ts'
 import type { Source } from './source/drivers/driver.ts'
@@ -21,7 +21,11 @@ const OPERAND = '([0-9]+([.][0-9]+)?|iw|ih|ow|oh|in_w|in_h|out_w|out_h|a|sar|dar
 export const SCALE = new RegExp(`^${OPERAND}:${OPERAND}$`)
 
 const Spec = v.object({
-  source: v.object({ url: v.string(), transport: v.optional(v.picklist(TRANSPORTS), DEFAULTS.source.transport) }),
+  source: v.object({
+    url: v.string(),
+    transport: v.optional(v.picklist(TRANSPORTS), DEFAULTS.source.transport),
+    codecs: v.optional(v.array(v.picklist(RTP_CODECS))),
+  }),
   decoding: v.optional(
     v.object({
       scale: v.optional(v.pipe(Scale, v.regex(SCALE, 'must be an ffmpeg scale expression of two parts'))),
@@ -68,7 +72,7 @@ export function readSpec(value: unknown, problem: (reason: string) => void): Spe
   }
   const amount = (name: string, text: string, parse: (text: string) => number) => read(() => positive(name, text, parse)) ?? 0
   const config = {
-    source: read(() => parseSource(source.url, source.transport)),
+    source: read(() => parseSource(source.url, source.transport, source.codecs)),
     decoding: { scale: decoding.scale, maxFps: decoding.maxFps, keyFramesOnly: decoding.keyFramesOnly },
     buffer: {
       durationMs: amount('spec.buffer.duration', buffer.duration, parseDuration),

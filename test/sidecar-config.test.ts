@@ -28,7 +28,7 @@ test('what is not said has a default', t => {
   t.like(readConfig(GOOD), {
     camera: { namespace: 'default', name: 'door', generation: 1 },
     deviceId: 'door',
-    source: { kind: 'rtsp', host: 'camera', port: 554, path: '/video', transport: 'tcp', tls: false },
+    source: { mayBeFile: false },
     decoding: { scale: undefined, maxFps: undefined, keyFramesOnly: false },
     buffer: { durationMs: 60_000, maxBytes: 64 * 2 ** 20, storage: 'Memory' },
     probes: { port: 9090 },

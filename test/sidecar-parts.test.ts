@@ -33,14 +33,8 @@ test('a source’s URL becomes what ffmpeg opens, by way of the relay', t => {
     const { args } = ffmpegSource(url).input(at, credentials, TRAITS)
     return args[args.indexOf('-i') + 1]
   }
-  t.is(
-    urlOf('rtsp://camera.example/Streaming/Channels/101?transportmode=unicast&x=a@b:c/d%20e'),
-    'rtsp://127.0.0.1:5000/Streaming/Channels/101?transportmode=unicast&x=a@b:c/d%20e',
-  )
-  t.is(urlOf('rtsp://camera/a%2Fb@c;d=e'), 'rtsp://127.0.0.1:5000/a%2Fb@c;d=e')
-  t.is(urlOf('rtsps://[fe80::1]:322/x'), 'rtsp://127.0.0.1:5000/x')
-  t.is(urlOf('rtsp://camera'), 'rtsp://127.0.0.1:5000')
-  t.is(urlOf('rtsp://camera/x', { username: 'u', password: 'p' }), 'rtsp://127.0.0.1:5000/x') // the relay signs
+  // The relay knows the camera's URL and signs; ffmpeg knows neither.
+  t.is(urlOf('rtsp://camera.example/Streaming/Channels/101?x=a', { username: 'u', password: 'p' }), 'rtsp://127.0.0.1:5000/')
   t.is(
     urlOf('rtmp://camera/live/key', { username: 'a:b', password: 'c@d/ %?#é' }),
     'rtmp://a%3Ab:c%40d%2F%20%25%3F%23%C3%A9@127.0.0.1:5000/live/key',

@@ -14,7 +14,7 @@ import { ffmpegPath } from './ffmpeg-path.ts'
 /** Said by every run: levels in front of lines, no banner, no progress, no keyboard. */
 const QUIET = ['-nostdin', '-nostats', '-hide_banner', '-loglevel', 'level+info']
 /** The second signal interrupts a read or a write that blocks. */
-const INTERRUPT_AFTER_MS = 2_500
+const INTERRUPT_AFTER_MS = 1_000
 const KILL_AFTER_MS = 5_000
 
 export type End = { code: number | null; signal: NodeJS.Signals | null }
@@ -27,7 +27,7 @@ export type Run = AsyncDisposable & {
   pipes: readonly Readable[]
   /** Settles when the process has gone and its pipes are closed. */
   ended: Promise<End>
-  /** SIGTERM, again after 2.5 s (more than three signals make ffmpeg exit uncleanly), SIGKILL after 5 s; resolves with the end. */
+  /** SIGTERM, again after 1 s (more than three signals make ffmpeg exit uncleanly), SIGKILL after 5 s; resolves with the end. */
   stop(): Promise<End>
 }
 

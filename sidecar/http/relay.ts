@@ -7,7 +7,7 @@ import { request as requestTls } from 'node:https'
 import type { BlockList, Socket } from 'node:net'
 import { Failure, messageOf } from '../../common/errors.ts'
 import { oneAfterTheOther, resolveHost } from '../source/address.ts'
-import { CAMERA_TLS, connectFailure, isName, listening, type Progress, type Relay } from '../rtsp/relay.ts'
+import { CAMERA_TLS, connectFailure, isName, listening, newProgress, type Progress, type Relay } from '../rtsp/relay.ts'
 import { withoutTls } from '../source/url.ts'
 
 const TIMEOUT_MS = 20_000
@@ -19,7 +19,7 @@ const RECODING = ['content-encoding', 'icy-metaint'] as const
 
 /** A forward proxy on loopback, for one ffmpeg that fetches `url`; everything ends with it. */
 export async function openHttpRelay(url: string, deny: BlockList, resolve = resolveHost): Promise<Relay> {
-  const progress: Progress = { phase: 'connecting', lastByteAt: undefined, failure: undefined }
+  const progress = newProgress()
   const sockets = new Set<Socket>()
   const tls = new TlsOrigins(url)
   const server = createServer((incoming, response) => void forward(incoming, response, host => resolve(host, deny), progress, tls))

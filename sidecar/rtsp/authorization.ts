@@ -18,11 +18,17 @@ export type Challenge = {
 
 const HASHES: Readonly<Record<string, string>> = { MD5: 'md5', 'SHA-256': 'sha256' }
 
-/** Of the ways that a message offers, the one that gives the least away; undefined where there is none that is known. */
-export function challengeOf(header: string): Challenge | undefined {
-  const offers = [...header.matchAll(/\r\nWWW-Authenticate: *([^\r\n]+)/gi)].flatMap(([, text = '']) => offersIn(text))
-  return offers.toSorted((a, b) => strength(b) - strength(a))[0]
+/**
+ * Of the ways that the values of WWW-Authenticate offer, the one that gives the least away; undefined where there is none that is known.
+ * Where Digest is offered, in whatever form, Basic is none: it would send the password in clear.
+ */
+export function challengeOf(values: readonly string[]): Challenge | undefined {
+  const offers = values.flatMap(offersIn)
+  const allowed = offersDigest(values) ? offers.filter(({ scheme }) => scheme === 'Digest') : offers
+  return allowed.toSorted((a, b) => strength(b) - strength(a))[0]
 }
+
+export const offersDigest = (values: readonly string[]): boolean => values.some(text => /(^|,)\s*digest\s/i.test(text))
 
 /** Several may stand in one line: what no `=` follows is the name of the next. */
 function offersIn(text: string): Challenge[] {

@@ -6,8 +6,8 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { connect as connectTls } from 'node:tls'
 import { Failure } from '../../common/errors.ts'
 import { oneAfterTheOther } from '../source/address.ts'
-import { RtspSession } from './session.ts'
-import type { Credentials } from '../source/credentials.ts'
+import { Conversation } from './conversation.ts'
+import { RtspSession, type RtspOptions } from './session.ts'
 
 export type Progress = {
   /** `connecting`: no connection yet. `connected`: no video yet. `playing`: the camera sends, or agreed to. */
@@ -16,10 +16,15 @@ export type Progress = {
   lastByteAt: number | undefined
   /** performance.now(): for so long the other side has taken nothing of what waits for it. Not of RTSP. */
   waitsSince?: number | undefined
+  /** From the camera, since the last packet that came out of ffmpeg: whoever sees packets sets it back. */
+  unpackedBytes: number
+  /** How many tracks of RTSP could be played; 0 until that is known. */
+  tracks: number
   /** Why the relay ended the connection, or could not open it. */
   failure: Failure | undefined
 }
 
+/** To dispose of it takes leave of the camera, and ends ffmpeg's input. */
 export type Relay = AsyncDisposable & { host: string; port: number; progress: Progress }
 
 type Target = {
@@ -29,13 +34,12 @@ type Target = {
   port: number
   tls: boolean
   /** Of an RTSP camera, which is spoken to by an RtspSession; bytes of any other protocol just pass. */
-  rtsp?: {
-    /** `rtsp://camera.example:554`, as the user wrote it. */
-    origin: string
-    credentials: Credentials | undefined
+  rtsp?: Omit<RtspOptions, 'udpSource'> & {
     /** RTP comes beside this connection, from the camera itself to ffmpeg. */
     udp: boolean
   }
+  /** So many bytes may come from the camera without a packet that comes out of ffmpeg. */
+  unpackedMax?: number
   /** With TLS: the certificate must be valid for `host`. */
   isVerified?: boolean
 }
@@ -51,43 +55,54 @@ const READ_BYTES = 64 * 1024
 
 /** Listens on loopback for ffmpeg; everything ends with it. */
 export async function openRelay(target: Target): Promise<Relay> {
-  const progress: Progress = { phase: 'connecting', lastByteAt: undefined, failure: undefined }
+  const progress = newProgress()
   const sockets = new Set<Socket>()
-  const server = createServer({ pauseOnConnect: true }, client => relay(client, target, progress, sockets))
-  return listening(server, sockets, progress)
+  const conversations = new Set<Conversation>()
+  const server = createServer({ pauseOnConnect: true }, client => relay(client, target, progress, sockets, conversations))
+  return listening(server, sockets, progress, async () => void (await Promise.all([...conversations].map(each => each.hangUp()))))
 }
 
-export async function listening(server: Server, sockets: Set<Socket>, progress: Progress): Promise<Relay> {
+export const newProgress = (): Progress => ({ phase: 'connecting', lastByteAt: undefined, unpackedBytes: 0, tracks: 0, failure: undefined })
+
+/** `leave`: what goes before the sockets are closed. */
+export async function listening(server: Server, sockets: Set<Socket>, progress: Progress, leave?: () => Promise<void>): Promise<Relay> {
   server.maxConnections = 32
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
+  const close = async () => {
+    const closed = once(server, 'close')
+    server.close()
+    await leave?.()
+    for (const socket of sockets) socket.destroy()
+    await closed
+  }
+  let closing: Promise<void> | undefined
   return {
     host: '127.0.0.1',
     port: (server.address() as AddressInfo).port,
     progress,
-    async [Symbol.asyncDispose]() {
-      const closed = once(server, 'close')
-      server.close()
-      for (const socket of sockets) socket.destroy()
-      await closed
-    },
+    [Symbol.asyncDispose]: () => (closing ??= close()),
   }
 }
 
-function relay(client: Socket, target: Target, progress: Progress, sockets: Set<Socket>): void {
+function relay(client: Socket, target: Target, progress: Progress, sockets: Set<Socket>, conversations: Set<Conversation>): void {
   const { host, addresses, port, tls, rtsp, isVerified = false } = target
-  let session: RtspSession | undefined
+  let conversation: Conversation | undefined
   // Node's own reads bring 64 KiB of fresh memory for each piece of a picture.
   let memory = Buffer.allocUnsafeSlow(READ_BYTES)
   const onread = {
     buffer: () => memory,
     callback: (count: number) => {
       progress.lastByteAt = performance.now()
+      progress.unpackedBytes += count
+      if (progress.unpackedBytes > (target.unpackedMax ?? Infinity)) progress.failure ??= unpacked()
       const chunk = memory.subarray(0, count)
-      if (session?.playing === false) return answer(chunk, session, client, camera, progress)
-      progress.phase = 'playing'
-      if (session !== undefined) for (const bytes of session.watch(chunk)) camera.write(bytes)
-      client.write(chunk)
+      if (progress.failure !== undefined) void conversation?.hangUp()
+      if (conversation !== undefined) conversation.received(chunk)
+      else {
+        progress.phase = 'playing'
+        client.write(chunk)
+      }
       if (client.writableLength === 0) return true
       // ffmpeg is slower than the camera: what waits keeps its memory.
       memory = Buffer.allocUnsafeSlow(READ_BYTES)
@@ -97,27 +112,27 @@ function relay(client: Socket, target: Target, progress: Progress, sockets: Set<
   const way = { ...oneAfterTheOther(host, addresses), port, onread }
   const trust = { servername: isName(host) ? host : '', ...(isVerified ? {} : CAMERA_TLS) }
   const camera: Socket = tls ? connectTls({ ...way, ...trust }) : connect(way)
-  own(sockets, client, camera)
+  own(sockets, client, camera, () => conversation)
   const places = addresses.map(({ address }) => `${address}:${port}`).join(', ')
   camera.setTimeout(CONNECT_TIMEOUT_MS, () => camera.destroy(new Failure('ConnectTimeout', `no answer from ${places}`)))
   camera.once(tls ? 'secureConnect' : 'connect', () => {
     camera.setTimeout(0)
     progress.phase = 'connected'
-    session = rtsp && rtspSession(rtsp, camera.remoteAddress ?? '', client.localPort ?? 0)
-    if (session === undefined) pass(client, camera, progress)
-    else converse(client, camera, session)
+    if (rtsp === undefined) return pass(client, camera, progress)
+    const { udp, ...options } = rtsp
+    const session = new RtspSession({ ...options, udpSource: udp ? (camera.remoteAddress ?? '') : undefined })
+    const made = (conversation = new Conversation(session, { client, camera }, progress, options.learnt, udp))
+    conversations.add(made)
+    camera.once('close', () => conversations.delete(made))
   })
   camera.once('error', error => (progress.failure ??= connectFailure(error, progress)))
   camera.once('end', () => {
-    if (progress.lastByteAt === undefined) progress.failure ??= new Failure('ConnectionLost', 'the camera closed the connection')
+    if (progress.phase !== 'playing') progress.failure ??= new Failure('ConnectionLost', 'the camera closed the connection')
   })
   client.on('drain', () => camera.resume())
 }
 
-function rtspSession({ origin, credentials, udp }: NonNullable<Target['rtsp']>, address: string, port: number): RtspSession {
-  const relayOrigin = `rtsp://127.0.0.1:${port}`
-  return new RtspSession({ cameraOrigin: origin, relayOrigin, credentials, udpSource: udp ? address : undefined })
-}
+const unpacked = () => new Failure('InvalidStream', 'the camera sends without an end of a frame: 64 MiB have come since the last one')
 
 /** What ffmpeg sends goes to the other side, at its pace. */
 function pass(client: Socket, camera: Socket, progress: Progress): void {
@@ -130,46 +145,20 @@ function pass(client: Socket, camera: Socket, progress: Progress): void {
   client.resume() // it was accepted paused
 }
 
-/** What ffmpeg asks goes to the camera, at its pace. */
-function converse(client: Socket, camera: Socket, session: RtspSession): void {
-  camera.on('drain', () => client.resume())
-  client.on('data', (chunk: Buffer) => {
-    try {
-      for (const bytes of session.request(chunk)) camera.write(bytes)
-      if (camera.writableNeedDrain) client.pause()
-    } catch {
-      client.destroy() // ffmpeg does not speak so
-    }
-  })
-  client.resume() // it was accepted paused
-}
-
-/** Until the camera plays, nothing passes but what the session has seen. True to read on. */
-function answer(chunk: Buffer, session: RtspSession, client: Socket, camera: Socket, progress: Progress): boolean {
-  try {
-    const { toFfmpeg, toCamera } = session.response(Buffer.from(chunk))
-    for (const bytes of toFfmpeg) client.write(bytes)
-    for (const bytes of toCamera) camera.write(bytes)
-    if (session.playing) progress.phase = 'playing'
-    return true
-  } catch (error) {
-    progress.failure ??= error instanceof Failure ? error : new Failure('InvalidStream', 'what answers does not speak RTSP')
-    camera.destroy()
-    client.destroy()
-    return false
-  }
-}
-
 /** Either end's end is the other's; both are forgotten when closed. */
-function own(sockets: Set<Socket>, ...pair: readonly [Socket, Socket]): void {
-  for (const [socket, other] of [pair, pair.toReversed()] as [Socket, Socket][]) {
+function own(sockets: Set<Socket>, client: Socket, camera: Socket, conversation: () => Conversation | undefined): void {
+  for (const [socket, other] of [
+    [client, camera],
+    [camera, client],
+  ] as const) {
     sockets.add(socket)
     socket.setNoDelay(true)
     socket
       .on('error', () => {})
       .on('close', () => {
         sockets.delete(socket)
-        other.destroySoon()
+        // A conversation takes leave of the camera first.
+        if (socket === camera || conversation() === undefined) other.destroySoon()
       })
   }
 }

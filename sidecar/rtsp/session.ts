@@ -1,20 +1,37 @@
-// What stands between ffmpeg and an RTSP camera. ffmpeg speaks to a relay of ours: towards the camera its requests name the camera as
-// the user does (servers know streams by their whole URL) and carry the password, which ffmpeg never sees. From the camera nothing
-// passes that leads elsewhere.
+// Between ffmpeg and an RTSP camera stand two conversations. Towards ffmpeg the relay is a plain server with one track. Towards the camera
+// it is a client of its own: it names the stream as the user does, carries the password, which ffmpeg never sees, keeps the session alive,
+// ends it, and forgives what players forgive. Nothing passes that leads elsewhere.
 import { isIPv6 } from 'node:net'
 import { Failure } from '../../common/errors.ts'
-import { Authorization, challengeOf } from './authorization.ts'
-import { HeaderWatch, Units, type Message } from './units.ts'
-import { checkDescription } from './sdp.ts'
+import type { RtpCodec } from '../../proto/camera.ts'
 import type { Credentials } from '../source/credentials.ts'
+import { Authorization, challengeOf, offersDigest } from './authorization.ts'
+import type { Headers } from './headers.ts'
+import { KeepAlive, type Lapses } from './keep-alive.ts'
+import { refusalOf } from './refusals.ts'
+import { Rtp } from './rtp.ts'
+import { descriptionOf, readDescription, type Track } from './sdp.ts'
+import { channelsOf, clientPorts, isByTcp, isByUdp, serverPorts } from './transport.ts'
+import { UnitReader, type Message, type Unit } from './units.ts'
+import { namesOf, type Names } from './urls.ts'
+
+/** What was learnt of a camera, by its relays, for later ones. */
+export type Learnt = Lapses & {
+  /** It has offered Digest: Basic, which would send the password in clear, is refused from then on. */
+  digest: boolean
+  /** How often a track was silent: the next one is tried then. */
+  silences: number
+}
 
 export type RtspOptions = {
-  /** `rtsp://camera.example:554`, of the URL that the user gave, and of the relay. */
-  cameraOrigin: string
-  relayOrigin: string
+  /** `rtsp://camera.example:554/path`, as the user wrote it. */
+  url: string
   credentials: Credentials | undefined
   /** The camera's address, where RTP goes by UDP beside this connection; ffmpeg is told no other. */
   udpSource: string | undefined
+  /** Of no other codec ffmpeg is told. */
+  codecs: readonly RtpCodec[]
+  learnt: Learnt
 }
 
 /** What to send on, and to whom. */
@@ -22,141 +39,322 @@ export type Passed = { toFfmpeg: Buffer[]; toCamera: Buffer[] }
 
 type Asked = {
   method: string
-  /** As ffmpeg wrote it. */
-  message: Message
+  /** The camera's names that have not been refused, the one in use first. Empty: names are no matter yet. */
+  names: readonly Names[]
+  headers: readonly string[]
+  /** Signed so often because of a challenge. */
   tries: number
-  /** Of the last try; NaN where the request has none. */
   cseq: number
+  /** ffmpeg's own number, where it waits for the answer. */
+  answers: string | undefined
 }
+
+/** Longer than any session: ffmpeg need not keep it alive. */
+const FFMPEG_SESSION = 'Session: 1;timeout=86400'
+const UNANSWERED_MAX = 16
 
 export class RtspSession {
   readonly #options: RtspOptions
   readonly #authorization: Authorization | undefined
-  readonly #requests = new Units()
-  readonly #answers = new Units()
-  readonly #headers = new HeaderWatch()
-  /** The last request. */
+  readonly #requests = new UnitReader()
+  readonly #answers = new UnitReader()
+  readonly keepAlive: KeepAlive
+  #cseq = 0
+  #userAgent: string | undefined
+  /** The last request, until it is answered. */
   #asked: Asked | undefined
-  /** Requests that ffmpeg knows nothing of: each takes a number of its own. */
-  #repeated = 0
-  #playing = false
+  /** Numbers of requests before, whose answers no longer matter. */
+  readonly #unanswered = new Set<number>()
+  #track: Track | undefined
+  #names: readonly Names[] = []
+  #sessionId: string | undefined
+  #rtp: Rtp | undefined
+  #phase: 'opening' | 'set up' | 'playing' | 'tearing down' | 'over' = 'opening'
+  /** How many tracks the camera offers. */
+  tracks = 0
 
   constructor(options: RtspOptions) {
     this.#options = options
     this.#authorization = options.credentials === undefined ? undefined : new Authorization(options.credentials)
+    this.keepAlive = new KeepAlive(options.learnt)
   }
 
-  /** The camera agreed to PLAY: what follows is video. ffmpeg looks at redirects only until then. */
+  /** The camera agreed to PLAY, or sends what it was to play. */
   get playing(): boolean {
-    return this.#playing
+    return this.#phase === 'playing'
   }
 
-  /** ffmpeg's bytes, as they go on to the camera. */
-  request(chunk: Buffer): Buffer[] {
-    const passed: Buffer[] = []
-    this.#requests.push(chunk)
-    for (let unit = this.#requests.next(); unit !== undefined; unit = this.#requests.next()) {
-      passed.push(unit.kind === 'frame' ? unit.bytes : this.#ask(unit))
-    }
-    return passed
+  /** The camera has answered TEARDOWN, or has no session. */
+  get over(): boolean {
+    return this.#phase === 'over'
   }
 
-  /** The camera's bytes until it plays: whole messages. Throws Failure where nothing of them may pass. */
-  response(chunk: Buffer): Passed {
+  /** The track's RTP ended, by RTCP BYE, and nothing has come since. */
+  get saidBye(): boolean {
+    return this.#rtp?.saidBye === true
+  }
+
+  /** How the body of an answer is still open: `flush` takes it for complete. */
+  get openBody(): UnitReader['openBody'] {
+    return this.#answers.openBody
+  }
+
+  /** ffmpeg's bytes. Throws Failure for what ffmpeg does not say. */
+  request(chunk: Buffer): Passed {
     const passed: Passed = { toFfmpeg: [], toCamera: [] }
-    this.#answers.push(chunk)
-    while (!this.#playing) {
-      const unit = this.#answers.next()
-      if (unit === undefined) return passed
-      if (unit.kind === 'frame') passed.toFfmpeg.push(unit.bytes)
-      else this.#answer(unit, passed)
+    for (const unit of this.#requests.read(chunk)) {
+      if (unit.kind === 'message') this.#request(unit, passed)
+      else if (this.playing && this.#rtp?.toCamera(unit.bytes) === true) passed.toCamera.push(unit.bytes)
     }
-    const rest = this.#answers.take()
-    passed.toFfmpeg.push(rest)
-    passed.toCamera.push(...this.watch(rest))
     return passed
   }
 
-  /** The camera's bytes while it plays, which pass as they are. Returns what to ask the camera again: it challenges even then. */
-  watch(chunk: Buffer): Buffer[] {
-    if (this.#authorization === undefined) return NOTHING
-    const headers = this.#headers.push(chunk)
-    return headers.length === 0 ? NOTHING : headers.flatMap(header => this.#tryAgain(header) ?? [])
+  /** The camera's bytes. Throws Failure where the connection must end. What it returns may lie in the chunk's memory. */
+  response(chunk: Buffer): Passed {
+    return this.#responses(this.#answers.read(chunk))
   }
 
-  #ask(message: Message): Buffer {
-    const method = message.header.slice(0, message.header.indexOf(' '))
-    this.#asked = { method, message, tries: 0, cseq: cseqOf(message.header) + this.#repeated }
+  /** Nothing more comes of an answer whose length is not known, or wrong. */
+  flush(): Passed {
+    return this.#responses(this.#answers.flush())
+  }
+
+  /** A sign of life for the camera; undefined where none is due. */
+  nextKeepAlive(): Buffer | undefined {
+    return this.playing ? this.#ask(this.keepAlive.next(), this.#names, []) : undefined
+  }
+
+  /** The request that ends the session; undefined where there is none to end. */
+  teardown(): Buffer | undefined {
+    if (this.#phase === 'opening' || this.#phase === 'tearing down' || this.#phase === 'over') {
+      if (this.#phase === 'opening') this.#phase = 'over'
+      return undefined
+    }
+    this.#phase = 'tearing down'
+    return this.#ask('TEARDOWN', this.#names, [])
+  }
+
+  #responses(units: readonly Unit[]): Passed {
+    const passed: Passed = { toFfmpeg: [], toCamera: [] }
+    for (const unit of units) {
+      if (unit.kind === 'frame') this.#frame(unit.bytes, passed)
+      else if (unit.status === undefined) this.#asksUs(unit, passed)
+      else this.#answer(unit, unit.status, passed)
+    }
+    return passed
+  }
+
+  #request({ headers }: Message, passed: Passed): void {
+    const method = headers.first.split(' ', 1)[0] ?? ''
+    const cseq = headers.get('cseq') ?? '0'
+    this.#userAgent ??= headers.get('user-agent')
+    const ask = (names: readonly Names[], lines: readonly string[]) => passed.toCamera.push(this.#ask(method, names, lines, cseq))
+    switch (method) {
+      case 'OPTIONS':
+        if (this.#track === undefined) return void ask([], [])
+        return void passed.toFfmpeg.push(toFfmpeg(cseq)) // a keep-alive, which is ours to send
+      case 'DESCRIBE':
+        return void ask([], ['Accept: application/sdp'])
+      case 'SETUP':
+        return void ask(this.#names, [`Transport: ${headers.get('transport') ?? ''}`])
+      case 'PLAY':
+        return void ask(this.#names, [`Range: ${headers.get('range') ?? 'npt=0.000-'}`])
+      case 'TEARDOWN': {
+        const teardown = this.teardown()
+        if (teardown !== undefined) passed.toCamera.push(teardown)
+        return void passed.toFfmpeg.push(toFfmpeg(cseq))
+      }
+      default:
+        return void passed.toFfmpeg.push(toFfmpeg(cseq))
+    }
+  }
+
+  #ask(method: string, names: readonly Names[], headers: readonly string[], answers?: string): Buffer {
+    if (this.#asked !== undefined) {
+      this.#unanswered.add(this.#asked.cseq)
+      if (this.#unanswered.size > UNANSWERED_MAX) this.#unanswered.clear()
+    }
+    this.#asked = { method, names, headers, tries: 0, cseq: ++this.#cseq, answers }
     return this.#signed(this.#asked)
   }
 
-  #answer(message: Message, passed: Passed): void {
-    const { status, header, body } = message
-    if ((status !== undefined && status >= 300 && status < 400) || header.startsWith('REDIRECT ')) {
-      throw new Failure('RedirectRefused', 'the camera redirects to another address, which is refused')
+  #signed({ method, names, headers, cseq }: Asked): Buffer {
+    const { url } = this.#options
+    const uri = (method === 'SETUP' ? names[0]?.track : names[0]?.session) ?? url
+    const authorization = this.#authorization?.header(method, uri)
+    const lines = [
+      `${method} ${uri} RTSP/1.0`,
+      `CSeq: ${cseq}`,
+      ...(authorization === undefined ? [] : [`Authorization: ${authorization}`]),
+      ...(this.#userAgent === undefined ? [] : [`User-Agent: ${this.#userAgent}`]),
+      ...headers,
+      ...(this.#sessionId === undefined ? [] : [`Session: ${this.#sessionId}`]),
+    ]
+    return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
+  }
+
+  /** The camera's own requests are answered here: ffmpeg knows nothing of its numbers. */
+  #asksUs({ headers }: Message, passed: Passed): void {
+    const method = headers.first.split(' ', 1)[0] ?? ''
+    if (method === 'REDIRECT') throw refusalOf(method, 302, '', false)
+    const isKnown = /^(OPTIONS|GET_PARAMETER|SET_PARAMETER|ANNOUNCE|TEARDOWN)$/.test(method)
+    const cseq = headers.get('cseq')
+    const session = headers.get('session')
+    const lines = [
+      `RTSP/1.0 ${isKnown ? '200 OK' : '501 Not Implemented'}`,
+      ...(cseq === undefined ? [] : [`CSeq: ${cseq}`]),
+      ...(session === undefined ? [] : [`Session: ${session}`]),
+      ...(method === 'OPTIONS' ? ['Public: OPTIONS, GET_PARAMETER, SET_PARAMETER, ANNOUNCE, TEARDOWN'] : []),
+    ]
+    passed.toCamera.push(Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'))
+    if (method === 'TEARDOWN' && this.playing) {
+      this.#phase = 'over'
+      throw new Failure('StreamEnded', 'the camera ended the session')
     }
-    const again = this.#tryAgain(header)
+  }
+
+  #answer({ headers, body }: Message, status: number, passed: Passed): void {
+    const asked = this.#asked
+    // Requests follow one another: the next answer is the last one's, whatever number it bears, unless that is an older request's.
+    if (status < 200 || asked === undefined || this.#unanswered.delete(Number(headers.get('cseq')))) return
+    const { method } = asked
+    if (status >= 300 && status < 400) throw refusalOf(method, status, headers.first, true)
+    this.#sessionId = sessionIdOf(headers) ?? this.#sessionId
+    const again = status === 401 ? this.#challenged(asked, headers) : status < 300 ? undefined : this.#otherwise(asked, status)
     if (again !== undefined) return void passed.toCamera.push(again)
-    if (status === 200 && /\r\nContent-Type: *application\/sdp/i.test(header)) checkDescription(body.toString('latin1'))
-    if (status === 200 && this.#asked?.method === 'PLAY' && isAnswer(header, this.#asked)) this.#playing = true
-    passed.toFfmpeg.push(this.#seenByFfmpeg(message))
+    this.#asked = undefined
+    if (method === 'TEARDOWN') this.#phase = 'over'
+    // A sign of life counts, however it is answered.
+    else if (asked.answers === undefined) this.keepAlive.answered(method, status)
+    else if (status < 300) passed.toFfmpeg.push(this.#agreed(asked, headers, body))
+    else if (method === 'OPTIONS' && status !== 401) passed.toFfmpeg.push(toFfmpeg(asked.answers))
+    else throw refusalOf(method, status, headers.first, this.#authorization !== undefined)
   }
 
   /** The same request with an answer to the camera's challenge; undefined when there is none, or the password has been refused. */
-  #tryAgain(header: string): Buffer | undefined {
-    const asked = this.#asked
-    if (!/^RTSP\/\d\.\d 401\b/.test(header) || asked === undefined || this.#authorization === undefined) return undefined
-    const challenge = challengeOf(header)
-    if (challenge === undefined || !isAnswer(header, asked) || asked.tries > (challenge.stale ? 1 : 0)) return undefined
-    asked.tries++
-    asked.cseq++
-    this.#repeated++
+  #challenged(asked: Asked, headers: Headers): Buffer | undefined {
+    const values = headers.all('www-authenticate')
+    const { learnt } = this.#options
+    learnt.digest ||= offersDigest(values)
+    const challenge = challengeOf(values)
+    if (this.#authorization === undefined || asked.tries > (challenge?.stale === true ? 1 : 0)) return undefined
+    if (learnt.digest && challenge?.scheme !== 'Digest') throw downgraded()
+    if (challenge === undefined) return undefined
     this.#authorization.challenge(challenge)
+    asked.tries++
+    asked.cseq = ++this.#cseq
     return this.#signed(asked)
   }
 
-  #signed({ method, message: { header, body }, cseq }: Asked): Buffer {
-    const { relayOrigin, cameraOrigin } = this.#options
-    const [first = '', ...others] = header.split('\r\n')
-    const [, url = '', version = ''] = first.split(' ')
-    const isOurs = url.startsWith(relayOrigin) && /^[/?]?$/.test(url.charAt(relayOrigin.length))
-    const uri = isOurs ? cameraOrigin + url.slice(relayOrigin.length) : url
-    const authorization = this.#authorization?.header(method, uri)
-    const lines = [
-      `${method} ${uri} ${version}`,
-      ...(authorization === undefined ? [] : [`Authorization: ${authorization}`]),
-      ...others.map(line => (this.#repeated > 0 && /^CSeq:/i.test(line) ? `CSeq: ${cseq}` : line)),
-    ]
-    return Buffer.concat([Buffer.from(lines.join('\r\n'), 'latin1'), body])
+  /** The request as the camera may like it better: by another name, or without a range. Undefined where there is nothing left to try. */
+  #otherwise(asked: Asked, status: number): Buffer | undefined {
+    const { method, names, headers } = asked
+    if (method === 'PLAY' && (status === 457 || status === 400) && headers.length > 0) asked.headers = []
+    else if ((method === 'SETUP' || method === 'PLAY') && isOfName(status) && names.length > 1) asked.names = othersThan(names, method)
+    else return undefined
+    if (asked.names.length === 0 && names.length > 0) return undefined
+    asked.tries = 0
+    asked.cseq = ++this.#cseq
+    return this.#signed(asked)
   }
 
-  #seenByFfmpeg({ bytes, header, body, status }: Message): Buffer {
+  /** What ffmpeg hears of an agreement. */
+  #agreed({ method, names, headers: lines, answers = '' }: Asked, headers: Headers, body: Buffer): Buffer {
+    switch (method) {
+      case 'OPTIONS':
+        this.keepAlive.listed(headers.get('public') ?? '')
+        return toFfmpeg(answers)
+      case 'DESCRIBE':
+        return toFfmpeg(answers, ['Content-Type: application/sdp'], this.#described(headers, body))
+      case 'SETUP':
+        // Some play their tracks one by one.
+        this.#names = [
+          ...names,
+          ...this.#names.filter(name => !names.includes(name)),
+          ...names.slice(0, 1).map(({ track }) => ({ track, session: track })),
+        ]
+        this.#phase = 'set up'
+        this.keepAlive.timeout(headers.get('session') ?? '')
+        return toFfmpeg(answers, [FFMPEG_SESSION, `Transport: ${this.#transport(lines[0] ?? '', headers.get('transport'))}`])
+      default:
+        this.#names = names
+        return this.#plays(answers)
+    }
+  }
+
+  #described(headers: Headers, body: Buffer): string {
+    const { url, codecs, learnt } = this.#options
+    const { control, tracks } = readDescription(body.toString('latin1'), codecs)
+    this.tracks = tracks.length
+    this.#track = tracks[learnt.silences % tracks.length] ?? tracks[0]
+    this.#names = namesOf({
+      url: url,
+      base: headers.get('content-base') ?? headers.get('content-location'),
+      sessionControl: control,
+      trackControl: this.#track.control,
+    })
+    return descriptionOf(this.#track)
+  }
+
+  #transport(asked: string, answered: string | undefined): string {
     const { udpSource } = this.#options
-    const renumbered = status === undefined || this.#repeated === 0 ? header : withCseq(header, cseqOf(header) - this.#repeated)
-    const timed = status === undefined ? renumbered : withoutRtpInfo(renumbered)
-    const told = udpSource === undefined ? timed : withSource(timed, udpSource)
-    return told === header ? bytes : Buffer.concat([Buffer.from(told, 'latin1'), body])
+    const payload = this.#track?.payload ?? 0
+    if (udpSource === undefined) {
+      if (isByUdp(answered)) throw refusalOf('SETUP', 461, '', false)
+      this.#rtp = new Rtp(payload, channelsOf(answered, { rtp: 0, rtcp: 1 }))
+      return 'RTP/AVP/TCP;unicast;interleaved=0-1'
+    }
+    if (isByTcp(answered)) throw refusalOf('SETUP', 461, '', false)
+    const server = serverPorts(answered)
+    // RTP by UDP is sent and answered by the camera itself, whatever address it claims.
+    const source = isIPv6(udpSource) ? `[${udpSource}]` : udpSource
+    const ports = [`client_port=${clientPorts(asked) ?? ''}`, ...(server === undefined ? [] : [`server_port=${server}`])]
+    return `RTP/AVP;unicast;${ports.join(';')};source=${source}`
+  }
+
+  #plays(answers: string): Buffer {
+    this.#phase = 'playing'
+    return toFfmpeg(answers, [FFMPEG_SESSION])
+  }
+
+  #frame(bytes: Buffer, passed: Passed): void {
+    if (this.#rtp?.toFfmpeg(bytes) !== true) return
+    const asked = this.#asked
+    if (this.#phase === 'set up' && asked?.method === 'PLAY' && asked.answers !== undefined) {
+      // What it sends is its agreement. Its answer may come yet, or never.
+      passed.toFfmpeg.push(this.#plays(asked.answers))
+      this.#asked = { ...asked, answers: undefined }
+    }
+    if (this.playing) extend(passed.toFfmpeg, bytes)
   }
 }
 
-const NOTHING: Buffer[] = []
+/** Frames that lie one behind the other are sent as one. */
+function extend(buffers: Buffer[], bytes: Buffer): void {
+  const last = buffers.at(-1)
+  if (last !== undefined && last.buffer === bytes.buffer && last.byteOffset + last.length === bytes.byteOffset) {
+    buffers[buffers.length - 1] = Buffer.from(last.buffer, last.byteOffset, last.length + bytes.length)
+  } else buffers.push(bytes)
+}
 
-const cseqOf = (header: string): number => Number(/\r\nCSeq: *(\d+)/i.exec(header)?.[1] ?? Number.NaN)
+function toFfmpeg(cseq: string, headers: readonly string[] = [], body = ''): Buffer {
+  const lines = ['RTSP/1.0 200 OK', `CSeq: ${cseq}`, ...headers, `Content-Length: ${body.length}`]
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body}`, 'latin1')
+}
 
-/** Some cameras don't say what they answer. */
-const isAnswer = (header: string, { cseq }: Asked): boolean => [cseq, Number.NaN].includes(cseqOf(header))
+const sessionIdOf = (headers: Headers): string | undefined => headers.get('session')?.split(';', 1)[0]?.trim() || undefined
 
-const withCseq = (header: string, cseq: number): string => header.replace(/(?<=\r\nCSeq: *)\d+/i, String(cseq))
+/** The stream may be known by another name. */
+const isOfName = (status: number): boolean => [400, 404, 451, 454, 455, 459, 460, 500].includes(status)
 
-/**
- * Cameras announce a first RTP time that is not that of their first packet. ffmpeg counts from it, so times that come before it would be
- * negative. Without the header ffmpeg counts from the first packet.
- */
-const withoutRtpInfo = (header: string): string => header.replace(/\r\nRTP-Info *:[^\r\n]*(\r\n[ \t][^\r\n]*)*/gi, '')
+/** Those that say something else for this method. */
+function othersThan([refused, ...others]: readonly Names[], method: string): Names[] {
+  const nameOf = (names: Names) => (method === 'SETUP' ? names.track : names.session)
+  return refused === undefined ? [] : others.filter(other => nameOf(other) !== nameOf(refused))
+}
 
-/** RTP by UDP is sent and answered by the camera itself, whatever address it claims. */
-const withSource = (header: string, address: string): string =>
-  header.replace(/(?<=\r\nTransport: *)[^\r\n]+/i, transport => {
-    const parts = transport.split(';').filter(part => !/^\s*source=/i.test(part))
-    return [...parts, `source=${isIPv6(address) ? `[${address}]` : address}`].join(';')
-  })
+const downgraded = () =>
+  new Failure(
+    'AuthFailed',
+    'the camera has offered Digest, but in no form that is supported, or only Basic now: the password is not sent in clear',
+  )

@@ -15,9 +15,9 @@ import { credentialsChanged, readCredentials, type Credentials } from './credent
 import { EpochTracker, type Step } from '../timing/epoch.ts'
 import { Opening } from '../timing/first-timestamp.ts'
 import { Pictures } from './slice-joiner.ts'
-import type { Progress } from '../rtsp/relay.ts'
+import type { Progress, Relay } from '../rtsp/relay.ts'
 import type { Traits } from './traits.ts'
-import { isSlow, looksSparse, nextConnectMs, overdue, waitsForKeyframe, type Facts } from './watchdog.ts'
+import { isSlow, looksSparse, nextConnectMs, overdue, stallsInMs, waitsForKeyframe, type Facts } from './watchdog.ts'
 
 /** Further ahead of the clock than any live stream's first burst: a file, which is then read at its own pace. */
 const AHEAD_MAX_MS = 30_000
@@ -57,10 +57,14 @@ export class Session {
   #firstTimestampMs = 0
   #timestampMs = 0
   #stepMs = 0
+  /** ffmpeg found another video stream in what had begun as one. */
+  #newStreamMs: number | undefined
   #toldWaiting = false
   #toldStreaming = false
   readonly #steadyMs: number
+  #relay: Relay | undefined
   #run: DemuxRun | undefined
+  #hangingUp: Promise<void> | undefined
   #cause: Cause | undefined
   #secrets: readonly string[] = []
   /** Decided here rather than by ffmpeg: a watchdog, a restart. */
@@ -91,7 +95,8 @@ export class Session {
       const credentials = credentialsDir === undefined ? undefined : await readCredentials(credentialsDir)
       this.#events.onCredentials(credentials)
       this.#secrets = credentials === undefined ? [] : [credentials.password]
-      await using relay = await source.openRelay(credentials, this.#deny)
+      await using relay = await source.openRelay(credentials, this.#deny, this.#traits)
+      this.#relay = relay
       await using run = await source.open(relay ?? { host: '', port: 0 }, credentials, this.#traits, {
         onPacket: (packet, info) => this.#packet(packet, info),
         onLine: line => this.#line(line, log),
@@ -101,8 +106,8 @@ export class Session {
       const watching = this.#watch(relay?.progress, either)
       const rotated =
         credentialsDir === undefined ? undefined : credentialsChanged(credentialsDir, credentials, either).then(() => this.#rotated(either))
-      using _stopped = whenAborted(either, () => void run.stop())
-      if (this.#verdict !== undefined) void run.stop()
+      using _stopped = whenAborted(either, () => void this.#hangUp())
+      if (this.#verdict !== undefined) void this.#hangUp()
       const end = await run.ended
       over.abort()
       await Promise.all([watching, rotated])
@@ -131,7 +136,21 @@ export class Session {
     if (this.#verdict !== undefined) return
     this.#verdict = verdict
     this.#restart = restart
-    void this.#run?.stop()
+    void this.#hangUp()
+  }
+
+  /** The camera is told first, which ends ffmpeg's input and with it ffmpeg: no signal ends one whose input is silent. */
+  #hangUp(): Promise<void> | undefined {
+    const run = this.#run
+    if (run === undefined) return undefined
+    const hangUp = async () => {
+      await this.#relay?.[Symbol.asyncDispose]()
+      const ended = new AbortController()
+      void run.ended.then(() => ended.abort())
+      if (this.#relay !== undefined) await sleep(GRACE_MS, ended.signal)
+      await run.stop()
+    }
+    return (this.#hangingUp ??= hangUp())
   }
 
   #line(line: string, log: Logger): void {
@@ -139,6 +158,8 @@ export class Session {
     const cause = causeOf(line)
     if (cause !== undefined) this.#cause = moreTelling(this.#cause, cause)
     if (this.#cause?.reason === 'NoDecodableFrames') this.#traits.slow = true
+    // Such as an MPEG-TS whose tables change: what follows comes in a stream that nothing reads.
+    if (/New video stream .*index/i.test(line)) this.#newStreamMs ??= performance.now()
     const trait = this.#config.source.traitIn(line)
     if (trait === undefined || this.#traits[trait]) return
     this.#traits[trait] = true
@@ -154,6 +175,7 @@ export class Session {
     if (!isDecodable(info.codec))
       return this.#end(new Failure('CodecUnsupported', `the camera sends ${info.codec}, which is not supported`))
     this.#lastPacketMs = performance.now()
+    if (this.#relay !== undefined) this.#relay.progress.unpackedBytes = 0
     this.#sized ||= info.width > 0 && info.height > 0
     for (const picture of this.#pictures.push(demuxed, info)) {
       const packets = this.#opening.push(picture, info.timeBase)
@@ -211,17 +233,21 @@ export class Session {
   async #watch(progress: Progress | undefined, signal: AbortSignal): Promise<void> {
     let failedMs: number | undefined
     while (!signal.aborted && this.#verdict === undefined) {
-      await sleep(this.#firstPictureMs === undefined ? WATCH_MS : WATCH_STREAMING_MS, signal)
+      const isSteady = this.#firstPictureMs !== undefined && this.#newStreamMs === undefined
+      await sleep(isSteady ? Math.min(WATCH_STREAMING_MS, stallsInMs(this.#facts(progress))) : WATCH_MS, signal)
       const facts = this.#facts(progress)
       if (progress?.failure !== undefined) {
         failedMs ??= facts.nowMs
         if (facts.nowMs - failedMs > GRACE_MS) return this.#end(progress.failure)
       }
+      if (this.#newStreamMs !== undefined && facts.nowMs - Math.max(this.#newStreamMs, facts.lastPacketMs ?? 0) > GRACE_MS) {
+        return this.#end(new Failure('StreamReplaced', 'the source continues in another stream than before'), true)
+      }
       const verdict = overdue(facts)
       if (verdict !== undefined) {
         if (isSlow(verdict, facts)) this.#traits.connectMs = nextConnectMs(facts)
         else if (looksSparse(verdict, facts)) this.#traits.sparse = !facts.sparse
-        return this.#end(verdict)
+        return this.#end(this.#otherTrack(verdict, progress?.tracks ?? 0) ?? verdict)
       }
       const waiting = this.#toldWaiting ? undefined : waitsForKeyframe(facts)
       if (waiting !== undefined) {
@@ -229,6 +255,13 @@ export class Session {
         this.#events.onWaiting(this.#run?.pid ?? 0, waiting)
       }
     }
+  }
+
+  /** Of a camera with several tracks one that gives no frame is not the only hope. */
+  #otherTrack({ reason, message }: Failure, tracks: number): Failure | undefined {
+    if (tracks < 2 || this.#firstPictureMs !== undefined || (reason !== 'StreamStalled' && reason !== 'NoDecodableFrames')) return undefined
+    const silent = (this.#traits.rtsp.silences++ % tracks) + 1
+    return new Failure(reason, `${message} (video track ${silent} of ${tracks}: the next one is tried)`)
   }
 
   #facts(progress: Progress | undefined): Facts {

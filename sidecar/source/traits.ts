@@ -1,3 +1,4 @@
+import type { Learnt } from '../rtsp/session.ts'
 import type { LearntTimes } from '../timing/epoch.ts'
 import { CONNECT_MS } from './watchdog.ts'
 
@@ -16,6 +17,8 @@ export type Traits = {
   times: LearntTimes
   /** performance.now() when its clock last jumped back in a way that took a restart. */
   jumpedBackMs?: number
+  /** Of an RTSP camera. */
+  rtsp: Learnt
 }
 
 export type LearntTrait = 'wallClock' | 'paced'
@@ -25,4 +28,5 @@ export const newTraits = (): Traits => ({
   ...{ wallClock: false, paced: false, slow: false, sparse: false },
   connectMs: CONNECT_MS,
   times: { isArrival: false, rate: 1 },
+  rtsp: { lapses: 0, digest: false, silences: 0 },
 })

@@ -33,10 +33,10 @@ export type Facts = {
 
 /** Why to give up; undefined while there is hope. */
 export function overdue(facts: Facts): Failure | undefined {
-  const { nowMs, startedMs, phase, lastByteMs, lastPacketMs, sized, streaming, stepMs, sparse, connectMs } = facts
+  const { nowMs, startedMs, phase, lastByteMs, lastPacketMs, sized, streaming, sparse, connectMs } = facts
   const forMs = nowMs - startedMs
   const undecodableMs = UNDECODABLE_MS + connectMs - CONNECT_MS
-  const stallMs = streaming ? Math.min(Math.max(STALL_MS, 2 * stepMs), SPARSE_STALL_MS) : sparse ? SPARSE_STALL_MS : STALL_MS
+  const stallMs = stallMsOf(facts)
   if (lastPacketMs !== undefined) {
     if (nowMs - lastPacketMs > stallMs) return stalled(stallMs)
     if (streaming) return undefined
@@ -66,6 +66,12 @@ const noAnswer = (phase: Facts['phase'], ms: number) =>
       ? `the camera accepts the connection but sent no frame within ${seconds(ms)}: the next try waits up to ${seconds(nextConnectMs({ connectMs: ms }))}`
       : `the camera sent no frame within ${seconds(ms)}`,
   )
+
+const stallMsOf = ({ streaming, stepMs, sparse }: Facts): number =>
+  streaming ? Math.min(Math.max(STALL_MS, 2 * stepMs), SPARSE_STALL_MS) : sparse ? SPARSE_STALL_MS : STALL_MS
+
+/** How long until a stream is overdue that sends nothing more. */
+export const stallsInMs = (facts: Facts): number => Math.max(0, stallMsOf(facts) - (facts.nowMs - (facts.lastPacketMs ?? facts.nowMs))) + 10
 
 /** Pictures that come seconds apart look so, and so does a camera that has stopped: the next try is of the other kind. */
 export const looksSparse = ({ reason }: Failure, { streaming }: Facts): boolean =>

@@ -2,7 +2,7 @@
 import type { BlockList } from 'node:net'
 import { Failure } from '../../../common/errors.ts'
 import { demux, type DemuxHandlers, type DemuxRun } from '../../../common/media/demux.ts'
-import type { Transport } from '../../../proto/camera.ts'
+import type { RtpCodec, Transport } from '../../../proto/camera.ts'
 import { PIXELS_MAX } from '../../../proto/frame.ts'
 import type { Progress, Relay } from '../../rtsp/relay.ts'
 import type { Credentials } from '../credentials.ts'
@@ -12,13 +12,13 @@ export type SourceDriver<S extends Source = Source> = {
   /** What its URLs begin with, such as `rtsp://`, in lower case. */
   schemes: readonly string[]
   /** Throws an Error that says what is wrong with `text`, without repeating it. */
-  parse(text: string, transport: Transport): S
+  parse(text: string, transport: Transport, codecs: readonly RtpCodec[]): S
 }
 
 /** A camera's URL, read. */
 export type Source = {
   /** Opens what ffmpeg connects to: it never connects to a camera itself. Undefined: the source needs no connection. */
-  openRelay(credentials: Credentials | undefined, deny: BlockList): Promise<Relay | undefined>
+  openRelay(credentials: Credentials | undefined, deny: BlockList, traits: Traits): Promise<Relay | undefined>
   /** Packets come from now on, until the run is stopped. `relay`: where that listens. */
   open(relay: Place, credentials: Credentials | undefined, traits: Traits, handlers: DemuxHandlers): Promise<DemuxRun>
   /** What a line of ffmpeg's log shows of how the source must be read. */
@@ -55,6 +55,9 @@ export const ffmpegSource = (source: Omit<FfmpegSource, 'open'>): FfmpegSource =
     return demux(args, { copyTimestamps, isWallClock: traits.wallClock }, handlers)
   },
 })
+
+/** So much may come without a packet that comes out of ffmpeg: no frame is larger, and twice what it looks at before its first packet. */
+export const UNPACKED_MAX = 64 * 1024 * 1024
 
 /** Longer than frames may be apart, and than the camera may take to answer: `watchdog.ts` ends a vain wait earlier. */
 export const ioTimeoutUs = ({ connectMs }: Traits): string => String(1000 * Math.max(20_000, connectMs + 5_000))

@@ -1,6 +1,16 @@
 import { openRelay } from '../../rtsp/relay.ts'
 import { resolveHost } from '../address.ts'
-import { authority, commonInput, ffmpegSource, ioTimeoutUs, LIVE, userInfo, type FfmpegSource, type SourceDriver } from './driver.ts'
+import {
+  authority,
+  commonInput,
+  ffmpegSource,
+  ioTimeoutUs,
+  LIVE,
+  UNPACKED_MAX,
+  userInfo,
+  type FfmpegSource,
+  type SourceDriver,
+} from './driver.ts'
 import { parseNetworkUrl } from './network-url.ts'
 
 export const rtmp: SourceDriver<FfmpegSource> = {
@@ -11,7 +21,8 @@ export const rtmp: SourceDriver<FfmpegSource> = {
     const tcUrl = `${scheme}://${host}:${port}/${application(path)}`
     return ffmpegSource({
       ...LIVE,
-      openRelay: async (_credentials, deny) => openRelay({ host, addresses: await resolveHost(host, deny), port, tls }),
+      openRelay: async (_credentials, deny) =>
+        openRelay({ host, addresses: await resolveHost(host, deny), port, tls, unpackedMax: UNPACKED_MAX }),
       input(relay, credentials, traits) {
         const format = ['-f', 'flv', '-protocol_whitelist', 'rtmp,tcp', '-rw_timeout', ioTimeoutUs(traits)]
         const url = `rtmp://${userInfo(credentials)}${authority(relay)}${path}`

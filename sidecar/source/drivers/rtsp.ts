@@ -1,6 +1,16 @@
 import { openRelay } from '../../rtsp/relay.ts'
 import { resolveHost } from '../address.ts'
-import { authority, commonInput, ffmpegSource, ioTimeoutUs, LIVE, PROBE_LONG, type FfmpegSource, type SourceDriver } from './driver.ts'
+import {
+  authority,
+  commonInput,
+  ffmpegSource,
+  ioTimeoutUs,
+  LIVE,
+  PROBE_LONG,
+  UNPACKED_MAX,
+  type FfmpegSource,
+  type SourceDriver,
+} from './driver.ts'
 import { parseNetworkUrl } from './network-url.ts'
 
 export const RTSP_PORTS = { rtsp: 554, rtsps: 322 } as const
@@ -9,22 +19,22 @@ const PROBE_SHORT = ['-fpsprobesize', '0', '-probesize', '32']
 
 export const rtsp: SourceDriver<FfmpegSource> = {
   schemes: ['rtsp://', 'rtsps://'],
-  parse(text, wanted) {
+  parse(text, wanted, codecs) {
     const { isTls: tls, host, port, path, origin } = parseNetworkUrl(text, RTSP_PORTS)
     const transport = tls ? 'tcp' : wanted // what is encrypted is one connection
     return ffmpegSource({
       ...LIVE,
-      async openRelay(credentials, deny) {
-        const addresses = await resolveHost(host, deny)
-        return openRelay({ host, addresses, port, tls, rtsp: { origin, credentials, udp: transport === 'udp' } })
+      async openRelay(credentials, deny, { rtsp: learnt }) {
+        const way = { host, addresses: await resolveHost(host, deny), port, tls, unpackedMax: UNPACKED_MAX }
+        return openRelay({ ...way, rtsp: { url: origin + path, credentials, codecs, udp: transport === 'udp', learnt } })
       },
-      // The relay knows the password, and names the camera; ffmpeg knows neither.
+      // The relay knows the password and the camera's URL; ffmpeg knows neither.
       input(relay, _credentials, traits) {
         const protocols = transport === 'udp' ? 'rtp,udp,tcp' : 'rtp,tcp'
         const format = ['-f', 'rtsp', '-protocol_whitelist', protocols, '-rtsp_transport', transport, '-allowed_media_types', 'video']
         const common = commonInput(traits, traits.sparse ? PROBE_SHORT : PROBE_LONG)
         return {
-          args: [...format, '-timeout', ioTimeoutUs(traits), ...common, '-i', `rtsp://${authority(relay)}${path}`],
+          args: [...format, '-timeout', ioTimeoutUs(traits), ...common, '-i', `rtsp://${authority(relay)}/`],
           copyTimestamps: true,
         }
       },
