@@ -1,10 +1,20 @@
 import { SPEC_DEFAULTS, type Camera } from '../proto/camera.ts'
-import type { CameraRecord } from '../proto/state.ts'
+import type { Reason } from '../proto/reasons.ts'
+import { MESSAGE_MAX, type CameraRecord } from '../proto/state.ts'
+import { EXIT_CONFIG } from './errors.ts'
 
 export type PodState = CameraRecord['pod']
+export type Problem = { reason: Reason; message: string }
 
-/** What is told of a camera to those who don't see its spec: written by the operator, in local mode by the supervisor. */
-export function cameraRecord({ metadata, spec }: Camera, pod: PodState): CameraRecord {
+/** Why a sidecar ended. `isRepeated`: it ended before, and has not run well since. */
+export function endReason({ exitCode, oomKilled }: { exitCode: number | undefined; oomKilled: boolean }, isRepeated: boolean): Reason {
+  if (oomKilled) return 'OOMKilled'
+  if (exitCode === EXIT_CONFIG) return 'ConfigurationInvalid'
+  return isRepeated ? 'CrashLoop' : 'Restarting'
+}
+
+/** What processes that do not see the spec know of a camera. The operator writes it, in local mode the supervisor. */
+export function cameraRecord({ metadata, spec }: Camera, pod: PodState, problem?: Problem): CameraRecord {
   const { scale, maxFps, keyFramesOnly, placement } = spec.decoding
   return {
     v: 1,
@@ -18,5 +28,6 @@ export function cameraRecord({ metadata, spec }: Camera, pod: PodState): CameraR
     proxy: { hasTarget: spec.proxy?.urlSecretRef !== undefined, enabled: spec.proxy?.enabled ?? SPEC_DEFAULTS.proxy.enabled },
     archive: spec.archive !== undefined,
     pod,
+    ...(problem === undefined ? {} : { problem: { ...problem, message: problem.message.slice(0, MESSAGE_MAX) } }),
   }
 }

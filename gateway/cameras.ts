@@ -8,11 +8,8 @@ import { cameraKey, isCameraName, isNamespace, refOfKey, refText, type CameraRef
 import type { Metrics } from './metrics.ts'
 import { Refusal } from './refusal.ts'
 
-/** A sidecar writes its state every five seconds at least; one that was silent for longer than this is not believed to be there. */
-export const SILENT_MS = 15_000
-
 /** What a sidecar said last, and when that was, by this process's performance.now(). */
-export type Report = { readonly state: CameraState; readonly receivedMs: number }
+type Report = { readonly state: CameraState; readonly receivedMs: number }
 
 export type KnownCamera = {
   readonly ref: CameraRef
@@ -22,6 +19,8 @@ export type KnownCamera = {
   readonly record: CameraRecord
   /** Of this very camera, not of a deleted one of the same name. */
   readonly report: Report | undefined
+  /** Since when its pod has run, as far as this process knows, by performance.now(); undefined while it does not. */
+  readonly runningSince: number | undefined
 }
 
 /** `name` or `namespace/name`; throws a Refusal. Any other text must not come near a NATS subject or an answer. */
@@ -42,6 +41,7 @@ export class Cameras {
   readonly #onGone: (uid: string) => void
   readonly #records = new Map<string, CameraRecord>()
   readonly #reports = new Map<string, Report>()
+  readonly #runningSince = new Map<string, number>()
   readonly #listed = Promise.withResolvers<void>()
   #isListed = false
 
@@ -115,6 +115,9 @@ export class Cameras {
       checkKey(key, record)
       const before = this.#records.get(key)
       this.#records.set(key, record)
+      const isSamePod = before?.uid === record.uid && before.pod.restarts === record.pod.restarts
+      if (!record.pod.running) this.#runningSince.delete(key)
+      else if (!isSamePod || !this.#runningSince.has(key)) this.#runningSince.set(key, performance.now())
       this.#metrics.cameras.set(this.#records.size)
       if (before !== undefined && before.uid !== record.uid) this.#onGone(before.uid)
     })
@@ -142,8 +145,10 @@ export class Cameras {
   #known(record: CameraRecord): KnownCamera {
     const { namespace, name, uid } = record
     const ref = { namespace, name }
-    const report = this.#reports.get(cameraKey(ref))
-    return { ref, uid, deviceId: this.deviceId(ref), record, report: report?.state.uid === uid ? report : undefined }
+    const key = cameraKey(ref)
+    const report = this.#reports.get(key)
+    const [own, runningSince] = [report?.state.uid === uid ? report : undefined, this.#runningSince.get(key)]
+    return { ref, uid, deviceId: this.deviceId(ref), record, report: own, runningSince }
   }
 
   #forget(key: string): void {
@@ -151,6 +156,7 @@ export class Cameras {
     if (record === undefined) return
     this.#records.delete(key)
     this.#reports.delete(key)
+    this.#runningSince.delete(key)
     this.#metrics.cameras.set(this.#records.size)
     this.#onGone(record.uid)
     this.#metrics.forget(refText(record))

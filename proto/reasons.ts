@@ -54,7 +54,7 @@ export const REASONS = {
   },
   Starting: { meaning: 'The sidecar has started and has not reported yet.', advice: '', severity: 'ok' },
   Connecting: { meaning: 'Connecting to the camera.', advice: '', severity: 'ok' },
-  NotConnected: { meaning: 'The camera is not connected.', advice: 'Read the condition Connected.', severity: 'transient' },
+  NotConnected: { meaning: 'This waits for the connection to the camera.', advice: 'Read the condition Connected.', severity: 'ok' },
   WaitingForLease: { meaning: 'Another pod of this camera holds the connection.', advice: RETRIED, severity: 'transient' },
 
   // The connection to the camera.

@@ -20,7 +20,7 @@ export const Scale = text(SPEC_BOUNDS.scale.lengthMax)
 export const MaxFps = v.pipe(v.number(), v.minValue(SPEC_BOUNDS.maxFps.min), v.maxValue(SPEC_BOUNDS.maxFps.max))
 
 const PodState = v.object({
-  /** Such as ImagePullBackOff, CrashLoop, OOMKilled; absent while nothing is wrong. */
+  /** Why no container runs, such as PodPending, ImagePullBackOff or OOMKilled; absent while one runs. */
   reason: v.optional(reasonText),
   message: v.optional(text(MESSAGE_MAX)),
   running: v.boolean(),
@@ -51,6 +51,8 @@ export const CameraRecord = v.object({
   proxy: v.object({ hasTarget: v.boolean(), enabled: v.boolean() }),
   archive: v.boolean(),
   pod: PodState,
+  /** The API server rejects what the operator applies. A pod that runs is as it was before. */
+  problem: v.optional(v.object({ reason: reasonText, message: text(MESSAGE_MAX) })),
 })
 export type CameraRecord = v.InferOutput<typeof CameraRecord>
 

@@ -232,7 +232,7 @@ test('all frames are wanted while anyone asked for all in the last ten seconds, 
 
 test('a request that waits when its camera is deleted is answered, and does not look again and again until its time is over', async t => {
   const record = cameraRecord({ namespace: 'default', name: 'door', uid: 'uid-door' })
-  const known = { ref: record, uid: record.uid, deviceId: 'door', record, report: undefined }
+  const known = { ref: record, uid: record.uid, deviceId: 'door', record, report: undefined, runningSince: 0 }
   const metrics = createMetrics(new Registry())
   const subscription = new Subscription(known, KIB, metrics, () => {})
   let waits = 0

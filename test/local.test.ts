@@ -36,7 +36,7 @@ test.serial('the demo camera runs, is watched, survives kill -9 of its process a
   t.deepEqual(unknown, { code: 1, text: 'camera "nope" not found\n' })
 
   process.kill(local.process('sidecar/main.ts').pid, 'SIGKILL')
-  await local.line(/demo: restarting \(Restarting: was ended by SIGKILL; starting again in [12] s\)/)
+  await local.line(/demo: restarting \(Restarting: Was ended by SIGKILL; starting again in [12] s\./)
   await local.line(/demo: running/)
 
   process.kill(local.process('nats-server -c').pid, 'SIGKILL')
@@ -74,7 +74,7 @@ test.serial('a user’s own cameras, with the credentials that stand beside them
   await writeFile(folder.file('more.yaml'), stringify(suspended))
   await using local = await startLocal('-f', folder.file('cameras.yaml'), '-f', folder.file('more.yaml'), '--data', folder.file('data'))
   const says = (pattern: RegExp) => until(() => pattern.test(local.text()), { what: `${pattern}`, timeoutMs: 90_000 })
-  await Promise.all([/right: running h264 640x360/, /wrong: .*AuthFailed/, /none: .*SecretNotFound/, /garden\/idle: suspended/].map(says))
+  await Promise.all([/right: running h264 640x360/, /wrong: .*AuthFailed/, /none: .*SecretNotFound/, /garden\/idle: stopped/].map(says))
   const listed = await runWatch(['garden/idle', '--address', await local.address()], /no frame/)
   t.regex(listed.text, /garden\/idle {3}no frame {3}stopped/)
 
@@ -103,7 +103,7 @@ test.serial('nothing outlives an npm that is killed', async t => {
   const env = { ...process.env, npm_lifecycle_event: 'start', TMPDIR: folder.path }
   const npm = spawn('/bin/sh', ['-c', '"$0" "$@"; exit', process.execPath, MAIN, '--port', '0'], { stdio: 'ignore', env })
   const processes = () => descendants(npm.pid)
-  await until(() => processes().some(({ command }) => command.includes('ffmpeg')), { what: 'a camera', timeoutMs: 90_000 })
+  await until(() => processes().some(({ command }) => command.includes('sidecar/main.ts')), { what: 'a camera', timeoutMs: 90_000 })
   const before = processes()
   npm.kill('SIGKILL')
   try {

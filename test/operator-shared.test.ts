@@ -74,18 +74,17 @@ test('a record is written when it differs from what is there, by whomever that w
   t.is(await next.count('chrysalis_operator_records_written_total'), 0)
 })
 
-test('a sidecar’s state counts for its own camera only, and tells when something changes', async t => {
+test('a sidecar’s report is kept, and news when something changes', async t => {
   await using server = await startNats()
   await using run = await start(server)
   const nc = await connect({ servers: server.url })
   const states = await openBucket(nc, 'states')
   const tell = (state: CameraState) => states.put(cameraKey(ref), encodeState(state))
   await tell(cameraState())
-  await until(() => run.shared.state('shop/front', UID) !== undefined, { what: 'the state' })
-  t.is(run.shared.state('shop/front', 'another'), undefined)
+  await until(() => run.shared.report('shop/front') !== undefined, { what: 'the state' })
   const before = run.changes.length
   await tell(cameraState({ at: 9_000, lastPacketAt: 8_000, bitsPerSecond: 1, fps: 30.2 }))
-  await until(() => run.shared.state('shop/front', UID)?.at === 9_000, { what: 'the heartbeat' })
+  await until(() => run.shared.report('shop/front')?.state.at === 9_000, { what: 'the heartbeat' })
   t.is(run.changes.length, before)
   await tell(cameraState({ connection: 'waiting', reason: 'AuthFailed' }))
   await until(() => run.changes.length > before, { what: 'the change' })
@@ -100,7 +99,7 @@ test('what is no state is counted, and changes nothing', async t => {
   await states.put(cameraKey(ref), '{"v":1')
   await states.put('not a key'.replaceAll(' ', '_'), encodeState(cameraState()))
   await until(async () => (await run.count('chrysalis_operator_bad_messages_total')) === 1, { what: 'the count' })
-  t.is(run.shared.state('shop/front', UID), undefined)
+  t.is(run.shared.report('shop/front'), undefined)
   await nc.close()
 })
 

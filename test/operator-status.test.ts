@@ -1,11 +1,12 @@
 import test from 'ava'
+import { cameraRecord, type Problem } from '../common/camera-record.ts'
 import type { CameraSpec } from '../proto/camera.ts'
 import { explain, REASONS, type AnyReason } from '../proto/reasons.ts'
 import type { CameraState } from '../proto/state.ts'
 import type { CameraStatus, Condition, Pod } from '../operator/kube/kinds.ts'
 import { reportOn } from '../operator/camera/pods.ts'
-import { judge, type Rejections } from '../operator/camera/failed-pods.ts'
-import { cameraStatus, isNews, transition, type Observed } from '../operator/camera/status.ts'
+import { hold, type Rejections } from '../operator/camera/failed-pods.ts'
+import { cameraStatus, isNews, transition } from '../operator/camera/status.ts'
 import { cameraState, pod, podWith, runningPod, watchedCamera } from './fixtures/camera-objects.ts'
 
 const NOW = Date.parse('2026-01-01T01:00:00Z')
@@ -17,7 +18,7 @@ type Scene = {
   held?: string
   state?: CameraState | undefined
   natsAway?: boolean
-  problem?: Observed['problem']
+  problem?: Problem
   runningMs?: number
   now?: number
 }
@@ -34,7 +35,8 @@ function statusOf({
   now = NOW,
 }: Scene): CameraStatus {
   const camera = watchedCamera(spec, before === undefined ? {} : { status: before })
-  return cameraStatus({ camera, pod: reportOn(pods, undefined, held), runningMs, state, natsAway, problem, now })
+  const record = cameraRecord(camera, reportOn(pods, undefined, held).state, problem)
+  return cameraStatus(camera, { record, report: state && { state, ageMs: 0 }, runningMs, isConnected: !natsAway }, now)
 }
 
 const condition = (status: CameraStatus, type: string) => status.conditions?.find(each => each.type === type)
@@ -78,7 +80,7 @@ const READY: [title: string, scene: Scene, expected: string][] = [
   ],
   ['just started', { runningMs: 5_000 }, 'Ready False Starting'],
   ['silent', {}, 'Ready Unknown SidecarSilent'],
-  ['NATS is away', { natsAway: true }, 'Ready Unknown NatsUnreachable'],
+  ['NATS is unreachable', { natsAway: true }, 'Ready Unknown NatsUnreachable'],
   ['connecting', { state: cameraState({ connection: 'connecting' }) }, 'Ready False Connecting'],
   ['the camera refuses the password', { state: failing('AuthFailed') }, 'Ready False AuthFailed'],
   ['a reason of a newer sidecar', { state: failing('SomethingNew') }, 'Ready False SomethingNew'],
@@ -107,15 +109,8 @@ for (const [title, scene, expected] of READY) {
 test('Ready: being deleted', t => {
   const camera = watchedCamera()
   camera.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'
-  const status = cameraStatus({
-    camera,
-    pod: reportOn([], undefined, undefined),
-    runningMs: 0,
-    state: undefined,
-    natsAway: true,
-    problem: undefined,
-    now: NOW,
-  })
+  const record = cameraRecord(camera, reportOn([], undefined, undefined).state)
+  const status = cameraStatus(camera, { record, report: undefined, runningMs: 0, isConnected: false, isDeleting: true }, NOW)
   t.is(brief(status), 'Ready False Deleting')
 })
 
@@ -128,7 +123,7 @@ test('a Deployment whose pods the cluster’s policy refuses says so', t => {
     metadata: watchedCamera().metadata,
     status: { conditions: [{ type: 'ReplicaFailure', status: 'True', message: 'violates PodSecurity "restricted:latest"' }] },
   }
-  t.deepEqual(reportOn([], deployment, undefined).notRunning, {
+  t.like(reportOn([], deployment, undefined).state, {
     reason: 'PodRefused',
     message: 'violates PodSecurity "restricted:latest"',
   })
@@ -251,7 +246,7 @@ test('one rejected pod is removed; more of them hold the camera for a while, whi
   let now = 0
   let memory: Rejections | undefined
   const step = (pods: Pod[]) => {
-    const verdict = judge(pods, memory, now, () => 1)
+    const verdict = hold(pods, memory, now, () => 1)
     memory = verdict.rejections
     return { removed: verdict.remove.length, againInMs: verdict.againInMs, held: verdict.held !== undefined }
   }

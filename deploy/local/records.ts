@@ -14,9 +14,12 @@ import { STARTING } from './supervisor.ts'
 const WRITE_TIMEOUT_MS = 5_000
 const RETRY_MS = 1_000
 
+/** `runningSince`: by performance.now(), undefined while the process does not run. */
+type Held = { record: CameraRecord; runningSince: number | undefined }
+
 /** Holds one record per camera, and sees to it that NATS holds the same. */
 export class Records {
-  readonly #records = new Map<string, CameraRecord>()
+  readonly #records = new Map<string, Held>()
   readonly #unwritten = new Set<string>()
   #wake = Promise.withResolvers<void>()
 
@@ -26,12 +29,13 @@ export class Records {
 
   set(camera: Camera, pod: PodState): void {
     const key = cameraKey(camera.metadata)
-    this.#records.set(key, cameraRecord(camera, pod))
+    const runningSince = pod.running ? (this.#records.get(key)?.runningSince ?? performance.now()) : undefined
+    this.#records.set(key, { record: cameraRecord(camera, pod), runningSince })
     this.#unwritten.add(key)
     this.#wake.resolve()
   }
 
-  list(): CameraRecord[] {
+  list(): Held[] {
     return [...this.#records.values()]
   }
 
@@ -59,11 +63,11 @@ export class Records {
   }
 
   async #write(kv: KV, key: string): Promise<void> {
-    const record = this.#records.get(key)
-    if (record === undefined) return
+    const held = this.#records.get(key)
+    if (held === undefined) return
     this.#unwritten.delete(key)
     try {
-      await within(WRITE_TIMEOUT_MS, `writing ${key}`, kv.put(key, encodeState(record)))
+      await within(WRITE_TIMEOUT_MS, `writing ${key}`, kv.put(key, encodeState(held.record)))
     } catch (error) {
       this.#unwritten.add(key)
       throw error

@@ -1,50 +1,35 @@
-// What the terminal says of a camera: one row, made of the process's state and the camera's.
-import type { CameraRecord, CameraState } from '../../proto/state.ts'
-import type { AnyReason } from '../../proto/reasons.ts'
+// One row of the terminal's table: how a camera is.
+import { judge, type Judgement, type Known } from '../../proto/health.ts'
 import { refText } from '../../proto/subjects.ts'
 import { NAMESPACE } from './sidecar-env.ts'
 
 export type Row = {
   camera: string
-  state: 'suspended' | 'starting' | 'connecting' | 'running' | 'waiting' | 'restarting' | 'dead' | 'silent'
+  state: Judgement['status'] | 'starting'
   codec: string
   size: string
   fps: string
-  /** Whether frames are made, because a client asks for them. */
+  /** Whether frames are decoded, because a client asks for them. */
   decoding: string
   /** Why it is not running, or not all of it works. */
   reason: string
 }
 
-/** A sidecar writes its state every 5 s; one that was silent for longer than this is hung. */
-const SILENT_MS = 15_000
-
-/** `ageMs`: how long ago the state was written. */
-export function rowOf(record: CameraRecord, reported: { state: CameraState; ageMs: number } | undefined): Row {
-  const state = reported?.state.uid === record.uid ? reported.state : undefined
-  const camera = record.namespace === NAMESPACE ? record.name : refText(record)
-  const empty = { camera, codec: '', size: '', fps: '', decoding: '', reason: '' }
-  const { pod } = record
-  if (record.suspended) return { ...empty, state: 'suspended' }
-  if (pod.dead) return { ...empty, state: 'dead', reason: sentence(pod) }
-  if (!pod.running) return { ...empty, state: pod.reason === undefined ? 'starting' : 'restarting', reason: sentence(pod) }
-  if (state === undefined) return { ...empty, state: 'starting' }
-  if (reported !== undefined && reported.ageMs > SILENT_MS) return { ...empty, state: 'silent', reason: 'its process says nothing' }
-  if (state.connection !== 'streaming') return { ...empty, state: state.connection, reason: sentence(state) }
-  const trouble = [state.decoding, state.buffer].find(part => !part.ok)
+export function rowOf(known: Known): Row {
+  const { record } = known
+  const { status, health, severity, error, state } = judge(known)
+  const running = status === 'running' ? state : undefined
+  const { codec } = running ?? {}
   return {
-    camera,
-    state: 'running',
-    codec: state.codec?.name ?? '',
-    size: state.codec === undefined ? '' : `${state.codec.width}x${state.codec.height}`,
-    fps: state.fps.toFixed(1),
-    decoding: state.decoding.active ? 'yes' : 'no',
-    reason: trouble === undefined ? '' : sentence(trouble),
+    camera: record.namespace === NAMESPACE ? record.name : refText(record),
+    state: health === 'starting' ? 'starting' : status,
+    codec: codec?.name ?? '',
+    size: codec === undefined ? '' : `${codec.width}x${codec.height}`,
+    fps: running?.fps.toFixed(1) ?? '',
+    decoding: running === undefined ? '' : running.decoding.active ? 'yes' : 'no',
+    reason: severity === 'ok' ? '' : error,
   }
 }
-
-const sentence = ({ reason, message }: { reason?: AnyReason | undefined; message?: string | undefined }): string =>
-  [reason, message].filter(part => part !== undefined && part !== '').join(': ')
 
 const HEADINGS: Row = {
   camera: 'CAMERA',

@@ -50,9 +50,14 @@ export class Status implements Disposable {
 
   refresh(): void {
     if (this.#stopping.aborted) return
-    const rows = this.#records.list().map(record => {
+    const nowMs = performance.now()
+    const rows = this.#records.list().map(({ record, runningSince }) => {
       const report = this.#reports.get(cameraKey(record))
-      return rowOf(record, report && { state: report.state, ageMs: performance.now() - report.receivedMs })
+      return rowOf({
+        ...{ record, isConnected: this.#nats === undefined },
+        report: report && { state: report.state, ageMs: nowMs - report.receivedMs },
+        runningMs: runningSince === undefined ? 0 : nowMs - runningSince,
+      })
     })
     const below = [
       ...(this.#nats === undefined ? [] : [`nats-server ${this.#nats}`]),

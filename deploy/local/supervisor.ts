@@ -1,8 +1,8 @@
 // Keeps one program running: the operator's and the kubelet's part in local mode.
 import { retryDelayMs } from '../../common/backoff.ts'
-import { EXIT_CONFIG } from '../../common/errors.ts'
-import type { PodState } from '../../common/camera-record.ts'
+import { endReason, type PodState } from '../../common/camera-record.ts'
 import { sleep } from '../../common/abort.ts'
+import { severityOf } from '../../proto/reasons.ts'
 import { runChild, type ChildEvents, type Ending, type Exit, type Program } from './child.ts'
 
 /** A run of this length counts as a success: the next failure is waited for as if it were the first. */
@@ -42,14 +42,8 @@ export async function keepRunning(program: Program, { onPod, onLine, onStart }: 
  * SIGKILL can't be seen from here, so `oomKilled` stays false.
  */
 export function podAfter(pod: PodState, { code, message }: Exit, attempt: number, delayMs: number): PodState {
-  const dead = code === EXIT_CONFIG
-  const again = dead ? 'not started again: its configuration is bad' : `starting again in ${Math.ceil(delayMs / 1000)} s`
-  return {
-    ...pod,
-    running: false,
-    dead,
-    exitCode: code,
-    reason: dead ? 'ConfigurationInvalid' : attempt === 0 ? 'Restarting' : 'CrashLoop',
-    message: `${message}; ${again}`,
-  }
+  const reason = endReason({ exitCode: code, oomKilled: false }, attempt > 0)
+  const dead = severityOf(reason) === 'needs-a-person'
+  const again = dead ? 'not started again: its configuration is invalid' : `starting again in ${Math.ceil(delayMs / 1000)} s`
+  return { ...pod, running: false, dead, exitCode: code, reason, message: `${message}; ${again}` }
 }

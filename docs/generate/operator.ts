@@ -4,6 +4,7 @@ import { parse } from 'yaml'
 import { cameraSchema } from '../../deploy/local/manifests.ts'
 import type { Schema } from '../../deploy/local/schema.ts'
 import { camerasMetric, clientMetrics, leaderMetric, operatorMetrics, queueMetrics, reconcileMetrics } from '../../operator/metrics.ts'
+import { CONDITIONS } from '../../proto/health.ts'
 import { REASONS } from '../../proto/reasons.ts'
 import { described, metricTable } from './metrics.ts'
 import { filled, fromDocs, table, type Page } from './page.ts'
@@ -35,6 +36,12 @@ function defaultOf({ default: value }: Schema, isRequired: boolean): string {
   if (isRequired) return '**required**'
   return typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number' ? `\`${value}\`` : ''
 }
+
+const conditions = (): string =>
+  table(
+    ['condition', 'true when'],
+    Object.entries(CONDITIONS).map(([type, { meaning }]) => [`\`${type}\``, meaning]),
+  )
 
 const reasons = (): string =>
   table(
@@ -71,7 +78,8 @@ function permissions(): string {
 export function cameraPage(): Promise<Page> {
   const spec = cameraSchema().properties?.['spec']
   if (spec === undefined) throw new Error('the CRD has no spec')
-  return filled('camera-resource.md', { fields: table(['field', 'type', 'default', 'meaning'], fieldsOf(spec, 'spec', true)) })
+  const fields = table(['field', 'type', 'default', 'meaning'], fieldsOf(spec, 'spec', true))
+  return filled('camera-resource.md', { fields, conditions: conditions() })
 }
 
 export const troubleshootingPage = (): Promise<Page> => filled('troubleshooting.md', { reasons: reasons() })

@@ -24,7 +24,7 @@ export type Rejections = {
 export type Verdict = { rejections: Rejections | undefined; remove: Pod[]; held: string | undefined; againInMs: number | undefined }
 
 /** `pods` are the camera's own, `now` ms of a monotonic clock. */
-export function judge(pods: readonly Pod[], before: Rejections | undefined, now: number, random?: () => number): Verdict {
+export function hold(pods: readonly Pod[], before: Rejections | undefined, now: number, random?: () => number): Verdict {
   const failed = pods.filter(pod => isOver(pod) && pod.metadata.deletionTimestamp === undefined)
   const past = before !== undefined && now - before.lastAt > FORGIVE_MS ? undefined : before
   const fresh = failed.filter(({ metadata }) => !past?.seen.includes(metadata.uid))

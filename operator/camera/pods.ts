@@ -1,14 +1,11 @@
 // A camera's pods → what is the matter with them. Pure.
-import { EXIT_CONFIG } from '../../common/errors.ts'
-import { MESSAGE_MAX, type CameraRecord } from '../../proto/state.ts'
-import { defined, type Deployment, type Pod } from '../kube/kinds.ts'
+import { endReason, type PodState } from '../../common/camera-record.ts'
 import type { Reason } from '../../proto/reasons.ts'
+import { MESSAGE_MAX } from '../../proto/state.ts'
+import { defined, type Deployment, type Pod } from '../kube/kinds.ts'
 
-/** As told to the gateway, and what the operator itself wants to know. */
 export type PodReport = {
-  state: CameraRecord['pod']
-  /** Why no container runs, where that is so; transitional reasons included. */
-  notRunning?: { reason: Reason; message?: string }
+  state: PodState
   /** When the running container started, ms since the epoch, by its node's clock. */
   startedAt?: number
 }
@@ -22,8 +19,6 @@ const WAITING: Record<string, Reason> = {
   CreateContainerError: 'CreateContainerError',
   RunContainerError: 'RunContainerError',
 }
-/** Nothing wrong yet. */
-const TRANSITIONAL: readonly Reason[] = ['PodPending', 'ContainerCreating', 'Terminating', 'Restarting']
 
 /** `held`: the camera has no pod since its nodes rejected some. */
 export function reportOn(pods: readonly Pod[], deployment: Deployment | undefined, held: string | undefined): PodReport {
@@ -32,12 +27,11 @@ export function reportOn(pods: readonly Pod[], deployment: Deployment | undefine
   const last = container?.state?.terminated ?? container?.lastState?.terminated
   const running = container?.state?.running
   const isUp = running !== undefined && pod?.metadata.deletionTimestamp === undefined
-  const notRunning = isUp ? undefined : whyNot(pod, container, deployment, held)
-  const wrong = notRunning !== undefined && !TRANSITIONAL.includes(notRunning.reason) ? notRunning : undefined
+  const why = isUp ? undefined : whyNot(pod, container, deployment, held)
   return defined<PodReport>({
-    state: defined<CameraRecord['pod']>({
-      reason: wrong?.reason,
-      message: wrong?.message?.slice(0, MESSAGE_MAX),
+    state: defined<PodState>({
+      reason: why?.reason,
+      message: why?.message?.slice(0, MESSAGE_MAX),
       running: isUp,
       dead: held !== undefined || (pod !== undefined && isOver(pod)),
       exitCode: last?.exitCode ?? 0,
@@ -45,7 +39,6 @@ export function reportOn(pods: readonly Pod[], deployment: Deployment | undefine
       restarts: container?.restartCount ?? 0,
       node: pod?.spec?.nodeName,
     }),
-    notRunning,
     startedAt: isUp && running?.startedAt !== undefined ? Date.parse(running.startedAt) : undefined,
   })
 }
@@ -63,14 +56,11 @@ function currentOf(pods: readonly Pod[]): Pod | undefined {
   return pods.toSorted((a, b) => rank(b) - rank(a) || born(b) - born(a))[0]
 }
 
+/** Why no container runs. */
+type Why = { reason: Reason; message?: string }
 type Container = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number]
 
-function whyNot(
-  pod: Pod | undefined,
-  container: Container | undefined,
-  deployment: Deployment | undefined,
-  held: string | undefined,
-): NonNullable<PodReport['notRunning']> {
+function whyNot(pod: Pod | undefined, container: Container | undefined, deployment: Deployment | undefined, held: string | undefined): Why {
   if (held !== undefined) return { reason: 'NodeRejectedPod', message: held }
   const refused = deployment?.status?.conditions?.find(({ type, status }) => type === 'ReplicaFailure' && status === 'True')
   if (refused !== undefined && (pod === undefined || isOver(pod))) return withMessage('PodRefused', refused.message)
@@ -88,15 +78,14 @@ function whyNot(
   return { reason: 'PodPending' }
 }
 
-function whyEnded(container: Container | undefined, loops: boolean): NonNullable<PodReport['notRunning']> {
+function whyEnded(container: Container | undefined, loops: boolean): Why {
   const last = container?.state?.terminated ?? container?.lastState?.terminated
-  if (last?.reason === 'OOMKilled') return { reason: 'OOMKilled' }
-  const message = last === undefined ? undefined : `the container ended with exit code ${last.exitCode}`
-  if (last?.exitCode === EXIT_CONFIG) return withMessage('ConfigurationInvalid', message)
-  return withMessage(loops ? 'CrashLoop' : 'Restarting', message)
+  const oomKilled = last?.reason === 'OOMKilled'
+  const message = last === undefined || oomKilled ? undefined : `the container ended with exit code ${last.exitCode}`
+  return withMessage(endReason({ exitCode: last?.exitCode, oomKilled }, loops), message)
 }
 
-const withMessage = (reason: Reason, message: string | undefined): { reason: Reason; message?: string } =>
+const withMessage = (reason: Reason, message: string | undefined): Why =>
   message === undefined || message === '' ? { reason } : { reason, message }
 
 /** e.g. `node edge-1: UnexpectedAdmissionError: Allocate failed …` */

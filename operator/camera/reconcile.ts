@@ -1,6 +1,7 @@
 // One camera, from what is known to what is done. `reconcile` is the whole of it; what is to be done is decided in pure functions
 // (deployment.ts, pods.ts, rejection.ts, status.ts), and done by the writer and the shared state.
 import type { V1Deployment } from '@kubernetes/client-node'
+import { cameraRecord, type Problem } from '../../common/camera-record.ts'
 import { messageOf } from '../../common/errors.ts'
 import { retryDelayMs } from '../../common/backoff.ts'
 import type { Logger } from '../../common/log.ts'
@@ -12,10 +13,11 @@ import { cameraSecret, readSigning, userFingerprint } from '../identity/camera-u
 import type { Signing } from '../identity/users.ts'
 import { FINALIZER, isControlledBy, isNamesakes, UID_LABEL } from '../kube/kinds.ts'
 import type { Deployment, Pod, WatchedCamera } from '../kube/kinds.ts'
-import { beingCreated, isOver, reportOn, sentenceOfFailure, type PodReport } from './pods.ts'
-import { explain, type Reason } from '../../proto/reasons.ts'
-import { recordOf } from './record.ts'
-import { judge, type Rejections } from './failed-pods.ts'
+import { beingCreated, isOver, reportOn, sentenceOfFailure } from './pods.ts'
+import { START_MS } from '../../proto/health.ts'
+import { explain } from '../../proto/reasons.ts'
+import type { CameraRecord } from '../../proto/state.ts'
+import { hold, type Rejections } from './failed-pods.ts'
 import type { SharedState } from './shared-state.ts'
 import { cameraStatus, isNews, transition } from './status.ts'
 import type { World } from './watched-objects.ts'
@@ -23,8 +25,6 @@ import type { World } from './watched-objects.ts'
 const STATUS_SPACING_MS = 10_000
 /** States that were reported before we came are waited for so long before a status is written without them. */
 const LISTING_MS = 15_000
-/** A pod's silence is noticed by then (status.ts). */
-const SILENCE_MS = 31_000
 /** The pod of a deleted Camera is waited for so long, since its sidecar would make anew what is removed. */
 const POD_GONE_MS = 60_000
 const RETRY_MS = 5_000
@@ -35,28 +35,27 @@ const USER_MISSED_MS = 10_000
 /** The signing key is read from its files no more often, however many Cameras are looked at. */
 const SIGNING_MS = 1_000
 
+/** A deletion is timed from when it was first seen, by our clock and not by that of the API server. */
+type Phase = { is: 'live' } | { is: 'deleting'; since: number; isCleaned: boolean }
+
 type Memory = {
   uid: string
-  /** What it left in NATS has been removed. */
-  isCleaned: boolean
-  /** Our last apply, and the generation that it gave the Deployment: a later one is somebody else's edit. */
+  phase: Phase
+  /** Our last apply that was accepted, and the generation that it gave the Deployment: a later one is another writer's edit. */
   applied: { hash: string; generation: number } | undefined
+  /** The last apply was rejected, `times` in a row. It may be accepted later: a quota was raised, or an admission plugin knows Cameras now. */
+  refusal: { problem: Problem; times: number } | undefined
+  /** The NATS user that was applied last, when, and the pod that was being created then. */
+  user: { fingerprint: string; at: number; pod: string | undefined } | undefined
   rejections: Rejections | undefined
   /** What the node calls the start of the container that was seen last, and when that was by our clock. */
   start: { startedAt: number | undefined; at: number } | undefined
-  /** The NATS user that was applied last, when, and the pod that was being created then. */
-  user: { fingerprint: string; at: number; pod: string | undefined } | undefined
-  problem: { reason: Reason; message: string } | undefined
-  /** Refusals in a row. What was refused may be right later: a quota was raised, or an admission plugin now knows of Cameras. */
-  refusals: number
   statusAt: number
-  /** When its deletion was first seen: by our clock, and not by that of the API server. */
-  deletedAt: number | undefined
 }
 
 export type Parts = {
   world: Pick<World, 'cameras' | 'deployment' | 'pods'>
-  shared: Pick<SharedState, 'state' | 'awayMs' | 'isListed' | 'put' | 'remove'>
+  shared: Pick<SharedState, 'report' | 'awayMs' | 'isListed' | 'put' | 'remove'>
   writer: Writer
   record: EventRecorder['record']
   /** Reconcile this camera again in `ms`. */
@@ -91,15 +90,16 @@ export class Reconciler {
 
     if (camera.metadata.finalizers?.includes(FINALIZER) !== true) await writer.addFinalizer(camera)
     const pods = ownPods(world.pods(key), camera)
-    const { rejections, held, remove, againInMs } = judge(pods, memory.rejections, now())
+    const { rejections, held, remove, againInMs } = hold(pods, memory.rejections, now())
     memory.rejections = rejections
     if (againInMs !== undefined) again(key, againInMs)
     await this.#applyDeployment(key, camera, memory, camera.spec.suspend || held !== undefined ? 0 : 1)
     for (const pod of remove) await this.#removeFailed(camera, pod)
 
     const report = reportOn(pods, world.deployment(key), held)
-    await this.#publish(key, camera, report, memory)
-    await this.#writeStatus(key, camera, report, memory)
+    const record = cameraRecord(camera, report.state, memory.refusal?.problem)
+    await this.#publish(key, record)
+    await this.#writeStatus(key, camera, record, report.startedAt, memory)
   }
 
   /** There is something in NATS of these cameras; those that don't exist are to be reconciled, which removes it. */
@@ -112,15 +112,8 @@ export class Reconciler {
   #remember(key: string, { metadata: { uid } }: WatchedCamera): Memory {
     const known = this.#memory.get(key)
     if (known?.uid === uid) return known
-    const nothing = {
-      applied: undefined,
-      rejections: undefined,
-      start: undefined,
-      user: undefined,
-      problem: undefined,
-      deletedAt: undefined,
-    }
-    const memory = { uid, isCleaned: false, ...nothing, refusals: 0, statusAt: -Infinity }
+    const nothing = { applied: undefined, refusal: undefined, user: undefined, rejections: undefined, start: undefined }
+    const memory: Memory = { uid, phase: { is: 'live' }, ...nothing, statusAt: -Infinity }
     this.#memory.set(key, memory)
     return memory
   }
@@ -135,12 +128,12 @@ export class Reconciler {
       await this.#applyUser(key, camera, memory)
       if (live === undefined || !isAsApplied(live, camera, desired, memory.applied))
         memory.applied = { hash, generation: await writer.applyDeployment(desired, camera.metadata.uid) }
-      memory.problem = undefined
-      memory.refusals = 0
+      memory.refusal = undefined
     } catch (error) {
       if (!(error instanceof Refused)) throw error
-      memory.problem = { reason: error.reason, message: error.message }
-      again(key, retryDelayMs(memory.refusals++))
+      const { times } = memory.refusal ?? { times: 0 }
+      memory.refusal = { problem: { reason: error.reason, message: error.message }, times: times + 1 }
+      again(key, retryDelayMs(times))
     }
   }
 
@@ -171,10 +164,10 @@ export class Reconciler {
   }
 
   /** Tells the gateway. What NATS doesn't take now it is offered again, at the latest when NATS is back. */
-  async #publish(key: string, camera: WatchedCamera, report: PodReport, memory: Memory): Promise<void> {
+  async #publish(key: string, record: CameraRecord): Promise<void> {
     const { shared, log, again } = this.#parts
     try {
-      await shared.put(recordOf(camera, report, memory.problem))
+      await shared.put(record)
     } catch (error) {
       log.debug({ camera: key, error: messageOf(error) }, 'the camera’s record was not written')
       if (shared.awayMs === 0) again(key, RETRY_MS)
@@ -182,22 +175,28 @@ export class Reconciler {
   }
 
   /** By our own clock, since the node's may be wrong; but that one tells how long a container has run that ran before we looked. */
-  #runningMs({ startedAt }: PodReport, memory: Memory): number {
+  #runningMs(startedAt: number | undefined, memory: Memory): number {
     const nowMs = this.#parts.now()
     const before = memory.start === undefined && startedAt !== undefined ? Math.max(0, Date.now() - startedAt) : 0
     if (memory.start === undefined || memory.start.startedAt !== startedAt) memory.start = { startedAt, at: nowMs - before }
     return startedAt === undefined ? 0 : nowMs - memory.start.at
   }
 
-  async #writeStatus(key: string, camera: WatchedCamera, pod: PodReport, memory: Memory): Promise<void> {
+  async #writeStatus(
+    key: string,
+    camera: WatchedCamera,
+    record: CameraRecord,
+    startedAt: number | undefined,
+    memory: Memory,
+  ): Promise<void> {
     const { shared, now, again, writer } = this.#parts
-    const runningMs = this.#runningMs(pod, memory)
-    const mayKnowMore = pod.state.running && !shared.isListed && now() < LISTING_MS
+    const runningMs = this.#runningMs(startedAt, memory)
+    const mayKnowMore = record.pod.running && !shared.isListed && now() < LISTING_MS
     if (mayKnowMore) return again(key, 1_000)
-    const state = shared.state(key, memory.uid)
-    const { problem } = memory
-    const status = cameraStatus({ camera, pod, runningMs, state, problem, natsAway: shared.awayMs > 0, now: Date.now() })
-    if (status.reason === 'Starting') again(key, SILENCE_MS)
+    const isDeleting = memory.phase.is === 'deleting'
+    const known = { record, report: shared.report(key), runningMs, isConnected: shared.awayMs === 0, isDeleting }
+    const status = cameraStatus(camera, known, Date.now())
+    if (status.reason === 'Starting') again(key, START_MS + 1_000)
     if (!isNews(status, camera.status)) return
     const wait = memory.statusAt + STATUS_SPACING_MS - now()
     if (wait > 0) return again(key, wait)
@@ -210,21 +209,26 @@ export class Reconciler {
   async #finalize(key: string, camera: WatchedCamera, memory: Memory): Promise<void> {
     const { world, shared, writer, again, record, cleanUpMs, now } = this.#parts
     if (!camera.metadata.finalizers?.includes(FINALIZER)) return
-    memory.deletedAt ??= now()
-    const waited = now() - memory.deletedAt
+    if (memory.phase.is === 'live') memory.phase = { is: 'deleting', since: now(), isCleaned: false }
+    const { phase } = memory
+    const waited = now() - phase.since
     if (world.deployment(key) !== undefined) await this.#applyDeployment(key, camera, memory, 0)
     const pods = ownPods(world.pods(key), camera)
+    const writeStatus = () => {
+      const { state, startedAt } = reportOn(pods, world.deployment(key), undefined)
+      return this.#writeStatus(key, camera, cameraRecord(camera, state), startedAt, memory)
+    }
     if (pods.some(pod => !isOver(pod)) && waited < POD_GONE_MS) {
       again(key, POD_GONE_MS - waited)
-      return this.#writeStatus(key, camera, reportOn(pods, world.deployment(key), undefined), memory)
+      return writeStatus()
     }
     try {
       await shared.remove(camera.metadata)
-      memory.isCleaned = true
+      phase.isCleaned = true
     } catch (error) {
       if (waited < cleanUpMs) {
         again(key, RETRY_MS)
-        return this.#writeStatus(key, camera, reportOn(pods, world.deployment(key), undefined), memory)
+        return writeStatus()
       }
       const message = `Its stream and keys in NATS could not be removed: ${messageOf(error)}. They will be removed when NATS is back.`
       record({ camera, type: 'Warning', reason: 'CleanUpSkipped', message })
@@ -236,7 +240,7 @@ export class Reconciler {
   async #tidy(key: string): Promise<void> {
     const memory = this.#memory.get(key)
     this.#memory.delete(key)
-    if (memory !== undefined && !memory.isCleaned) this.#leftovers.add(key)
+    if (memory !== undefined && !(memory.phase.is === 'deleting' && memory.phase.isCleaned)) this.#leftovers.add(key)
     if (!this.#leftovers.has(key)) return
     const ref = refOfKey(key.replace('/', '.'))
     try {

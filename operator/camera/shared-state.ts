@@ -7,6 +7,7 @@ import { connectNats, type Nats } from '../../common/nats/connect.ts'
 import { keepSharedBuckets } from '../../common/nats/shared-buckets.ts'
 import { isStreamMissing } from '../../common/nats/streams.ts'
 import { aborted, sleep, Stopped, within } from '../../common/abort.ts'
+import { SILENT_MS, type Report } from '../../proto/health.ts'
 import { BadMessage, parseJson } from '../../proto/messages.ts'
 import { CameraState, encodeState, type CameraRecord } from '../../proto/state.ts'
 import {
@@ -23,15 +24,26 @@ import {
 import { answerBufferRequests, type BufferOwner } from './buffer-requests.ts'
 import type { OperatorMetrics } from '../metrics.ts'
 
-/** A sidecar reports every 5 s; after this long its word no longer counts. */
-const SILENT_MS = 20_000
 const SWEEP_MS = 5_000
 const CONNECT_RETRY_MS = 5_000
 const CALL_MS = 5_000
 /** What is written about a camera by others than us. */
 const OTHERS: readonly BucketName[] = ['states', 'switches', 'leases']
 
-type Report = { state: CameraState; digest: string; heardAt: number; silent: boolean }
+/** Of a state: these change all the time. */
+const QUIET: ReadonlySet<string> = new Set([
+  'at',
+  'run',
+  'pid',
+  'epoch',
+  'failingStreak',
+  'reconnects',
+  'fps',
+  'bitsPerSecond',
+  'lastPacketAt',
+] satisfies (keyof CameraState)[])
+
+type Heard = { state: CameraState; digest: string; heardAt: number; silent: boolean }
 
 type Options = {
   nats: { url: string; credsFile: string | undefined }
@@ -48,7 +60,7 @@ type Options = {
 /** Keys are `namespace/name`. */
 export class SharedState {
   readonly #options: Options
-  readonly #reports = new Map<string, Report>()
+  readonly #reports = new Map<string, Heard>()
   /** What the cameras' bucket holds, by KV key. */
   readonly #records = new Map<string, string>()
   #nats: Nats | undefined
@@ -88,10 +100,10 @@ export class SharedState {
     return this.#awaySince === undefined ? 0 : performance.now() - this.#awaySince
   }
 
-  /** What the camera's sidecar last said, if that was lately and this very camera's. */
-  state(key: string, uid: string): CameraState | undefined {
-    const report = this.#reports.get(key)
-    return report === undefined || report.state.uid !== uid || isSilent(report) ? undefined : report.state
+  /** What the camera's sidecar, or that of a camera of the same name before it, reported last. */
+  report(key: string): Report | undefined {
+    const heard = this.#reports.get(key)
+    return heard && { state: heard.state, ageMs: performance.now() - heard.heardAt }
   }
 
   /** Writes the record where it differs from what is there. Rejects when NATS doesn't take it. */
@@ -227,12 +239,12 @@ export class SharedState {
   }
 }
 
-const isSilent = ({ heardAt }: Report): boolean => performance.now() - heardAt > SILENT_MS
+const isSilent = ({ heardAt }: Heard): boolean => performance.now() - heardAt > SILENT_MS
 
-/** What of a state may change a Camera's status. */
-function digestOf({ uid, connection, reason, message, codec, fps, decoding, buffer, proxy, archive }: CameraState): string {
-  const size = codec === undefined ? undefined : [codec.name, codec.width, codec.height]
-  return JSON.stringify([uid, connection, reason, message, size, Math.round(fps / 2), decoding, buffer, proxy, archive])
+/** What of a state is news: all but what changes with each heartbeat or attempt. A new field is news unless it is named above. */
+function digestOf(state: CameraState): string {
+  const news = Object.entries(state).filter(([field]) => !QUIET.has(field))
+  return JSON.stringify([...news, Math.round(state.fps / 2)])
 }
 
 /** The camera whose packet stream this is; undefined for a stream that only looks like one. */

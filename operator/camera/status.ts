@@ -1,75 +1,37 @@
-// What was observed → the Camera's status. Pure.
-import type { CameraState } from '../../proto/state.ts'
+// How a camera is → the Camera's status. Pure.
+import { CONDITION_TYPES, judge, type ConditionType, type Known, type Verdict } from '../../proto/health.ts'
+import { explain, severityOf, type AnyReason } from '../../proto/reasons.ts'
 import type { EventType } from '../kube/events.ts'
 import { sortedJson } from '../kube/json.ts'
-import { defined, metaTime, type CameraStatus, type Condition, type ConditionType, type WatchedCamera } from '../kube/kinds.ts'
-import type { PodReport } from './pods.ts'
-import { explain, type AnyReason, type Reason } from '../../proto/reasons.ts'
+import { defined, metaTime, type CameraStatus, type Condition, type WatchedCamera } from '../kube/kinds.ts'
 
-export type Observed = {
-  camera: WatchedCamera
-  pod: PodReport
-  /** How long the pod's container has run; 0 where none does. */
-  runningMs: number
-  /** What the sidecar last said; undefined when it said nothing, or too long ago. */
-  state: CameraState | undefined
-  natsAway: boolean
-  /** The Deployment could not be applied. */
-  problem: { reason: Reason; message: string } | undefined
-  /** ms since the epoch. */
-  now: number
-}
-
-/** A pod that has run so long without a word is silent; before, it is starting. */
-const START_MS = 30_000
-
-type Verdict = { status: Condition['status']; reason: AnyReason; message?: string | undefined }
-
-const no = (reason: Reason, message?: string): Verdict => ({ status: 'False', reason, message })
-const yes = (reason: Reason): Verdict => ({ status: 'True', reason })
-const unknown = (reason: Reason, message?: string): Verdict => ({ status: 'Unknown', reason, message })
-const isStarting = ({ runningMs }: Observed): boolean => runningMs < START_MS
-const silent = ({ pod: { state } }: Observed): Verdict =>
-  unknown(
-    'SidecarSilent',
-    state.node === undefined ? undefined : `the pod on node ${state.node} runs, by what the node last said, and does not report`,
-  )
-
-export function cameraStatus(observed: Observed): CameraStatus {
-  const { camera, pod, state, now } = observed
+/** `now` in ms since the epoch. */
+export function cameraStatus(camera: WatchedCamera, known: Known, now: number): CameraStatus {
   const before = camera.status ?? {}
-  const verdicts: Record<ConditionType, Verdict> = {
-    Ready: ready(observed),
-    Connected: connected(observed),
-    Decoding: decoding(observed),
-    ProxyActive: proxyActive(observed),
-    Archiving: archiving(observed),
-  }
   const { generation } = camera.metadata
-  const conditions = Object.entries(verdicts).map(([type, verdict]) =>
-    condition(type as ConditionType, verdict, generation, before.conditions, now),
-  )
-  const isStreaming = state?.connection === 'streaming'
+  const { conditions, state } = judge(known)
+  const { pod } = known.record
   return defined<CameraStatus>({
     observedGeneration: generation,
-    conditions,
-    reason: verdicts.Ready.reason,
-    node: pod.state.node,
+    conditions: CONDITION_TYPES.map(type => condition(type, conditions[type], generation, before.conditions, now)),
+    reason: conditions.Ready.reason,
+    node: pod.node,
     codec: state?.codec?.name ?? before.codec,
     size: state?.codec === undefined ? before.size : { width: state.codec.width, height: state.codec.height },
-    fps: isStreaming ? steady(state.fps, before.fps) : undefined,
+    fps: state?.connection === 'streaming' ? steady(state.fps, before.fps) : undefined,
     lastFrameTime: isTime(state?.lastPacketAt) ? metaTime(state.lastPacketAt) : before.lastFrameTime,
-    restarts: pod.state.restarts,
+    restarts: pod.restarts,
   })
 }
 
-/** Of a Camera that nobody sees to any more, `now` in ms since the epoch: what is lasting of its status stays. */
+/** Of a Camera without an operator, `now` in ms since the epoch. What the status says of the stream stays. */
 export function uninstalledStatus({ metadata: { generation }, status: before = {} }: WatchedCamera, now: number): CameraStatus {
-  const types: ConditionType[] = ['Ready', 'Connected', 'Decoding', 'ProxyActive', 'Archiving']
   const { codec, size, lastFrameTime } = before
   return defined<CameraStatus>({
     observedGeneration: generation,
-    conditions: types.map(type => condition(type, no('Uninstalled'), generation, before.conditions, now)),
+    conditions: CONDITION_TYPES.map(type =>
+      condition(type, { status: 'False', reason: 'Uninstalled' }, generation, before.conditions, now),
+    ),
     reason: 'Uninstalled',
     ...{ codec, size, lastFrameTime },
   })
@@ -86,92 +48,17 @@ export function isNews(next: CameraStatus, before: CameraStatus | undefined): bo
   return before === undefined || comparable(next) !== comparable(before)
 }
 
-/** On the way to somewhere else: nothing a person should notice. */
-const PASSING: readonly AnyReason[] = ['PodPending', 'ContainerCreating', 'Terminating', 'Starting', 'Connecting', 'Deleting']
-
-/** What a change of status is worth telling in an Event. */
+/** The Event that a change of status is worth; undefined while the camera only starts, connects or is being deleted. */
 export function transition(
   before: CameraStatus | undefined,
   after: CameraStatus,
 ): { type: EventType; reason: AnyReason; message: string } | undefined {
   const now = after.conditions?.find(({ type }) => type === 'Ready')
-  if (now === undefined || now.reason === before?.reason || PASSING.includes(now.reason)) return undefined
-  const type = now.status === 'True' || now.reason === 'Suspended' ? 'Normal' : 'Warning'
-  return { type, reason: now.reason, message: now.message }
+  if (now === undefined || now.reason === before?.reason) return undefined
+  const isAsAsked = now.status === 'True' || now.reason === 'Suspended'
+  if (severityOf(now.reason) === 'ok' && !isAsAsked) return undefined
+  return { type: isAsAsked ? 'Normal' : 'Warning', reason: now.reason, message: now.message }
 }
-
-function ready(observed: Observed): Verdict {
-  const { camera, pod, state, problem, natsAway } = observed
-  if (camera.metadata.deletionTimestamp !== undefined) return no('Deleting')
-  if (problem !== undefined) return no(problem.reason, problem.message) // of a stop, too: the pod runs on
-  if (camera.spec.suspend) return no('Suspended')
-  if (pod.notRunning !== undefined) return no(pod.notRunning.reason, pod.notRunning.message)
-  if (state === undefined) {
-    if (natsAway) return unknown('NatsUnreachable')
-    return isStarting(observed) ? no('Starting') : silent(observed)
-  }
-  if (state.connection !== 'streaming') return notStreaming(state)
-  if (!state.buffer.ok) return failing(state.buffer, 'BufferUnavailable')
-  if (!state.decoding.ok) return failing(state.decoding, 'NoDecodableFrames')
-  return yes('Streaming')
-}
-
-/** Of everything that needs a connection: what keeps it from being there; undefined when it is. */
-function withoutConnection(observed: Observed): Verdict | undefined {
-  const { camera, state, pod } = observed
-  if (camera.spec.suspend) return no('Suspended')
-  if (pod.notRunning !== undefined) return no('NotConnected')
-  if (state === undefined && observed.natsAway) return unknown('NatsUnreachable')
-  if (state === undefined) return isStarting(observed) ? no('NotConnected') : silent(observed)
-  return state.connection === 'streaming' ? undefined : no('NotConnected')
-}
-
-function connected(observed: Observed): Verdict {
-  const { camera, state, pod } = observed
-  if (camera.spec.suspend || pod.notRunning !== undefined || state === undefined) return ready(observed)
-  return state.connection === 'streaming' ? yes('Streaming') : notStreaming(state)
-}
-
-function decoding(observed: Observed): Verdict {
-  const cause = withoutConnection(observed)
-  if (cause !== undefined) return cause
-  const { active = false, ok = true, ...why } = observed.state?.decoding ?? {}
-  if (!ok) return failing(why, 'NoDecodableFrames')
-  return active ? yes('Decoding') : no('NoDemand')
-}
-
-function proxyActive(observed: Observed): Verdict {
-  if (observed.camera.spec.proxy?.urlSecretRef === undefined) return no('NotConfigured')
-  return activity(observed, observed.state?.proxy, { on: yes('Forwarding'), off: no('SwitchedOff'), broken: 'ForwardingFailed' })
-}
-
-function archiving(observed: Observed): Verdict {
-  if (observed.camera.spec.archive === undefined) return no('NotConfigured')
-  return activity(observed, observed.state?.archive, { on: yes('Recording'), off: no('NotConnected'), broken: 'ArchiveFailed' })
-}
-
-type Words = { on: Verdict; off: Verdict; broken: Reason }
-
-/** Of something that the sidecar reports on. A report of failure counts without a connection too. */
-function activity(observed: Observed, reported: CameraState['proxy'], words: Words): Verdict {
-  if (reported !== undefined && !reported.ok && !observed.camera.spec.suspend) return failing(reported, words.broken)
-  const cause = withoutConnection(observed)
-  if (cause !== undefined) return cause
-  if (reported === undefined) return unknown('NotReported')
-  return reported.active ? words.on : words.off
-}
-
-const notStreaming = ({ reason, message }: CameraState): Verdict =>
-  reason === undefined ? no('Connecting') : { status: 'False', reason: word(reason), message }
-
-const failing = ({ reason, message }: { reason?: AnyReason | undefined; message?: string | undefined }, otherwise: Reason): Verdict => ({
-  status: 'False',
-  reason: reason === undefined ? otherwise : word(reason),
-  message,
-})
-
-/** A reason as the schema wants it: one that is not would void the whole status. */
-const word = (reason: AnyReason): AnyReason => (/^[A-Z][A-Za-z0-9]{0,127}$/.test(reason) ? reason : 'InternalError')
 
 function condition(
   type: ConditionType,

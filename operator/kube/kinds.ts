@@ -1,6 +1,7 @@
 // What we read of the objects that we watch. The rest is not kept in memory.
 import type { KubeObject } from './reflector.ts'
 import { API_VERSION, KIND, type Camera, type CameraSpec } from '../../proto/camera.ts'
+import type { ConditionType, Verdict } from '../../proto/health.ts'
 import type { AnyReason } from '../../proto/reasons.ts'
 
 export const FIELD_MANAGER = 'chrysalis-edge-operator'
@@ -16,10 +17,9 @@ export type WatchedCamera = Omit<Camera, 'metadata'> & {
   status?: CameraStatus
 }
 
-export type ConditionType = 'Ready' | 'Connected' | 'Decoding' | 'ProxyActive' | 'Archiving'
 export type Condition = {
   type: ConditionType
-  status: 'True' | 'False' | 'Unknown'
+  status: Verdict['status']
   observedGeneration: number
   lastTransitionTime: string
   reason: AnyReason

@@ -169,7 +169,7 @@ test(titled('a Deployment of somebody else that has the name is left alone, and 
   await kube.apply(path, other)
   await cameras.apply('front')
   const { status } = await cameras.ready('front', 'NameTaken')
-  t.regex(status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '', /Rename it, or the Camera/)
+  t.regex(status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '', /Rename the Deployment, or the Camera/)
   t.is((await cameras.deployment('front'))?.spec.replicas, 0)
   await kube.api.request('DELETE', path)
   await cameras.apply('front', { source: { url: 'testsrc:' }, decoding: { maxFps: 1 } }) // not waiting for the next try by itself
