@@ -97,7 +97,7 @@ await runProcess(process.env, async signal => {
   void cameras.listed.then(() => {
     if (signal.aborted) return
     server.setServing(true)
-    log.info({ serving: true }, 'the list of cameras is there')
+    log.info('the list of cameras is there')
   })
 
   const lost = nats.nc.closed()

@@ -3,10 +3,12 @@ import { dirname } from 'node:path'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import test from 'ava'
+import { Registry } from 'prom-client'
 import type { PodState } from '../common/camera-record.ts'
 import { runChild, type Ending } from '../deploy/local/child.ts'
 import { makeFolders } from '../deploy/local/folders.ts'
 import { Guard } from '../deploy/local/guard.ts'
+import { followReadiness } from '../deploy/local/readiness.ts'
 import { ChildLog, readableLine } from '../deploy/local/log-lines.ts'
 import { startNats } from '../deploy/local/nats.ts'
 import { parseOptions } from '../deploy/local/options.ts'
@@ -15,6 +17,7 @@ import { rowLine, rowOf, tableLines } from '../deploy/local/rows.ts'
 import { sidecarEnv } from '../deploy/local/sidecar-env.ts'
 import { keepRunning, podAfter, STARTING } from '../deploy/local/supervisor.ts'
 import { cameraRecord } from '../common/camera-record.ts'
+import { serveProbes } from '../common/probes.ts'
 import type { Camera } from '../proto/camera.ts'
 import type { CameraState } from '../proto/state.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
@@ -285,6 +288,33 @@ test('a nats-server that lacked room on its disk is started anew once there is s
     stop()
     await server.ended
   }
+})
+
+test('readiness is what the probe answers, from a process that does not listen yet to one that has all', async t => {
+  const port = await reservePort(0)
+  const stop = new AbortController()
+  const said: (string | undefined)[] = []
+  const missing = ['the list of cameras', 'NATS']
+  const heard = Promise.withResolvers<void>()
+  const following = followReadiness(
+    port,
+    text => {
+      if (said.at(-1) !== text || said.length === 0) said.push(text)
+      if (text?.startsWith('the list')) missing.length = 0
+      heard.resolve()
+    },
+    stop.signal,
+  )
+  await heard.promise
+  await using _probes = await serveProbes({ host: '127.0.0.1', port }, new Registry(), () => missing)
+  await following
+  t.deepEqual(said, ['its probe does not answer yet', 'the list of cameras, NATS', undefined])
+})
+
+test('readiness is no longer followed once the process has ended', async t => {
+  const stop = new AbortController()
+  const following = followReadiness(await reservePort(0), () => stop.abort(), stop.signal)
+  await t.notThrowsAsync(following)
 })
 
 const running: PodState = { ...STARTING, running: true }

@@ -21,6 +21,8 @@ import { Guard } from './guard.ts'
 import { ChildLog } from './log-lines.ts'
 import type { Manifests } from './manifests.ts'
 import { startNats } from './nats.ts'
+import { reservePort } from './ports.ts'
+import { followReadiness } from './readiness.ts'
 import { Records } from './records.ts'
 import { deviceId, NAMESPACE, sidecarEnv } from './sidecar-env.ts'
 import type { Signals } from './signals.ts'
@@ -112,18 +114,19 @@ async function runSidecar({ records, status, logs, starts, env, signals, secrets
 }
 
 async function runGateway({ status, logs, env, signals, port }: Started): Promise<void> {
-  const write = logs.open('gateway')
+  const onLine = logs.open('gateway')
+  const probePort = await reservePort(0)
   let last: PodState = STARTING
+  let over = new AbortController()
   const onPod = (pod: PodState) => {
     last = pod
-    status.setGateway(pod.running ? 'starting' : (pod.message ?? 'stopped'))
+    over.abort()
+    if (!pod.running) return status.setGateway(pod.message ?? 'stopped')
+    over = new AbortController()
+    void followReadiness(probePort, missing => status.setGateway(missing && `starting: ${missing}`), over.signal)
   }
-  const onLine = (line: string) => {
-    write(line)
-    if (line.includes('"serving":true')) status.setGateway(undefined) // it says so once it knows the cameras
-  }
-  const settings = { CHRYS_NAMESPACE: NAMESPACE, CHRYS_GRPC_HOST: '127.0.0.1', CHRYS_GRPC_PORT: port }
-  const own = { ...cloudEnv(process.env), ...toEnv<Omit<typeof GATEWAY, keyof typeof SERVICE>>(settings) }
+  const settings = { CHRYS_NAMESPACE: NAMESPACE, CHRYS_GRPC_HOST: '127.0.0.1', CHRYS_GRPC_PORT: port, CHRYS_PROBE_PORT: probePort }
+  const own = { ...cloudEnv(process.env), ...toEnv<Omit<typeof GATEWAY, Exclude<keyof typeof SERVICE, 'CHRYS_PROBE_PORT'>>>(settings) }
   await keepRunning(program('gateway', { ...env, ...own }, GATEWAY_GRACE_MS), { onPod, onLine }, signals.ending)
   if (!last.dead) return
   signals.stop()
