@@ -134,7 +134,7 @@ for (const [title, values, message] of REFUSED) {
 test(titled('all problems of the values are named at once'), async t => {
   const values = { gateway: { service: { type: 'NodePort' } }, nats: { persistence: { size: '1Gi' } } }
   const { message } = (await t.throwsAsync(render(values))) ?? { message: '' }
-  t.regex(message, /in the clear/)
+  t.regex(message, /without encryption/)
   t.regex(message, /persistence\.size/)
 })
 
