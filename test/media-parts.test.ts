@@ -11,9 +11,10 @@ import { openPipe, runFfmpeg } from '../common/media/ffmpeg.ts'
 import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { PictureMemory } from '../common/media/frame-memory.ts'
 import { NutWriter } from '../common/media/nut-writer.ts'
-import { continuesPicture, isVp9Key, keyframeParameters } from '../common/media/parameters.ts'
+import { continuesPicture, isVp9Key, keyframeParameters, streamExtradata } from '../common/media/parameters.ts'
 import { causeOf, moreTelling } from '../common/media/ffmpeg-log.ts'
 import { scrub } from '../common/text.ts'
+import { EpochTracker } from '../sidecar/timing/epoch.ts'
 import { ffprobePackets, ffprobePath } from './fixtures/media.ts'
 import { descendants } from './fixtures/processes.ts'
 import { temporaryFolder, type TemporaryFolder } from './fixtures/tmp.ts'
@@ -172,6 +173,60 @@ test('extradata in front of keyframes goes, and the camera’s own parameter set
     )
     t.is(packets.filter(({ key }) => key).length, 3)
     for (const { key, data } of packets) if (key) t.like(keyframeParameters('h264', data, info.extradata), { width: 320, height: 180 })
+  }
+})
+
+const SPS = '67640014acd94141fb01'
+const PPS = '68ebe3cb22c0'
+const OLD_SPS = '6764001eacd940a02ff9'
+const OLD_PPS = '68ebecb22c'
+const [VPS_H265, SPS_H265, PPS_H265] = ['40010c01ffff', '4201010160', '4401c172b462']
+const START = '00000001'
+for (const { what, codec = 'h264', own = [], described = '', sets } of [
+  { what: 'the keyframe’s own, where the SDP has others', own: [SPS, PPS], described: START + OLD_SPS + START + OLD_PPS, sets: [SPS, PPS] },
+  { what: 'those of the SDP, where the keyframe has none', described: START + SPS + START + PPS, sets: [SPS, PPS] },
+  { what: 'a kind that the keyframe lacks is the SDP’s', own: [SPS], described: START + OLD_SPS + START + PPS, sets: [SPS, PPS] },
+  { what: 'a kind that the SDP lacks is the keyframe’s', own: [PPS], described: START + SPS, sets: [SPS, PPS] },
+  { what: 'a start code behind a set is cut', described: `${START}${SPS}${START}${PPS}${START}`, sets: [SPS, PPS] },
+  { what: 'start codes twice, of three bytes, and zeros', described: `000001${START}${SPS}0000000001${PPS}0000`, sets: [SPS, PPS] },
+  { what: 'no set of any kind', described: `${START}09f0${START}0605ff`, sets: [] },
+  {
+    what: 'H.265',
+    codec: 'hevc',
+    own: [SPS_H265, PPS_H265],
+    described: START + VPS_H265 + START + '420101026000' + START + PPS_H265 + START,
+    sets: [VPS_H265, SPS_H265, PPS_H265],
+  },
+]) {
+  test(`the parameter sets of a stream: ${what}`, t => {
+    const joined = Buffer.from(own.map(set => START + set).join(''), 'hex')
+    const extradata = streamExtradata(codec, joined, Buffer.from(described, 'hex'))
+    t.is(extradata.toString('hex'), sets.map(set => START + set).join(''))
+  })
+}
+
+test('extradata without start codes stays as it is', t => {
+  const avcC = Buffer.from('01640014ffe1000a' + SPS + '010006' + PPS, 'hex')
+  t.deepEqual(streamExtradata('h264', Buffer.alloc(0), avcC), avcC)
+  t.deepEqual(streamExtradata('av1', Buffer.alloc(0), Buffer.from([0x81, 0, 0])), Buffer.from([0x81, 0, 0]))
+  t.is(streamExtradata('mjpeg', Buffer.alloc(0), Buffer.alloc(0)).length, 0)
+})
+
+test('a stream whose description has the parameter sets of other settings is that of its keyframes', async t => {
+  await using folder = await temporaryFolder()
+  for (const [codec, encoder] of [
+    ['h264', X264],
+    ['hevc', X265],
+  ] as const) {
+    const read = async (size: string) => packetsOf(['-f', codec, '-i', await encoded(folder, `${size}.${codec}`, size, [...encoder])])
+    const other = await read('640x360')
+    const { packets, info } = await read('320x192')
+    const [first] = packets
+    if (first === undefined) return t.fail()
+    const step = (stream: DemuxInfo) => new EpochTracker(0, () => 1).next({ ...first, pts: 90_000, dts: 90_000 }, stream)[0]
+    const extradata = streamExtradata(codec, NONE, info.extradata).toString('base64')
+    t.like(step(info), { kind: 'packet', codec: { width: 320, height: 192, extradata } })
+    t.like(step({ ...other.info }), { kind: 'packet', codec: { width: 320, height: 192, extradata } })
   }
 })
 

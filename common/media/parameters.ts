@@ -26,6 +26,23 @@ export function keyframeParameters(codec: string, data: Uint8Array, extradata: U
   return undefined
 }
 
+/**
+ * The parameter sets of a stream: the keyframe's `own`, and of those the stream was described with (in an SDP, perhaps of other settings)
+ * the kinds that the keyframe lacks. Without the empty and the doubled start codes that cameras put between them.
+ */
+export function streamExtradata(codec: string, own: Uint8Array, described: Uint8Array): Buffer {
+  const syntax = codec === 'h264' ? H264 : codec === 'hevc' ? HEVC : undefined
+  const isAnnexB = described[0] === 0 && described[1] === 0
+  if (syntax === undefined || (described.length > 0 && !isAnnexB)) return Buffer.from(described.length > 0 ? described : own)
+  const units = [...unitsOf(own, 0)]
+  const kinds = new Set(units.map(syntax.typeOf))
+  const isMissing = (unit: Uint8Array) => syntax.sets.includes(syntax.typeOf(unit)) && !kinds.has(syntax.typeOf(unit))
+  units.push(...[...unitsOf(described, 0)].filter(isMissing))
+  // A stream is described by its sets in the order of their kinds.
+  units.sort((a, b) => syntax.typeOf(a) - syntax.typeOf(b))
+  return Buffer.concat(units.flatMap(unit => [START_CODE, unit]))
+}
+
 /** True for a packet that begins within a picture: the packet in front of it holds the picture's beginning. */
 export function continuesPicture(codec: string, data: Uint8Array, extradata: Uint8Array): boolean {
   const syntax = codec === 'h264' ? H264 : codec === 'hevc' ? HEVC : undefined

@@ -3,7 +3,7 @@
 import { codecLongName } from '../../common/media/codecs.ts'
 import type { DemuxedPacket, DemuxInfo } from '../../common/media/demux.ts'
 import { Reorder } from '../../common/media/reorder.ts'
-import { keyframeParameters, type Parameters } from '../../common/media/parameters.ts'
+import { keyframeParameters, streamExtradata, type Parameters } from '../../common/media/parameters.ts'
 import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
 import { CaptureClock } from './capture-clock.ts'
@@ -125,7 +125,7 @@ export class EpochTracker {
     const current = this.#epoch
     const clockIsOff = current?.clock.isOff(ptsMs, demuxed.arrivedAt) === true
     if (current !== undefined && !clockIsOff && !isAnother(inBand, current)) {
-      refresh(current, inBand)
+      refresh(current, info, inBand)
       return false
     }
     const clock = current === undefined || clockIsOff ? new CaptureClock(this.#startOffsetMs, this.#learnt.rate) : current.clock
@@ -152,18 +152,19 @@ const corrected = (ticks: number, clock: CaptureClock, info: DemuxInfo): number 
 
 const milliseconds = (ticks: number, { timeBase }: DemuxInfo): number => (ticks * 1000 * timeBase[0]) / timeBase[1]
 
-/** `first`: what ffmpeg found out when it opened the stream still holds. */
+/** `first`: what ffmpeg found out when it opened the stream still holds, unless the keyframe's own parameter sets say otherwise. */
 function describe(info: DemuxInfo, inBand: Parameters | undefined, first: boolean): Codec {
-  const known = first && info.extradata.length > 0 ? info.extradata : (inBand?.extradata ?? info.extradata)
+  const known = keyframeParameters(info.codec, info.extradata, info.extradata)
+  const holds = first && (inBand === undefined || known === undefined || known.sequence.equals(inBand.sequence))
   // Parameter sets tell the range of values late, where they are not read: ffmpeg's `j` stands for the full one.
-  const pixFmt = first || inBand === undefined || inBand.pixFmt === info.pixFmt.replace('yuvj', 'yuv') ? info.pixFmt : inBand.pixFmt
+  const pixFmt = holds || inBand === undefined || inBand.pixFmt === info.pixFmt.replace('yuvj', 'yuv') ? info.pixFmt : inBand.pixFmt
   return {
     name: info.codec,
     longName: codecLongName(info.codec),
     width: inBand?.width ?? info.width,
     height: inBand?.height ?? info.height,
     pixFmt: pixFmt === '' ? (inBand?.pixFmt ?? '') : pixFmt,
-    extradata: known.toString('base64'),
+    extradata: extradataOf(info, inBand),
     timeBase: info.timeBase,
     reorder: 0,
   }
@@ -176,11 +177,13 @@ function isAnother(inBand: Parameters | undefined, { codec, inBand: before }: Ep
   return before !== undefined && (inBand.pixFmt !== before.pixFmt || !inBand.sequence.equals(before.sequence))
 }
 
-/** Parameters of single pictures may change at any keyframe: who starts to decode here needs them as they are now. */
-function refresh(epoch: Epoch, inBand: Parameters | undefined): void {
+/** Parameters of single frames may change at any keyframe: a decoder that starts here needs them as they are now. */
+function refresh(epoch: Epoch, info: DemuxInfo, inBand: Parameters | undefined): void {
   if (inBand === undefined || epoch.inBand?.extradata.equals(inBand.extradata) === true) return
-  if (epoch.inBand !== undefined && inBand.extradata.length > 0) {
-    epoch.codec = { ...epoch.codec, extradata: inBand.extradata.toString('base64') }
-  }
+  const extradata = extradataOf(info, inBand)
+  if (extradata !== epoch.codec.extradata) epoch.codec = { ...epoch.codec, extradata }
   epoch.inBand = inBand
 }
+
+const extradataOf = (info: DemuxInfo, inBand: Parameters | undefined): string =>
+  streamExtradata(info.codec, inBand?.extradata ?? Buffer.alloc(0), info.extradata).toString('base64')
