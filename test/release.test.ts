@@ -127,6 +127,8 @@ test('a scan tells what it found from what it could not look at', t => {
     outcomeOfNpm({ code: 1, output: 'npm warn audit 405 Method Not Allowed - POST\nnpm error audit endpoint returned an error' }).verdict,
     'undone',
   )
+  t.is(outcomeOfNpm({ code: 1, output: '2 packages have invalid registry signatures' }).verdict, 'found')
+  t.is(outcomeOfNpm({ code: -1, output: '' }).verdict, 'undone')
   t.is(outcomeOfNpm({ code: 1, output: 'npm error code ENOTFOUND\nnpm error network request failed' }).verdict, 'undone')
 })
 

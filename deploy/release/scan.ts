@@ -31,11 +31,18 @@ async function ran(command: string, args: readonly string[]): Promise<Ran> {
 
 const last = (output: string, lines: number) => output.trim().split('\n').slice(-lines).join('\n  ')
 
-/** npm's answer; it ends with 1 both when it found something and when it could not look. */
+/** npm ends with 1 both when it found something and when it could not look: only what names a finding is one. */
 export function outcomeOfNpm({ code, output }: Ran): Outcome {
   if (code === 0) return { verdict: 'clean', text: last(output, 2) }
-  const refused = /npm (?:error|warn) .*(?:network|ENOTFOUND|ECONN|ETIMEDOUT|E4\d\d|E5\d\d|\b[45]\d\d\b|endpoint)/i.exec(output)?.[0]
-  return refused === undefined ? { verdict: 'found', text: last(output, 40) } : undone(refused)
+  if (/\d+ [a-z ]*vulnerabilit|(?:invalid|missing) (?:registry )?(?:signature|attestation)/i.test(output)) {
+    return { verdict: 'found', text: last(output, 40) }
+  }
+  return undone(
+    output
+      .trim()
+      .split('\n')
+      .find(line => line.startsWith('npm ')) ?? last(output, 1),
+  )
 }
 
 /** `apt-cache policy` names a candidate for each package; another one than ours is newer, as ours came from there. */
@@ -85,9 +92,12 @@ async function scanSbom(): Promise<Outcome> {
   return { verdict: code === 0 ? 'clean' : 'found', text: last(output, 40) }
 }
 
+/** `npm run -s` keeps npm silent further down, too. */
+const LOUD = ['--loglevel=warn']
+
 const STEPS: readonly (readonly [string, () => Outcome | Promise<Outcome>])[] = [
-  ['signatures of npm packages', async () => outcomeOfNpm(await ran('npm', ['audit', 'signatures']))],
-  ['advisories of npm packages', async () => outcomeOfNpm(await ran('npm', ['audit', '--omit=dev']))],
+  ['signatures of npm packages', async () => outcomeOfNpm(await ran('npm', ['audit', 'signatures', ...LOUD]))],
+  ['advisories of npm packages', async () => outcomeOfNpm(await ran('npm', ['audit', '--omit=dev', ...LOUD]))],
   ['Debian packages of the image', scanDebian],
   ['the SBOM', scanSbom],
 ]
