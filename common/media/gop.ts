@@ -1,4 +1,5 @@
 import type { Packet } from '../../proto/messages.ts'
+import { KeyframeGate } from './keyframe-gate.ts'
 
 /** More than any camera puts between two keyframes at a sane bitrate. */
 const BYTES_MAX = 64 * 2 ** 20
@@ -9,8 +10,8 @@ export class Gop {
   #packets: Packet[] = []
   #bytes = 0
   #newestPts = 0
-  /** Since the last keyframe there were more bytes than may be held: decoding can begin at the next one. */
-  #overrun = false
+  /** Closed once there are more bytes than may be held: decoding can begin at the next keyframe. */
+  readonly #gate = new KeyframeGate('closed')
 
   constructor(maxBytes = BYTES_MAX) {
     this.#maxBytes = maxBytes
@@ -30,13 +31,12 @@ export class Gop {
     if (packet.key) {
       this.#packets = []
       this.#bytes = 0
-      this.#overrun = false
       this.#newestPts = packet.pts
     }
-    if (this.#overrun || (this.#packets.length === 0 && !packet.key)) return
+    if (!this.#gate.passes(packet)) return
     this.#bytes += packet.data.length
     if (this.#bytes > this.#maxBytes) {
-      this.#overrun = true
+      this.#gate.close()
       this.#packets = []
       return
     }
@@ -45,6 +45,7 @@ export class Gop {
   }
 
   clear(): void {
+    this.#gate.close()
     this.#packets = []
     this.#bytes = 0
   }

@@ -5,6 +5,7 @@ import type { Codec } from '../../proto/state.ts'
 import { messageOf } from '../errors.ts'
 import { Decoder, type DecodedFrame } from './decoder.ts'
 import type { Gop } from './gop.ts'
+import { KeyframeGate } from './keyframe-gate.ts'
 import type { LiveCount } from './live-decoder.ts'
 import type { PictureMemory } from './frame-memory.ts'
 import { Pace } from './pace.ts'
@@ -36,8 +37,8 @@ export class StreamDecoder {
   #complaint = 'without a word'
   /** The group of pictures it begins with may be larger, and is no reason to give up: it shrinks as that is decoded. */
   #backlogMax = BACKLOG_MAX
-  /** Too far behind: waiting for a keyframe to go on with, until what was fed has come out. */
-  #skipping = false
+  /** Closed when it is too far behind, until what was fed has come out. */
+  readonly #gate = new KeyframeGate('open')
 
   constructor(codec: Codec, gop: Gop, options: StreamDecoderOptions) {
     this.#codec = codec
@@ -78,12 +79,12 @@ export class StreamDecoder {
     const decoder = this.#decoder
     if (decoder === undefined) return // it starts with the group, which has the packet
     this.#backlogMax = Math.min(this.#backlogMax, BACKLOG_MAX + decoder.backlog)
-    if (this.#skipping && packet.key && decoder.backlog === 0 && this.#pace.isDrained) {
-      this.#skipping = false
-      this.#pace.resume()
-    } else if (decoder.backlog > this.#backlogMax || this.#pace.isBehind) this.#skipping = true
-    if (this.#skipping) this.#options.count.dropped('decoder_behind')
-    else this.#write(decoder, packet)
+    if (decoder.backlog > this.#backlogMax || this.#pace.isBehind) this.#gate.close()
+    const isBehind = !this.#gate.isOpen
+    const hasCaughtUp = () => decoder.backlog === 0 && this.#pace.isDrained
+    if (!this.#gate.passes(packet, hasCaughtUp)) return this.#options.count.dropped('decoder_behind')
+    if (isBehind) this.#pace.resume()
+    this.#write(decoder, packet)
   }
 
   /** No packet follows: delivers what is on its way, then ends. */

@@ -4,7 +4,9 @@ import { mkdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
-import { aborted, sleep, whenAborted } from '../../common/abort.ts'
+import { KeyframeGate } from '../../common/media/keyframe-gate.ts'
+import { ByteQueue } from '../../common/queue.ts'
+import { aborted, sleep } from '../../common/abort.ts'
 import type { Packet } from '../../proto/messages.ts'
 import type { Activity, Codec } from '../../proto/state.ts'
 import { Keeper } from './keeper.ts'
@@ -35,7 +37,8 @@ const ROOM_MAX = 64 * 2 ** 20
 const HEALTHY_MS = 10_000
 const SHUTDOWN_MS = 8_000
 
-type Item = { packet: Packet; codec: Codec } | 'cut'
+/** `isAfterLoss`: packets before it were dropped, so it begins a file. */
+type Item = { packet: Packet; codec: Codec; isAfterLoss: boolean } | 'cut'
 
 export class Archive implements PacketSink {
   readonly #config: ArchiveConfig
@@ -48,11 +51,9 @@ export class Archive implements PacketSink {
   readonly #closing = new Map<Segment, Promise<void>>()
   /** What runs, or still does since the volume stands still. */
   #work: Promise<unknown> = Promise.resolve()
-  #queue: Item[] = []
-  #queuedBytes = 0
-  #wake = Promise.withResolvers<void>()
-  /** The queue was full: nothing is taken until the next keyframe. */
-  #skipping = false
+  readonly #queue = new ByteQueue<Item>({ bytesMax: QUEUE_BYTES_MAX, itemsMax: QUEUE_MAX })
+  /** Closed when the queue was full. */
+  readonly #gate = new KeyframeGate('open')
   #segment: Segment | undefined
   #failure: Failure | undefined
   #failedAt = -Infinity
@@ -71,20 +72,19 @@ export class Archive implements PacketSink {
   }
 
   push(packet: Packet, codec: Codec): void {
-    const isFull = this.#queuedBytes + packet.data.length > QUEUE_BYTES_MAX || this.#queue.length >= QUEUE_MAX
-    if (isFull || (this.#skipping && !packet.key)) {
-      this.#skipping = true
-      return this.#drop('queue_full')
+    const isAfterLoss = !this.#gate.isOpen
+    const { length } = packet.data
+    const isTaken = this.#gate.passes(packet) && this.#queue.push({ packet, codec, isAfterLoss }, length)
+    if (!isTaken) {
+      this.#gate.close()
+      this.#drop('queue_full')
     }
-    if (this.#skipping) this.#put('cut')
-    this.#skipping = false
-    this.#queuedBytes += packet.data.length
-    this.#put({ packet, codec })
+    this.#metrics.archiveQueue.set(this.#queue.bytes)
   }
 
   /** The stream has ended: so does the file. */
   reset(): void {
-    if (this.#queue.at(-1) !== 'cut') this.#put('cut')
+    if (this.#queue.newest !== 'cut' && !this.#queue.push('cut', 0)) this.#gate.close()
   }
 
   /** Writes, and looks after what is there, until `signal` aborts; finishes then what it has, and tidies no more. May be called again. */
@@ -104,7 +104,6 @@ export class Archive implements PacketSink {
   }
 
   async #write(signal: AbortSignal): Promise<void> {
-    using _ = whenAborted(signal, () => this.#wake.resolve())
     for (;;) {
       const item = this.#queue.shift()
       if (item !== undefined) {
@@ -112,18 +111,11 @@ export class Archive implements PacketSink {
         continue
       }
       if (signal.aborted) break
-      await this.#wake.promise
-      this.#wake = Promise.withResolvers()
+      await this.#queue.wait(signal)
     }
     await this.#finish(undefined)
     this.#report()
     await Promise.all(this.#closing.values())
-  }
-
-  #put(item: Item): void {
-    this.#queue.push(item)
-    this.#metrics.archiveQueue.set(this.#queuedBytes)
-    this.#wake.resolve()
   }
 
   #drop(reason: string, count = 1): void {
@@ -135,9 +127,9 @@ export class Archive implements PacketSink {
       await this.#finish(undefined)
       return this.#report()
     }
-    const { packet, codec } = item
-    this.#queuedBytes -= packet.data.length
-    this.#metrics.archiveQueue.set(this.#queuedBytes)
+    const { packet, codec, isAfterLoss } = item
+    this.#metrics.archiveQueue.set(this.#queue.bytes)
+    if (isAfterLoss) await this.#finish(undefined)
     if (packet.key) await this.#turn(packet, codec)
     const segment = this.#segment
     if (segment === undefined) return this.#drop(this.#failure === undefined ? 'no_keyframe' : 'not_writable')

@@ -6,6 +6,7 @@ import type { Logger } from '../../common/log.ts'
 import { NutFeed, nutCopy } from '../../common/media/nut-feed.ts'
 import { runFfmpeg, type End, type Run } from '../../common/media/ffmpeg.ts'
 import type { Gop } from '../../common/media/gop.ts'
+import { KeyframeGate } from '../../common/media/keyframe-gate.ts'
 import { printable, scrub } from '../../common/text.ts'
 import type { Packet } from '../../proto/messages.ts'
 import { REASONS, type Reason } from '../../proto/reasons.ts'
@@ -39,7 +40,8 @@ export class Push {
   readonly #over = Promise.withResolvers<void>()
   #feed: NutFeed | undefined
   #fedBytes = 0
-  #skipping = false
+  /** Closed while the server is too far behind. */
+  readonly #gate = new KeyframeGate('closed')
   #activeAt: number | undefined
   #verdict: Failure | undefined
   #isStopped = false
@@ -85,9 +87,9 @@ export class Push {
   feed(packet: Packet): void {
     const feed = this.#feed
     if (feed === undefined) return // it starts with the GOP, which has the packet
-    if (this.#skipping && packet.key && feed.backlog < BACKLOG_MAX / 2) this.#skipping = false
-    else if (feed.backlog > BACKLOG_MAX) this.#skipping = true
-    if (this.#skipping) this.#options.metrics.proxyDropped.inc({ reason: 'server_behind' })
+    if (feed.backlog > BACKLOG_MAX) this.#gate.close()
+    if (!this.#gate.passes(packet, () => feed.backlog < BACKLOG_MAX / 2))
+      this.#options.metrics.proxyDropped.inc({ reason: 'server_behind' })
     else this.#write(feed, packet)
   }
 
@@ -103,8 +105,7 @@ export class Push {
     const output = ['-flvflags', 'no_duration_filesize', ...names, '-f', 'flv', place]
     const run = await runFfmpeg([...nutCopy(codec), ...output], { stdin: true, onLine: line => this.#line(line) })
     const feed = new NutFeed(run, codec)
-    this.#skipping = gop.packets.length === 0
-    for (const packet of gop.packets) this.#write(feed, packet)
+    for (const packet of gop.packets) if (this.#gate.passes(packet)) this.#write(feed, packet)
     this.#feed = feed
     return run
   }

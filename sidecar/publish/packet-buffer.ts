@@ -4,10 +4,12 @@
 import type { NatsConnection } from 'nats'
 import { messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
+import { KeyframeGate } from '../../common/media/keyframe-gate.ts'
 import { isConfined, type Nats } from '../../common/nats/connect.ts'
 import { bufferRefusal, ensurePacketStream, isPacketStreamThere } from '../../common/nats/packet-stream.ts'
-import { sleep, whenAborted } from '../../common/abort.ts'
+import { sleep } from '../../common/abort.ts'
 import { isStreamMissing } from '../../common/nats/streams.ts'
+import { ByteQueue } from '../../common/queue.ts'
 import { packetMessages, parseJson, type Outgoing, type Packet } from '../../proto/messages.ts'
 import type { AnyReason } from '../../proto/reasons.ts'
 import { BufferReply, encodeState, type CameraState, type Codec } from '../../proto/state.ts'
@@ -40,11 +42,9 @@ export class PacketBuffer implements PacketSink {
   readonly #log: Logger
   readonly #onHealth: (health: BufferHealth) => void
   #saidReason: AnyReason | undefined
-  #queue: { packet: Packet; codec: Codec }[] = []
-  #queuedBytes = 0
-  #wake = Promise.withResolvers<void>()
-  /** The GOP lost a packet: nothing of it is stored any more. */
-  #broken = true
+  readonly #queue = new ByteQueue<{ packet: Packet; codec: Codec }>({ bytesMax: QUEUE_BYTES_MAX, itemsMax: QUEUE_MAX })
+  /** Closed while the GOP lacks a packet: nothing of it is stored any more. */
+  readonly #gate = new KeyframeGate('closed')
   /** The stream's sequence number at the last acknowledgement; undefined where none is known to count from. */
   #checked: Promise<number | undefined> = Promise.resolve(undefined)
   #checks = 0
@@ -64,12 +64,10 @@ export class PacketBuffer implements PacketSink {
   }
 
   push(packet: Packet, codec: Codec): void {
-    if (this.#queuedBytes + packet.data.length > QUEUE_BYTES_MAX || this.#queue.length >= QUEUE_MAX) {
-      this.#clear('queue_full')
-    }
-    this.#queue.push({ packet, codec })
-    this.#queuedBytes += packet.data.length
-    this.#wake.resolve()
+    const { length } = packet.data
+    if (this.#queue.push({ packet, codec }, length)) return
+    this.#clear('queue_full')
+    if (!this.#queue.push({ packet, codec }, length)) this.#lose('queue_full')
   }
 
   /** Publishes until `signal` aborts; what then still waits is for nobody. */
@@ -86,30 +84,26 @@ export class PacketBuffer implements PacketSink {
   async [Symbol.asyncDispose](): Promise<void> {}
 
   async #publish(signal: AbortSignal): Promise<void> {
-    using _ = whenAborted(signal, () => this.#wake.resolve())
     let keySeq: number | Promise<number> = 0
     while (!signal.aborted) {
       if (!this.#ready) await this.#prepare(signal)
       const next = this.#queue.shift()
       if (next === undefined) {
         this.#metrics.bufferQueue.set(0)
-        await this.#wake.promise
-        this.#wake = Promise.withResolvers()
+        await this.#queue.wait(signal)
         continue
       }
       const { packet, codec } = next
-      this.#queuedBytes -= packet.data.length
-      this.#metrics.bufferQueue.set(this.#queuedBytes)
+      this.#metrics.bufferQueue.set(this.#queue.bytes)
       if (!this.#nats.connected()) {
         this.#ready = false
         this.#lose('nats_unreachable')
-      } else if (packet.key) {
-        this.#broken = false
+      } else if (packet.key && this.#gate.passes(packet)) {
         keySeq = this.#store(packet, codec, 0).then(seq => seq ?? 0)
         if (this.#checks >= CHECKS_MAX) await keySeq
       } else {
         keySeq = await keySeq
-        if (this.#broken || keySeq === 0) this.#lose('gop_broken')
+        if (!this.#gate.passes(packet) || keySeq === 0) this.#lose('gop_broken')
         else if (this.#checks < CHECKS_MAX) void this.#store(packet, codec, keySeq)
         else await this.#store(packet, codec, keySeq) // the server is slow: at its pace
       }
@@ -180,7 +174,7 @@ export class PacketBuffer implements PacketSink {
 
   #lose(reason: string, count = 1): void {
     this.#drop(reason, count)
-    this.#broken = true
+    this.#gate.close()
   }
 
   /** NATS answers, but does not take packets. */
@@ -206,10 +200,8 @@ export class PacketBuffer implements PacketSink {
   }
 
   #clear(reason: string): void {
-    this.#drop(reason, this.#queue.length)
-    this.#broken = true
-    this.#queue = []
-    this.#queuedBytes = 0
+    this.#drop(reason, this.#queue.clear())
+    this.#gate.close()
   }
 
   /** Makes the stream as the spec wants it; tries again until it is there. */
