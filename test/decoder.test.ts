@@ -167,6 +167,21 @@ for (const path of ffmpegs) {
     })
   }
 
+  test(`${path}: frames of a camera that says how it is mounted are not turned`, async t => {
+    await using(t)
+    await using folder = await temporaryFolder()
+    const plain = await testVideo({ width: 320, height: 192, seconds: 1 })
+    const turned = folder.file('turned.ts')
+    const says = ['-bsf:v', 'h264_mp4toannexb,h264_metadata=display_orientation=insert:rotate=90']
+    await run(ffmpegPath(process.env), ['-nostdin', '-v', 'error', '-i', plain, '-c', 'copy', ...says, '-f', 'mpegts', turned])
+    const { packets, info } = await demuxed(['-i', turned])
+    const frames = await decoded(codecOf(info, 0), packetsOf(packets))
+    t.deepEqual(
+      frames.map(({ width, height, picture }) => ({ width, height, picture })),
+      (await reference(plain)).map(({ width, height, picture }) => ({ width, height, picture })),
+    )
+  })
+
   test(`${path}: no frame is held back but for those that B-frames need`, async t => {
     await using(t)
     for (const [bFrames, heldBack] of [

@@ -222,6 +222,8 @@ function decodeArgs(options: DecoderOptions): string[] {
   return [
     // NUT says what the stream is: ffmpeg would decode its first picture once more, to see for itself.
     ...['-debug_ts', '-nofind_stream_info', '-threads', String(threads)],
+    // A camera that says how it is mounted (display orientation) would have its frames turned, by some versions only the first.
+    '-noautorotate',
     ...['-max_pixels', String(PIXELS_MAX), '-max_alloc', String(PICTURE_BYTES_MAX)],
     // ffmpeg would call it a failure when two packets of three make no picture.
     ...['-max_error_rate', '0.999'],
