@@ -1,9 +1,10 @@
-import type { Reason } from '../proto/reasons.ts'
+import { REASONS, type Reason } from '../proto/reasons.ts'
 
-/** Why something failed: a reason that conditions and metrics carry, and a sentence that says what happened. No credentials, no advice. */
+/** Why something failed: a reason that conditions and metrics carry, and what happened, which the reason says unless a sentence says more. No
+ * credentials, no advice. */
 export class Failure extends Error {
   readonly reason: Reason
-  constructor(reason: Reason, message: string, options?: ErrorOptions) {
+  constructor(reason: Reason, message: string = REASONS[reason].meaning, options?: ErrorOptions) {
     super(message, options)
     this.reason = reason
   }

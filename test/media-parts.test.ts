@@ -12,7 +12,7 @@ import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { PictureMemory } from '../common/media/frame-memory.ts'
 import { NutWriter } from '../common/media/nut-writer.ts'
 import { continuesPicture, isVp9Key, keyframeParameters, streamExtradata } from '../common/media/parameters.ts'
-import { causeOf, moreTelling } from '../common/media/ffmpeg-log.ts'
+import { ARCHIVE_LINES, CAMERA_LINES, causeIn, FORWARDING_LINES, moreTelling } from '../common/media/ffmpeg-log.ts'
 import { scrub } from '../common/text.ts'
 import { EpochTracker } from '../sidecar/timing/epoch.ts'
 import { ffprobePackets, ffprobePath } from './fixtures/media.ts'
@@ -338,13 +338,35 @@ test('each of ffmpeg’s complaints has a cause that a person can act on', t => 
     ['[info]   Stream #0:0: Video: h264 (High), yuv420p, 640x360, 30 fps', undefined],
     ['[rtsp @ 0x5] max delay reached. need to consume packet', undefined],
   ] as const) {
-    t.is(causeOf(line)?.reason, reason, line)
+    t.is(causeIn(CAMERA_LINES, line)?.reason, reason, line)
   }
 })
 
+test('what ffmpeg says of a file of the archive names a reason, and no path', t => {
+  for (const [line, reason] of [
+    ['[error] Error writing trailer of file:/archive/a.mp4: No space left on device', 'ArchiveDiskFull'],
+    ['[fatal] file:/archive/a.mp4: Permission denied', 'ArchiveUnwritable'],
+    ['[error] av_interleaved_write_frame(): file:/archive/a.mp4: Input/output error', 'ArchiveFailed'],
+    ['[info] frame=   12 fps=0.0', undefined],
+  ] as const) {
+    const cause = causeIn(ARCHIVE_LINES, line)
+    t.is(cause?.reason, reason, line)
+    t.notRegex(cause?.message ?? '', /[/]archive/)
+  }
+})
+
+test('what ffmpeg says of an RTMP server names a reason', t => {
+  t.deepEqual(causeIn(FORWARDING_LINES, '[error] Server error: Publish denied'), {
+    reason: 'ForwardingRefused',
+    message: 'the RTMP server rejects the stream: Publish denied',
+  })
+  t.is(causeIn(FORWARDING_LINES, '[flv @ 0x1] Video codec mjpeg not compatible with flv')?.reason, 'ForwardingCodecUnsupported')
+  t.is(causeIn(FORWARDING_LINES, '[info] Output #0, flv, to x'), undefined)
+})
+
 test('of several complaints the one that tells more is kept', t => {
-  const auth = causeOf('401 Unauthorized')
-  const invalid = causeOf('Invalid data found when processing input')
+  const auth = causeIn(CAMERA_LINES, '401 Unauthorized')
+  const invalid = causeIn(CAMERA_LINES, 'Invalid data found when processing input')
   if (auth === undefined || invalid === undefined) return t.fail()
   t.is(moreTelling(undefined, invalid), invalid)
   t.is(moreTelling(auth, invalid), auth)

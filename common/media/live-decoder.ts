@@ -9,7 +9,8 @@ import { Decoder, type DecodedFrame } from './decoder.ts'
 import type { Gop } from './gop.ts'
 import { PictureMemory } from './frame-memory.ts'
 import { sealDecoded } from './encode-frame.ts'
-import { complaint, StreamDecoder } from './stream-decoder.ts'
+import { complaintIn } from './ffmpeg-log.ts'
+import { StreamDecoder } from './stream-decoder.ts'
 import { Thinning } from './thinning.ts'
 
 export type Wants = Demand['wants']
@@ -221,7 +222,7 @@ export class Live implements AsyncDisposable {
           else this.#frame(frame, codec)
           return true
         },
-        onLine: line => (problem = complaint(line) ?? problem),
+        onLine: line => (problem = complaintIn(line) ?? problem),
       })
       this.#keyDecoder = decoder
       const timer = setTimeout(() => void decoder[Symbol.asyncDispose](), KEYFRAME_MS)

@@ -4,6 +4,7 @@ import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
 import { messageOf } from '../errors.ts'
 import { Decoder, type DecodedFrame } from './decoder.ts'
+import { complaintIn } from './ffmpeg-log.ts'
 import type { Gop } from './gop.ts'
 import { KeyframeGate } from './keyframe-gate.ts'
 import type { LiveCount } from './live-decoder.ts'
@@ -60,7 +61,7 @@ export class StreamDecoder {
       await using decoder = await Decoder.start({
         ...{ codec: this.#codec, scale, maxFps, threads: 1, room: FRAME_ROOM, memory },
         onFrame: frame => this.#deliver(frame),
-        onLine: line => (this.#complaint = complaint(line) ?? this.#complaint),
+        onLine: line => (this.#complaint = complaintIn(line) ?? this.#complaint),
       })
       // Everything since the keyframe, packets that came while ffmpeg started included.
       for (const packet of this.#gop.packets) this.#write(decoder, packet)
@@ -115,7 +116,3 @@ export class StreamDecoder {
     return true
   }
 }
-
-/** What is wrong, in ffmpeg's words; undefined for a line that does not complain. */
-export const complaint = (line: string): string | undefined =>
-  /\[(error|fatal|panic)\]/.test(line) ? line.replace(/^(\[[^\]]*\] *)+/, '').slice(0, 200) : undefined

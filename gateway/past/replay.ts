@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os'
 import { Decoder, type DecodedFrame } from '../../common/media/decoder.ts'
 import type { End } from '../../common/media/ffmpeg.ts'
+import { complaintIn } from '../../common/media/ffmpeg-log.ts'
 import { PictureMemory } from '../../common/media/frame-memory.ts'
 import { sealDecoded } from '../../common/media/encode-frame.ts'
 import { whenAborted } from '../../common/abort.ts'
@@ -67,7 +68,7 @@ async function* decode(
       wake.resolve()
       return frames.length < AHEAD_MAX
     },
-    onLine: line => (why ??= /^\[(?:error|fatal)\] (.+)/.exec(line)?.[1]),
+    onLine: line => (why ??= complaintIn(line)),
   })
   const stop = () => void decoder[Symbol.asyncDispose]()
   using _ = whenAborted(signal, stop)

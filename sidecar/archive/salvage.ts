@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Failure } from '../../common/errors.ts'
 import { readLines } from '../../common/lines.ts'
+import { ARCHIVE_READ_LINES, causeIn } from '../../common/media/ffmpeg-log.ts'
 import { runFfmpeg, type End } from '../../common/media/ffmpeg.ts'
 import { sleep } from '../../common/abort.ts'
 import { parseName } from './retention.ts'
@@ -88,8 +89,9 @@ async function read(path: string, timeoutMs: number, signal: AbortSignal): Promi
     {
       pipes: 1,
       onLine: line => {
-        isInvalid ||= /Invalid data found|matches no streams/.test(line)
-        isCutShort ||= /Input\/output error|Stale file handle|Cannot allocate memory/.test(line) // it ends with 0 all the same
+        const reason = causeIn(ARCHIVE_READ_LINES, line)?.reason
+        isInvalid ||= reason === 'NoVideoTrack'
+        isCutShort ||= reason === 'ArchiveFailed'
       },
     },
   )

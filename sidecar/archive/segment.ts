@@ -3,6 +3,7 @@ import { open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure, messageOf } from '../../common/errors.ts'
 import { exactDts, NutFeed, nutCopy } from '../../common/media/nut-feed.ts'
+import { ARCHIVE_LINES, causeIn } from '../../common/media/ffmpeg-log.ts'
 import { runFfmpeg, type End, type Run } from '../../common/media/ffmpeg.ts'
 import { within } from '../../common/abort.ts'
 import type { Packet } from '../../proto/messages.ts'
@@ -147,10 +148,10 @@ export class Segment {
   #line(line: string): void {
     const count = /^\[info\] frame= *(\d+) /.exec(line)?.[1]
     if (count !== undefined) this.#written = Number(count)
-    const complaint = complaintOf(line)
+    const cause = causeIn(ARCHIVE_LINES, line)
     // The first is the cause, unless it names none.
-    if (complaint !== undefined && (this.#complaint === undefined || this.#complaint.reason === 'ArchiveFailed'))
-      this.#complaint = complaint
+    if (cause !== undefined && (this.#complaint === undefined || this.#complaint.reason === 'ArchiveFailed'))
+      this.#complaint = new Failure(cause.reason, cause.message)
   }
 }
 
@@ -190,26 +191,11 @@ const exists = (path: string): Promise<boolean> =>
 /** A file that need not be there. */
 export const discard = (folder: string, name: string): Promise<void> => unlink(join(folder, name)).catch(() => {})
 
-const diskFull = () => new Failure('ArchiveDiskFull', 'the archive’s volume is full')
-const unwritable = (why: string) => new Failure('ArchiveUnwritable', `the archive’s directory is not writable (${why})`)
-
 export function fileFailure(error: unknown): Failure {
   if (error instanceof Failure) return error
   const { code = '' } = error as NodeJS.ErrnoException
-  if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code)) return diskFull()
-  if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOENT', 'EEXIST'].includes(code)) return unwritable(code)
+  if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code)) return new Failure('ArchiveDiskFull')
+  if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOENT', 'EEXIST'].includes(code))
+    return new Failure('ArchiveUnwritable', `the archive’s directory is not writable (${code})`)
   return new Failure('ArchiveFailed', `the archive can’t be written: ${code === '' ? messageOf(error) : code}`)
-}
-
-/** ffmpeg's words for a file that it can't write; undefined for all other words. */
-function complaintOf(line: string): Failure | undefined {
-  if (/No space left on device|Disk quota exceeded|File too large/i.test(line)) return diskFull()
-  const why = /Permission denied|Read-only file system|Operation not permitted|No such file or directory/i.exec(line)?.[0]
-  if (why !== undefined) return unwritable(why)
-  const failed = /Error writing trailer|Error closing file|av_interleaved_write_frame|Error muxing a packet|Could not write header/i.exec(
-    line,
-  )?.[0]
-  return failed === undefined
-    ? undefined
-    : new Failure('ArchiveFailed', `ffmpeg can’t write the archive: ${line.replace(/\/\S+/g, '…').slice(0, 200)}`)
 }

@@ -218,7 +218,7 @@ export class Proxy implements PacketSink {
     if (this.#target instanceof Failure) return failing(this.#target)
     if (this.#failure !== undefined) return failing(this.#failure)
     if (this.#codec === undefined) return { active: false, ok: true } // nothing comes that could be passed on
-    return failing(new Failure('ForwardingConnecting', 'the RTMP server is being connected to'))
+    return failing(new Failure('ForwardingConnecting'))
   }
 }
 

@@ -4,12 +4,13 @@ import type { BlockList } from 'node:net'
 import { Failure, messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { NutFeed, nutCopy } from '../../common/media/nut-feed.ts'
+import { causeIn, FORWARDING_LINES } from '../../common/media/ffmpeg-log.ts'
 import { runFfmpeg, type End, type Run } from '../../common/media/ffmpeg.ts'
 import type { Gop } from '../../common/media/gop.ts'
 import { KeyframeGate } from '../../common/media/keyframe-gate.ts'
 import { printable, scrub } from '../../common/text.ts'
 import type { Packet } from '../../proto/messages.ts'
-import { REASONS, type Reason } from '../../proto/reasons.ts'
+import type { Reason } from '../../proto/reasons.ts'
 import type { Codec } from '../../proto/state.ts'
 import { resolveHost } from '../source/address.ts'
 import type { Metrics } from '../metrics.ts'
@@ -22,7 +23,6 @@ const CONNECT_TIMEOUT_MS = 10_000
 const STALL_MS = 10_000
 const WATCH_MS = 250
 const BACKLOG_MAX = 8 * 2 ** 20
-const WORDS_MAX = 200
 
 export type PushOptions = {
   target: Target
@@ -150,13 +150,10 @@ export class Push {
       this.#activeAt = performance.now()
       onActive()
     }
-    const codec = this.#options.codec.name
-    if (/not compatible with flv|not currently supported in container|incompatible with output codec/i.test(line)) {
-      this.#verdict ??= new Failure('ForwardingCodecUnsupported', `RTMP, as this ffmpeg speaks it, does not carry ${codec}`)
-    }
-    const refusal = /\[error\] Server error: *(.*)/.exec(clean)?.[1]
-    if (refusal !== undefined)
-      this.#verdict ??= new Failure('ForwardingRefused', `the RTMP server rejects the stream: ${refusal.slice(0, WORDS_MAX)}`)
+    const cause = causeIn(FORWARDING_LINES, clean)
+    if (cause?.reason === 'ForwardingCodecUnsupported') {
+      this.#verdict ??= new Failure(cause.reason, `RTMP, as this ffmpeg speaks it, does not carry ${this.#options.codec.name}`)
+    } else if (cause !== undefined) this.#verdict ??= new Failure(cause.reason, cause.message)
   }
 
   #named(relayed: Failure | undefined, end: End | void): Failure {
@@ -182,7 +179,7 @@ const OF_SERVER: Partial<Record<Reason, Reason>> = {
 function forProxy(failure: Failure): Failure {
   if (failure.reason.startsWith('Forwarding')) return failure
   const reason = OF_SERVER[failure.reason]
-  if (reason !== undefined) return new Failure(reason, REASONS[reason].meaning)
+  if (reason !== undefined) return new Failure(reason)
   const code = /[A-Z][A-Z0-9_]{4,}/.exec(failure.message)?.[0] ?? ''
   if (/CERT|SELF_SIGNED|SIGNATURE|ALTNAME|ISSUER/.test(code)) {
     return new Failure('ForwardingCertificateInvalid', `the RTMP server’s certificate is not valid for its name (${code})`)

@@ -93,7 +93,7 @@ async function forward(
       timeout: TIMEOUT_MS,
     })
     outgoing.on('error', () => {}) // after the answer began, its end tells
-    outgoing.once('timeout', () => outgoing.destroy(new Failure('ConnectTimeout', 'the camera does not answer')))
+    outgoing.once('timeout', () => outgoing.destroy(new Failure('ConnectTimeout')))
     response.once('close', () => outgoing.destroy())
     const answer = await new Promise<IncomingMessage>((resolve, reject) => outgoing.once('response', resolve).once('error', reject).end())
     answer.on('error', () => response.destroy())

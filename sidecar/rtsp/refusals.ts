@@ -7,7 +7,7 @@ export function refusalOf(method: string, status: number, line: string, hasCrede
     .replace(/^RTSP\/\d\.\d\s*/i, '')
     .replaceAll(/[^\x20-\x7e]/g, '')
     .slice(0, 60)}`
-  if (status >= 300 && status < 400) return new Failure('RedirectRefused', 'the camera redirects to another address, which is refused')
+  if (status >= 300 && status < 400) return new Failure('RedirectRefused')
   switch (status) {
     case 401:
       return hasCredentials
@@ -17,9 +17,9 @@ export function refusalOf(method: string, status: number, line: string, hasCrede
       return new Failure('AuthFailed', `the camera refuses the user name or password, or this user may not see the stream (${said})`)
     case 404:
     case 410:
-      return new Failure('NotFound', 'the camera has no stream at this path')
+      return new Failure('NotFound')
     case 461:
-      return new Failure('TransportUnsupported', 'the camera refuses this transport')
+      return new Failure('TransportUnsupported')
     case 453:
     case 503:
       return new Failure('NoConnectionLeft', `the camera has no connection left, as other clients may hold them (${said})`)

@@ -127,7 +127,7 @@ function relay(client: Socket, target: Target, progress: Progress, sockets: Set<
   })
   camera.once('error', error => (progress.failure ??= connectFailure(error, progress)))
   camera.once('end', () => {
-    if (progress.phase !== 'playing') progress.failure ??= new Failure('ConnectionLost', 'the camera closed the connection')
+    if (progress.phase !== 'playing') progress.failure ??= new Failure('ConnectionLost')
   })
   client.on('drain', () => camera.resume())
 }
@@ -170,17 +170,15 @@ export function connectFailure(error: NodeJS.ErrnoException, { phase }: { phase:
   if (error instanceof Failure) return error
   switch (error.code) {
     case 'ECONNREFUSED':
-      return new Failure('ConnectionRefused', 'nothing listens at this address and port')
+      return new Failure('ConnectionRefused')
     case 'ETIMEDOUT':
-      return phase === 'connecting'
-        ? new Failure('ConnectTimeout', 'the camera does not answer')
-        : new Failure('ConnectionLost', 'the connection timed out')
+      return phase === 'connecting' ? new Failure('ConnectTimeout') : new Failure('ConnectionLost', 'the connection timed out')
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
-      return new Failure('HostUnreachable', 'no route to this address')
+      return new Failure('HostUnreachable')
     default:
       return phase === 'connecting'
         ? new Failure('ConnectFailed', `no connection: ${error.code ?? error.message}`)
-        : new Failure('ConnectionLost', 'the camera closed the connection')
+        : new Failure('ConnectionLost')
   }
 }

@@ -10,7 +10,7 @@ export type Credentials = { username: string; password: string }
 export async function readCredentials(folder: string): Promise<Credentials> {
   const [username, password] = await Promise.all(['username', 'password'].map(key => readMounted(join(folder, key))))
   if (username === undefined && password === undefined) {
-    throw new Failure('SecretNotFound', 'the Secret that source.credentialsSecretRef names does not exist')
+    throw new Failure('SecretNotFound')
   }
   const missing = username === undefined ? 'username' : password === undefined ? 'password' : undefined
   if (missing !== undefined)

@@ -4,7 +4,7 @@ import { Failure, messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import type { DemuxInfo, DemuxedPacket, DemuxRun } from '../../common/media/demux.ts'
 import { isDecodable } from '../../common/media/nut-writer.ts'
-import { causeOf, moreTelling } from '../../common/media/ffmpeg-log.ts'
+import { CAMERA_LINES, causeIn, moreTelling } from '../../common/media/ffmpeg-log.ts'
 import { scrub } from '../../common/text.ts'
 import { sleep, whenAborted } from '../../common/abort.ts'
 import type { Packet } from '../../proto/messages.ts'
@@ -120,7 +120,7 @@ export class Session {
   }
 
   #rotated(signal: AbortSignal): void {
-    if (!signal.aborted) this.#end(new Failure('CredentialsChanged', 'the credentials changed: connecting with the new ones'), true)
+    if (!signal.aborted) this.#end(new Failure('CredentialsChanged'), true)
   }
 
   #named(progress: Progress | undefined, signal: NodeJS.Signals | null): Failure {
@@ -128,7 +128,7 @@ export class Session {
     const cause = relayed === undefined ? this.#cause : moreTelling(this.#cause, relayed)
     if (cause !== undefined) return new Failure(cause.reason, cause.message)
     if (signal !== null) return new Failure('FfmpegKilled', `the camera’s ffmpeg was ended by ${signal}`)
-    if (this.#firstPictureMs !== undefined) return new Failure('StreamEnded', 'the camera ended the stream')
+    if (this.#firstPictureMs !== undefined) return new Failure('StreamEnded')
     return this.#config.source.withoutFrame(progress)
   }
 
@@ -155,7 +155,7 @@ export class Session {
 
   #line(line: string, log: Logger): void {
     if (log.isLevelEnabled('debug')) log.debug({ ffmpeg: scrub(line, this.#secrets) }, 'ffmpeg')
-    const cause = causeOf(line)
+    const cause = causeIn(CAMERA_LINES, line)
     if (cause !== undefined) this.#cause = moreTelling(this.#cause, cause)
     if (this.#cause?.reason === 'NoDecodableFrames') this.#traits.slow = true
     // Such as an MPEG-TS whose tables change: what follows comes in a stream that nothing reads.
