@@ -190,6 +190,22 @@ test('a state of another uid is not the camera’s', t => {
   t.is(cameras.resolve('default/door').report?.state.uid, DOOR.uid)
 })
 
+test('a pod has run since it was first seen to, and since its last restart', t => {
+  const { cameras } = world()
+  const put = (pod: Partial<CameraRecord['pod']>) =>
+    cameras.setRecord(cameraKey(DOOR), encodeState(cameraRecord(DOOR, { pod: { ...POD, ...pod } })))
+  const since = () => cameras.resolve('default/door').runningSince
+  put({ running: false })
+  t.is(since(), undefined)
+  put({})
+  const first = since()
+  t.true((first ?? 0) > 0)
+  put({ node: 'edge-1' })
+  t.is(since(), first)
+  put({ restarts: 1 })
+  t.true((since() ?? 0) > (first ?? Infinity))
+})
+
 test('the clocks’ skew is told, and goes with the camera', async t => {
   const { cameras, put, metrics } = world()
   put(DOOR)

@@ -83,11 +83,14 @@ test('a sidecar’s report is kept, and news when something changes', async t =>
   await tell(cameraState())
   await until(() => run.shared.report('shop/front') !== undefined, { what: 'the state' })
   const before = run.changes.length
-  await tell(cameraState({ at: 9_000, lastPacketAt: 8_000, bitsPerSecond: 1, fps: 30.2 }))
+  await tell(cameraState({ at: 9_000, lastPacketAt: 8_000, bitsPerSecond: 1, fps: 30.2, pid: 8, failingStreak: 2 }))
   await until(() => run.shared.report('shop/front')?.state.at === 9_000, { what: 'the heartbeat' })
   t.is(run.changes.length, before)
   await tell(cameraState({ connection: 'waiting', reason: 'AuthFailed' }))
   await until(() => run.changes.length > before, { what: 'the change' })
+  const later = run.changes.length
+  await tell(cameraState({ connection: 'waiting', reason: 'AuthFailed', archive: { active: false, ok: true } }))
+  await until(() => run.changes.length > later, { what: 'the change of one part' })
   await nc.close()
 })
 
