@@ -162,6 +162,36 @@ for (const [seconds, where] of [
   })
 }
 
+for (const { rate, where = 'Sidecar', bFrames = 0 } of [
+  { rate: 0 },
+  { rate: 0.8, where: 'Gateway' },
+  { rate: 0.84, bFrames: 2 },
+  { rate: 1.2 },
+] as { rate: number; where?: Where; bFrames?: number }[]) {
+  const what = `${rate} times as fast as they should, with ${bFrames} B-frames`
+  test(`a camera's timestamps run ${what}: frames have the time of day, without a new epoch: ${where}`, async t => {
+    await using setting = await setUp({ file: await testVideo({ width: 320, height: 192, seconds: 1, gop: 15, bFrames }) }, where)
+    const { camera, sidecar, watching } = setting
+    const { pid } = sidecar
+    await camera.rate(rate)
+    const seen = watching.frames.length
+    const lags: number[] = []
+    await until(
+      () => {
+        const newest = watching.frames.at(-1)
+        if (newest !== undefined && watching.frames.length > seen) lags.push(Date.now() - newest.timestamp)
+        return watching.frames.length > seen + 300
+      },
+      { what: '300 frames', everyMs: 40 },
+    )
+    const last = lags.slice(lags.length / 2).toSorted((a, b) => a - b)
+    t.true(Math.abs(last[last.length >> 1] ?? Infinity) < 700, `${last[last.length >> 1]} ms`)
+    areSound(t, setting, pid)
+    t.is(epochs(setting), 1)
+    t.is((await sidecar.state())?.reconnects, 0)
+  })
+}
+
 test('a camera that stands still is told so and comes back by itself', async t => {
   await using setting = await setUp({ file: await testVideo({ width: 320, height: 192, seconds: 1 }) })
   const { camera, sidecar } = setting
