@@ -118,6 +118,16 @@ export const REASONS = {
     advice: 'Correct the path in spec.source.url.',
     severity: 'transient',
   },
+  LoginDowngraded: {
+    meaning: 'The camera offers a weaker login than before. The password was not sent.',
+    advice: 'Check which device answers at this address. If the camera was changed so on purpose, delete the camera pod.',
+    severity: 'needs-a-person',
+  },
+  LoginUnsupported: {
+    meaning: 'The camera offers no login that is supported.',
+    advice: 'Set the camera to Digest (MD5 or SHA-256) or Basic authentication.',
+    severity: 'needs-a-person',
+  },
   ServerError: { meaning: 'The camera answers with an internal error.', advice: IF_IT_LASTS, severity: 'transient' },
   SecretNotFound: {
     meaning: 'The Secret that spec.source.credentialsSecretRef names does not exist.',

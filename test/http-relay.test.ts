@@ -38,7 +38,7 @@ test('a playlist’s https becomes http, behind which the proxy speaks TLS; the 
   const body = `${PLAYLIST}#EXT-X-MAP:URI="https://u:p@cdn/head,1.mp4?a=b"\n#EXTINF:2,\nHTTPS://cdn:8443/3.ts\n`
   const got = await fetched((_, response) => response.writeHead(206, { 'content-range': 'bytes 0-9/10', 'set-cookie': 'a=b' }).end(body))
   t.is(got.body, body.replace('https://u:p@cdn/', 'http://u:p@cdn:443/').replace('HTTPS', 'http'))
-  t.like(got, { status: 200, failure: undefined, headers: { 'content-length': String(got.body.length), 'set-cookie': ['a=b'] } })
+  t.like(got, { status: 200, failure: undefined, headers: { 'content-length': String(got.body.length) } })
   t.is(got.headers['content-range'], undefined)
 })
 

@@ -1,136 +1,230 @@
 // The HTTP proxy through which ffmpeg fetches http and https sources: playlists, segments and redirects may lead
-// anywhere, so every single request is resolved and held against the address policy here. All TLS ends here too, since cameras
-// vouch for themselves: ffmpeg asks for http only, and of what it is told to fetch, https is rewritten and all else refused.
+// anywhere, so every single request is resolved and checked against the address policy here. All TLS ends here too, since a camera's
+// certificate is hardly ever valid: ffmpeg asks for http only, and of what it is told to fetch, https is rewritten and all else refused.
+// The relay logs in and keeps cookies; ffmpeg sees neither. Answers are read by parsers of our own (`head.ts`, `parts.ts`).
 import type { LookupAddress } from 'node:dns'
-import { createServer, request, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http'
-import { request as requestTls } from 'node:https'
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http'
 import type { BlockList, Socket } from 'node:net'
+import { pipeline } from 'node:stream/promises'
 import { Failure, messageOf } from '../../common/errors.ts'
-import { oneAfterTheOther, resolveHost } from '../source/address.ts'
-import { CAMERA_TLS, connectFailure, isName, listening, newProgress, type Progress, type Relay } from '../rtsp/relay.ts'
-import { withoutTls } from '../source/url.ts'
+import { connectFailure, listening, newProgress, type Progress, type Relay } from '../rtsp/relay.ts'
+import { resolveHost } from '../source/address.ts'
+import type { Credentials } from '../source/credentials.ts'
+import { ask, type Answer } from './ask.ts'
+import { Cookies } from './cookies.ts'
+import { isMultipart } from './head.ts'
+import { Login, type LoginMemory } from './login.ts'
+import { hostOf, Origins, targetOf, type Target } from './origins.ts'
+import { Parts } from './parts.ts'
+import { tamed } from './playlist.ts'
+import { refusalOf } from './refusal.ts'
 
-const TIMEOUT_MS = 20_000
-const ORIGINS_MAX = 64
 const PLAYLIST = Buffer.from('#EXTM3U')
 const PLAYLIST_BYTES_MAX = 4 * 2 ** 20
-/** By these ffmpeg would make other bytes of an answer than were looked at here. */
-const RECODING = ['content-encoding', 'icy-metaint'] as const
+const REDIRECTS_MAX = 8
+/** What ffmpeg may say to a camera, and hear of it. */
+const ASKED = ['User-Agent', 'Accept', 'Range'] as const
+const TOLD = ['Content-Type', 'Content-Range', 'Accept-Ranges'] as const
+
+export type HttpRelayOptions = {
+  credentials?: Credentials | undefined
+  /** Kept from one relay to the next, so that a camera can't ask for a weaker login later. */
+  memory?: LoginMemory
+  resolve?: typeof resolveHost
+}
 
 /** A forward proxy on loopback, for one ffmpeg that fetches `url`; everything ends with it. */
-export async function openHttpRelay(url: string, deny: BlockList, resolve = resolveHost): Promise<Relay> {
+export async function openHttpRelay(url: string, deny: BlockList, options: HttpRelayOptions = {}): Promise<Relay> {
+  const { credentials, memory = { strength: 0 }, resolve = resolveHost } = options
   const progress = newProgress()
   const sockets = new Set<Socket>()
-  const tls = new TlsOrigins(url)
-  const server = createServer((incoming, response) => void forward(incoming, response, host => resolve(host, deny), progress, tls))
+  const own = targetOf(url)
+  if (own === undefined) throw new Failure('ProtocolRefused', 'source.url is no HTTP URL')
+  const forwarding = new Forwarding(url, new Login(own.origin, credentials, memory), host => resolve(host, deny), progress)
+  const server = createServer((incoming, response) => void forwarding.handle(incoming, response))
   server.on('connection', (socket: Socket) => sockets.add(socket.once('close', () => sockets.delete(socket))))
   return listening(server, sockets, progress)
 }
 
-/** Where TLS is spoken, though ffmpeg asks for it without. */
-class TlsOrigins {
-  readonly #hosts = new Set<string>()
+class Forwarding {
+  readonly #origins = new Origins()
+  readonly #cookies = new Cookies()
+  readonly #login: Login
+  readonly #resolve: (host: string) => Promise<LookupAddress[]>
+  readonly #progress: Progress
+  #redirects = 0
+  /** What came so far: nothing, a playlist, or what it names. */
+  #served: 'nothing' | 'playlist' | 'media' = 'nothing'
 
-  constructor(url: string) {
-    this.hide(url)
+  constructor(url: string, login: Login, resolve: (host: string) => Promise<LookupAddress[]>, progress: Progress) {
+    this.#origins.hide(url)
+    this.#login = login
+    this.#resolve = resolve
+    this.#progress = progress
   }
 
-  has(url: URL): boolean {
-    return this.#hosts.has(url.host)
-  }
-
-  /** The same place for ffmpeg; of anything but https the text as it is. Throws Failure RedirectRefused. */
-  hide(text: string): string {
-    if (URL.parse(text)?.protocol !== 'https:') return text
-    const hidden = new URL(withoutTls(text))
-    if (!this.has(hidden) && this.#hosts.size >= ORIGINS_MAX) throw new Failure('RedirectRefused', 'the camera leads to too many servers')
-    this.#hosts.add(hidden.host)
-    return hidden.href
-  }
-}
-
-/** A playlist by which ffmpeg goes nowhere past the proxy. Throws Failure RedirectRefused. */
-function tamed(playlist: string, tls: TlsOrigins): string {
-  const address = (text: string) => {
-    const scheme = /^([a-z0-9+.-]*):/i.exec(text)?.[1] ?? 'http'
-    if (!/^https?$/i.test(scheme)) throw new Failure('RedirectRefused', 'the camera’s playlist leads to another protocol than HTTP')
-    return tls.hide(text)
-  }
-  // As ffmpeg reads it: a backslash is left out, and lines end so.
-  const unescaped = (text: string) => text.replace(/\\(.)/g, '$1')
-  const line = (text: string) => (text.startsWith('#') ? text.replace(/(?<=URI="?)[^",]+/g, uri => address(unescaped(uri))) : address(text))
-  return playlist
-    .split(/[\r\n\0]/)
-    .map(line)
-    .join('\n')
-}
-
-function received(progress: Progress): void {
-  progress.lastByteAt = performance.now()
-  progress.phase = 'playing'
-}
-
-/** `GET http://host/path`, for a source with or without TLS. */
-async function forward(
-  incoming: IncomingMessage,
-  response: ServerResponse,
-  resolve: (host: string) => Promise<LookupAddress[]>,
-  progress: Progress,
-  tls: TlsOrigins,
-): Promise<void> {
-  const url = URL.parse(incoming.url ?? '')
-  if (url === null || url.protocol !== 'http:') return void response.writeHead(400).end()
-  try {
-    const addresses = await resolve(url.hostname)
-    const { 'proxy-connection': _, ...asked } = incoming.headers
-    const isTls = tls.has(url)
-    const name = isTls ? url.host.replace(/:443$/, '') : url.host
-    const headers = { ...asked, host: name, connection: 'close', 'accept-encoding': 'identity' }
-    const outgoing = (isTls ? requestTls : request)({
-      ...oneAfterTheOther(url.hostname, addresses),
-      ...{ port: url.port === '' ? 80 : url.port, path: `${url.pathname}${url.search}`, method: incoming.method, headers },
-      ...(isTls ? { ...CAMERA_TLS, servername: isName(url.hostname) ? url.hostname : '' } : {}),
-      timeout: TIMEOUT_MS,
-    })
-    outgoing.on('error', () => {}) // after the answer began, its end tells
-    outgoing.once('timeout', () => outgoing.destroy(new Failure('ConnectTimeout')))
-    response.once('close', () => outgoing.destroy())
-    const answer = await new Promise<IncomingMessage>((resolve, reject) => outgoing.once('response', resolve).once('error', reject).end())
-    answer.on('error', () => response.destroy())
-    const { bytes, isPlaylist } = await beginning(answer, isCalledPlaylist(url, answer))
-    if (bytes.length > 0) received(progress)
-    const { location } = answer.headers
-    const told: OutgoingHttpHeaders = { ...answer.headers, ...(location === undefined ? {} : { location: tls.hide(location) }) }
-    for (const header of RECODING) delete told[header]
-    if (isPlaylist) {
-      const body = Buffer.from(tamed(bytes.toString('latin1'), tls), 'latin1')
-      for (const header of ['content-range', 'transfer-encoding']) delete told[header]
-      const status = answer.statusCode === 206 ? 200 : (answer.statusCode ?? 502)
-      return void response.writeHead(status, { ...told, 'content-length': body.length }).end(body)
+  /** `GET http://host/path`, for a source with or without TLS. */
+  async handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const target = this.#origins.find(incoming.url ?? '')
+    if (target === undefined || incoming.method !== 'GET') return void response.writeHead(400).end()
+    const gone = new AbortController()
+    response.once('close', () => gone.abort())
+    try {
+      using answer = await this.#fetch(target, incoming.headers, gone.signal)
+      await this.#tell(target, answer, response)
+    } catch (error) {
+      if (error instanceof Failure && !gone.signal.aborted) this.#progress.failure ??= error
+      if (response.destroyed) return // ffmpeg has left, or is told by the end of what it was reading
+      this.#progress.failure ??=
+        error instanceof Error ? connectFailure(error, this.#progress) : new Failure('ConnectFailed', messageOf(error))
+      if (!response.headersSent) response.writeHead(502)
+      response.end()
     }
-    response.writeHead(answer.statusCode ?? 502, told)
-    response.write(bytes)
-    answer.on('data', () => received(progress)).pipe(response)
-  } catch (error) {
-    if (response.destroyed) return // ffmpeg has gone, or is told by the end of what it was reading
-    progress.failure ??= failureOf(error, progress)
-    if (!response.headersSent) response.writeHead(502)
-    response.end()
+  }
+
+  async #fetch(target: Target, headers: IncomingHttpHeaders, signal: AbortSignal): Promise<Answer> {
+    const connected = () => {
+      if (this.#progress.phase === 'connecting') this.#progress.phase = 'connected'
+    }
+    for (let tries = 0; ; tries++) {
+      const addresses = await this.#resolve(target.origin.host)
+      using open = new DisposableStack()
+      const answer = open.use(await ask(target.origin, addresses, await this.#request(target, headers), connected, signal))
+      await this.#cookies.store(target, answer.fields.all('set-cookie'))
+      if (answer.status === 401 && this.#login.challenge(target, answer.fields, tries)) continue
+      open.move()
+      return answer
+    }
+  }
+
+  async #request(target: Target, headers: IncomingHttpHeaders): Promise<string[]> {
+    // A playlist may name other servers with user and password: those are ffmpeg's to send.
+    const authorization = this.#login.serves(target.origin) ? this.#login.header(target) : headers.authorization
+    const cookie = await this.#cookies.header(target)
+    return [
+      `GET ${target.path} HTTP/1.1`,
+      `Host: ${hostOf(target.origin)}`,
+      ...(authorization === undefined ? [] : [`Authorization: ${authorization}`]),
+      ...ASKED.flatMap(name => (headers[name.toLowerCase()] === undefined ? [] : [`${name}: ${String(headers[name.toLowerCase()])}`])),
+      ...(cookie === undefined ? [] : [`Cookie: ${cookie}`]),
+      'Accept-Encoding: identity',
+      'Connection: close',
+    ]
+  }
+
+  async #tell(target: Target, answer: Answer, response: ServerResponse): Promise<void> {
+    const { status, fields } = answer
+    if (status >= 400) this.#refuse(target, answer, response)
+    else if (status >= 300) this.#redirect(target, fields.last('location'), status, response)
+    else await this.#serve(target, answer, response)
+  }
+
+  #refuse({ origin }: Target, { status, fields }: Answer, response: ServerResponse): void {
+    const isOwn = this.#login.serves(origin)
+    // Where a playlist came, what it names may be missing for a while.
+    const isLate = this.#served === 'media' || (this.#served === 'playlist' && status !== 401 && status !== 403)
+    const asked = this.#served === 'nothing' ? 'the camera' : 'the server of what the playlist names'
+    const failure =
+      status === 401 && !isOwn && this.#login.hasCredentials
+        ? new Failure(
+            'RedirectRefused',
+            `the camera leads to ${origin.host}, which asks for a login, but the user name and password are sent to the server in spec.source.url only`,
+          )
+        : refusalOf(status, this.#login.hasCredentials, asked)
+    const challenges = isOwn ? [] : fields.all('www-authenticate')
+    if (isLate) this.#progress.refusal = failure
+    else if (challenges.length === 0) this.#progress.failure ??= failure
+    response
+      .writeHead(
+        status,
+        challenges.length === 0 ? {} : { 'www-authenticate': challenges.map(text => text.replaceAll(/[^\x20-\x7e]/g, '')) },
+      )
+      .end()
+  }
+
+  #redirect({ origin }: Target, location: string, status: number, response: ServerResponse): void {
+    if (location === '') throw new Failure('InvalidStream', `the camera redirects (${status}), but does not say where to`)
+    if (++this.#redirects > REDIRECTS_MAX) throw new Failure('RedirectRefused', 'the camera redirects in a circle')
+    const [text = ''] = this.#origins.hide(location, origin).split('#', 1)
+    response.writeHead(status, { location: text.replaceAll(' ', '%20') }).end()
+  }
+
+  async #serve(target: Target, answer: Answer, response: ServerResponse): Promise<void> {
+    this.#redirects = 0
+    const { fields, framing, status } = answer
+    const body = answer.body[Symbol.asyncIterator]()
+    const { bytes, isPlaylist } = await beginning(body, isCalledPlaylist(target, answer))
+    if (isPlaylist) {
+      if (this.#served === 'nothing') this.#served = 'playlist'
+      this.#received()
+      const text = Buffer.from(tamed(bytes.toString('latin1'), this.#origins, target.origin), 'latin1')
+      return void response.writeHead(200, { ...told(answer, ['Content-Type']), 'content-length': text.length }).end(text)
+    }
+    const begun = bytes.toString('latin1').trimStart()
+    if (this.#served === 'nothing' && /^<[!?a-z]/i.test(begun)) throw new Failure('InvalidStream', 'a web page answers, not a video stream')
+    this.#served = 'media'
+    this.#progress.refusal = undefined
+    const all = this.#watched(bytes, body)
+    if (isMultipart(fields) || begun.startsWith('--')) {
+      response.writeHead(200, { 'content-type': `multipart/x-mixed-replace;boundary=${BOUNDARY}` })
+      return pipeline(multipart(all), response)
+    }
+    const length = framing.kind === 'length' && fields.last('content-encoding') === '' ? { 'content-length': framing.bytes } : {}
+    response.writeHead(status, { ...told(answer), ...length })
+    await pipeline(all, response)
+  }
+
+  #received(): void {
+    this.#progress.lastByteAt = performance.now()
+    this.#progress.phase = 'playing'
+  }
+
+  async *#watched(first: Buffer, body: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+    try {
+      for (let next = { done: first.length === 0, value: first } as IteratorResult<Buffer>; ; next = await body.next()) {
+        if (next.done === true) return
+        this.#received()
+        yield next.value
+      }
+    } finally {
+      await body.return?.()
+    }
   }
 }
+
+function told({ fields }: Answer, names: readonly string[] = TOLD): OutgoingHttpHeaders {
+  const known = names.map(name => [name.toLowerCase(), fields.last(name.toLowerCase()).replaceAll(/[^\x20-\x7e]/g, '')] as const)
+  return Object.fromEntries(known.filter(([, value]) => value !== ''))
+}
+
+const BOUNDARY = 'frame'
+
+/** A multipart stream as ffmpeg understands it, which gets each JPEG as soon as it is complete. */
+async function* multipart(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const parts = new Parts()
+  for await (const chunk of body) {
+    for (const jpeg of parts.push(chunk)) {
+      yield Buffer.from(`--${BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: ${jpeg.length}\r\n\r\n`)
+      yield jpeg
+      yield CRLF
+    }
+  }
+}
+
+const CRLF = Buffer.from('\r\n')
 
 /** ffmpeg takes it for a playlist whatever it begins with. */
-const isCalledPlaylist = ({ pathname }: URL, { headers }: IncomingMessage) =>
-  /\.m3u8?$/i.test(pathname) || /mpegurl/i.test(headers['content-type'] ?? '')
+const isCalledPlaylist = ({ path }: Target, { fields }: Answer) =>
+  /\.m3u8?$/i.test(path.split(/[?#]/, 1)[0] ?? '') || /mpegurl/i.test(fields.last('content-type'))
 
 /** All of a playlist, of anything else the first bytes. */
-async function beginning(answer: IncomingMessage, isCalled: boolean): Promise<{ bytes: Buffer; isPlaylist: boolean }> {
+async function beginning(body: AsyncIterator<Buffer>, isCalled: boolean): Promise<{ bytes: Buffer; isPlaylist: boolean }> {
   const chunks: Buffer[] = []
   let isPlaylist = isCalled
   let length = 0
-  for await (const chunk of answer.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    chunks.push(chunk)
-    length += chunk.length
+  for (let next = await body.next(); next.done !== true; next = await body.next()) {
+    chunks.push(next.value)
+    length += next.value.length
     if (!isPlaylist && length >= PLAYLIST.length) {
       if (!Buffer.concat(chunks).subarray(0, PLAYLIST.length).equals(PLAYLIST)) break
       isPlaylist = true
@@ -138,9 +232,4 @@ async function beginning(answer: IncomingMessage, isCalled: boolean): Promise<{ 
     if (length > PLAYLIST_BYTES_MAX) throw new Failure('InvalidStream', 'the camera’s playlist is too long')
   }
   return { bytes: Buffer.concat(chunks), isPlaylist }
-}
-
-function failureOf(error: unknown, progress: Progress): Failure {
-  if (error instanceof Failure) return error
-  return error instanceof Error ? connectFailure(error, progress) : new Failure('ConnectFailed', messageOf(error))
 }

@@ -17,6 +17,8 @@ export type Challenge = {
 }
 
 const HASHES: Readonly<Record<string, string>> = { MD5: 'md5', 'SHA-256': 'sha256' }
+/** From the weakest to the strongest. */
+const STRENGTHS = ['md5', 'sha256']
 
 /**
  * Of the ways that the values of WWW-Authenticate offer, the one that gives the least away; undefined where there is none that is known.
@@ -25,7 +27,7 @@ const HASHES: Readonly<Record<string, string>> = { MD5: 'md5', 'SHA-256': 'sha25
 export function challengeOf(values: readonly string[]): Challenge | undefined {
   const offers = values.flatMap(offersIn)
   const allowed = offersDigest(values) ? offers.filter(({ scheme }) => scheme === 'Digest') : offers
-  return allowed.toSorted((a, b) => strength(b) - strength(a))[0]
+  return allowed.toSorted((a, b) => strengthOf(b) - strengthOf(a))[0]
 }
 
 export const offersDigest = (values: readonly string[]): boolean => values.some(text => /(^|,)\s*digest\s/i.test(text))
@@ -57,7 +59,9 @@ function understood(scheme: string, values: ReadonlyMap<string, string>): Challe
   return scheme === 'digest' && hashOf(challenge) !== undefined && (challenge.qop || qops.length === 0) ? challenge : undefined
 }
 
-const strength = (challenge: Challenge): number => (challenge.scheme === 'Basic' ? 0 : hashOf(challenge) === 'md5' ? 1 : 2)
+/** How little a login gives away: 0 for a password in clear. */
+export const strengthOf = (challenge: Challenge): number =>
+  challenge.scheme === 'Basic' ? 0 : 1 + STRENGTHS.indexOf(hashOf(challenge) ?? '')
 
 const hashOf = ({ algorithm = 'MD5' }: Challenge): string | undefined => HASHES[algorithm.toUpperCase().replace(/-SESS$/, '')]
 

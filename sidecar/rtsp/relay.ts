@@ -22,6 +22,8 @@ export type Progress = {
   tracks: number
   /** Why the relay ended the connection, or could not open it. */
   failure: Failure | undefined
+  /** What a server refused last of what a playlist names: why nothing comes, where nothing comes. */
+  refusal?: Failure | undefined
 }
 
 /** To dispose of it takes leave of the camera, and ends ffmpeg's input. */

@@ -247,7 +247,7 @@ export class Session {
       if (verdict !== undefined) {
         if (isSlow(verdict, facts)) this.#traits.connectMs = nextConnectMs(facts)
         else if (looksSparse(verdict, facts)) this.#traits.sparse = !facts.sparse
-        return this.#end(this.#otherTrack(verdict, progress?.tracks ?? 0) ?? verdict)
+        return this.#end(progress?.refusal ?? this.#otherTrack(verdict, progress?.tracks ?? 0) ?? verdict)
       }
       const waiting = this.#toldWaiting ? undefined : waitsForKeyframe(facts)
       if (waiting !== undefined) {

@@ -3,7 +3,7 @@ import { Failure } from '../../../common/errors.ts'
 import { openHttpRelay } from '../../http/relay.ts'
 import type { LearntTrait } from '../traits.ts'
 import { withoutTls } from '../url.ts'
-import { commonInput, ffmpegSource, ioTimeoutUs, LIVE, userInfo, type FfmpegSource, type SourceDriver } from './driver.ts'
+import { commonInput, ffmpegSource, ioTimeoutUs, LIVE, type FfmpegSource, type SourceDriver } from './driver.ts'
 import { parseNetworkUrl } from './network-url.ts'
 
 /** No tls and no httpproxy: a playlist could have ffmpeg connect by them, past the relay. `crypto` decrypts segments. */
@@ -16,13 +16,14 @@ export const http: SourceDriver<FfmpegSource> = {
   parse(text) {
     const { origin, path } = parseNetworkUrl(text, { http: 80, https: 443 })
     const url = origin + path
+    const memory = { strength: 0 }
     return ffmpegSource({
-      openRelay: (_credentials, deny) => openHttpRelay(url, deny),
-      input({ host, port }, credentials, traits) {
+      openRelay: (credentials, deny) => openHttpRelay(url, deny, { credentials, memory }),
+      // The relay knows the password; ffmpeg does not.
+      input({ host, port }, _credentials, traits) {
         const limits = ['-protocol_whitelist', PROTOCOLS, '-format_whitelist', FORMATS]
         const proxy = ['-http_proxy', `http://${host}:${port}`, '-rw_timeout', ioTimeoutUs(traits)]
-        const signed = withoutTls(url).replace('://', `://${userInfo(credentials)}`)
-        return { args: [...limits, ...proxy, ...commonInput(traits), '-i', signed], copyTimestamps: traits.wallClock }
+        return { args: [...limits, ...proxy, ...commonInput(traits), '-i', withoutTls(url)], copyTimestamps: traits.wallClock }
       },
       traitIn: traitOfFormat,
       mayBeFile: true,
