@@ -125,7 +125,8 @@ export class Session {
 
   #named(progress: Progress | undefined, signal: NodeJS.Signals | null): Failure {
     const relayed = progress?.failure
-    const cause = relayed === undefined ? this.#cause : moreTelling(this.#cause, relayed)
+    // What the relay refuses ffmpeg only sees as a server’s error.
+    const cause = relayed?.reason === 'ConnectionLost' ? moreTelling(this.#cause, relayed) : (relayed ?? this.#cause)
     if (cause !== undefined) return new Failure(cause.reason, cause.message)
     if (signal !== null) return new Failure('FfmpegKilled', `the camera’s ffmpeg was ended by ${signal}`)
     if (this.#firstPictureMs !== undefined) return new Failure('StreamEnded')
