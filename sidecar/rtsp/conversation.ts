@@ -83,17 +83,13 @@ export class Conversation {
   }
 
   #pass(step: () => Passed): void {
-    let passed
-    try {
-      passed = step()
-    } catch (error) {
-      return this.#fail(error instanceof Failure ? error : new Failure('InvalidStream', 'what answers does not speak RTSP'))
-    }
+    const passed = step()
     for (const bytes of passed.toCamera) if (this.#camera.writable) this.#camera.write(bytes)
     for (const bytes of passed.toFfmpeg) if (this.#client.writable) this.#client.write(bytes)
     if (this.#camera.writableNeedDrain) this.#client.pause()
     this.#progress.tracks = this.#session.tracks
     if (this.#session.playing && this.#playedAt === undefined) this.#plays()
+    if (passed.failure !== undefined) this.#fail(passed.failure)
     if (this.#session.over) {
       this.#torn.resolve()
       void this.hangUp()

@@ -2,7 +2,7 @@
 // it is a client of its own: it names the stream as the user does, carries the password, which ffmpeg never sees, keeps the session alive,
 // ends it, and forgives what players forgive. Nothing passes that leads elsewhere.
 import { isIPv6 } from 'node:net'
-import { Failure } from '../../common/errors.ts'
+import { Failure, messageOf } from '../../common/errors.ts'
 import type { RtpCodec } from '../../proto/camera.ts'
 import type { Credentials } from '../source/credentials.ts'
 import { Authorization, challengeOf, offersDigest } from './authorization.ts'
@@ -34,8 +34,8 @@ export type RtspOptions = {
   learnt: Learnt
 }
 
-/** What to send on, and to whom. */
-export type Passed = { toFfmpeg: Buffer[]; toCamera: Buffer[] }
+/** What to send on, and to whom; `failure`: then the connection ends. */
+export type Passed = { toFfmpeg: Buffer[]; toCamera: Buffer[]; failure?: Failure }
 
 type Asked = {
   method: string
@@ -99,17 +99,17 @@ export class RtspSession {
     return this.#answers.openBody
   }
 
-  /** ffmpeg's bytes. Throws Failure for what ffmpeg does not say. */
+  /** ffmpeg's bytes. */
   request(chunk: Buffer): Passed {
-    const passed: Passed = { toFfmpeg: [], toCamera: [] }
-    for (const unit of this.#requests.read(chunk)) {
-      if (unit.kind === 'message') this.#request(unit, passed)
-      else if (this.playing && this.#rtp?.toCamera(unit.bytes) === true) passed.toCamera.push(unit.bytes)
-    }
-    return passed
+    return passing(passed => {
+      for (const unit of this.#requests.read(chunk)) {
+        if (unit.kind === 'message') this.#request(unit, passed)
+        else if (this.playing && this.#rtp?.toCamera(unit.bytes) === true) passed.toCamera.push(unit.bytes)
+      }
+    })
   }
 
-  /** The camera's bytes. Throws Failure where the connection must end. What it returns may lie in the chunk's memory. */
+  /** The camera's bytes. What it returns may lie in the chunk's memory. */
   response(chunk: Buffer): Passed {
     return this.#responses(this.#answers.read(chunk))
   }
@@ -134,14 +134,14 @@ export class RtspSession {
     return this.#ask('TEARDOWN', this.#names, [])
   }
 
-  #responses(units: readonly Unit[]): Passed {
-    const passed: Passed = { toFfmpeg: [], toCamera: [] }
-    for (const unit of units) {
-      if (unit.kind === 'frame') this.#frame(unit.bytes, passed)
-      else if (unit.status === undefined) this.#asksUs(unit, passed)
-      else this.#answer(unit, unit.status, passed)
-    }
-    return passed
+  #responses(units: Iterable<Unit>): Passed {
+    return passing(passed => {
+      for (const unit of units) {
+        if (unit.kind === 'frame') this.#frame(unit.bytes, passed)
+        else if (unit.status === undefined) this.#asksUs(unit, passed)
+        else this.#answer(unit, unit.status, passed)
+      }
+    })
   }
 
   #request({ headers }: Message, passed: Passed): void {
@@ -327,6 +327,17 @@ export class RtspSession {
     }
     if (this.playing) extend(passed.toFfmpeg, bytes)
   }
+}
+
+/** What came before a failure is passed all the same. */
+function passing(step: (passed: Passed) => void): Passed {
+  const passed: Passed = { toFfmpeg: [], toCamera: [] }
+  try {
+    step(passed)
+  } catch (error) {
+    passed.failure = error instanceof Failure ? error : new Failure('InternalError', messageOf(error))
+  }
+  return passed
 }
 
 /** Frames that lie one behind the other are sent as one. */

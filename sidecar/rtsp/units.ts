@@ -17,6 +17,8 @@ export type Unit = Frame | Message
 
 /** A unit whose end has not come, in memory of its own. */
 type Part = { bytes: Buffer; filled: number; size: number | undefined }
+/** `next`: where to go on in the chunk, behind `again` where bytes that were held are looked at again. */
+type Step = { next: number; unit?: Unit; again?: Buffer }
 /** `bodySize`: Infinity where no length is given, undefined for what is no message. */
 type Begun = { headers: Headers; status: number | undefined; bodyAt: number; bodySize: number | undefined }
 
@@ -30,23 +32,24 @@ export class UnitReader {
   #isRtsp = false
   #isLost = false
 
-  /**
-   * The units that `chunk` completes. Their bytes may lie in the chunk's own memory. Throws Failure InvalidStream for what is no RTSP.
-   * How the stream is cut into chunks makes no difference.
-   */
-  read(chunk: Buffer): Unit[] {
-    const units: Unit[] = []
-    for (let at = 0; at < chunk.length;) {
-      if (this.#part === undefined) at = this.#readFresh(chunk, at, units)
-      else at = this.#readMore(this.#part, chunk, at, units)
-    }
-    return units
-  }
-
   /** A message has begun whose body is shorter than announced so far (`short`), or of no announced length (`endless`). */
   get openBody(): 'short' | 'endless' | undefined {
     if (this.#begun === undefined) return undefined
     return this.#begun.bodySize === Infinity ? 'endless' : 'short'
+  }
+
+  /**
+   * The units that `chunk` completes, to be taken at once: their bytes may lie in the chunk's own memory. Throws Failure InvalidStream for
+   * what is no RTSP. How the stream is cut into chunks makes no difference.
+   */
+  *read(chunk: Buffer): Generator<Unit> {
+    let bytes = chunk
+    for (let at = 0; at < bytes.length;) {
+      const { next, unit, again } = this.#part === undefined ? this.#readFresh(bytes, at) : this.#readMore(this.#part, bytes, at)
+      if (unit !== undefined) yield unit
+      at = again === undefined ? next : 0
+      if (again !== undefined) bytes = Buffer.concat([again, bytes.subarray(next)])
+    }
   }
 
   /** Takes a body for complete: nothing more comes, though no length or a longer one was announced. */
@@ -56,38 +59,34 @@ export class UnitReader {
     return [this.#unitOf(part.bytes.subarray(0, part.filled))]
   }
 
-  #readFresh(chunk: Buffer, at: number, units: Unit[]): number {
+  #readFresh(chunk: Buffer, at: number): Step {
     const rest = chunk.subarray(at)
     const size = this.#measure(rest)
-    if (size === 'garbage') return at + this.#skip(rest)
+    if (size === 'garbage') return { next: at + this.#skip(rest) }
     if (size === undefined || size > rest.length) {
       this.#part = { bytes: Buffer.from(rest), filled: rest.length, size }
-      return chunk.length
+      return { next: chunk.length }
     }
-    units.push(this.#unitOf(rest.subarray(0, size)))
-    return at + size
+    return { next: at + size, unit: this.#unitOf(rest.subarray(0, size)) }
   }
 
-  #readMore(part: Part, chunk: Buffer, at: number, units: Unit[]): number {
+  #readMore(part: Part, chunk: Buffer, at: number): Step {
     const isFrame = !this.#isLost && part.bytes[0] === DOLLAR
     const wanted = part.size === undefined ? (isFrame ? 4 - part.filled : chunk.length) : part.size - part.filled
     const added = chunk.subarray(at, at + wanted)
     append(part, added)
+    const next = at + added.length
     if (part.size === undefined) {
-      const size = this.#measure(part.bytes.subarray(0, part.filled))
+      const bytes = part.bytes.subarray(0, part.filled)
+      const size = this.#measure(bytes)
       if (size === 'garbage') {
-        // Looked at again from its beginning, together with what follows.
-        const bytes = part.bytes.subarray(0, part.filled)
         this.#part = undefined
-        units.push(...this.read(bytes.subarray(this.#skip(bytes))))
-        return at + added.length
+        return { next, again: bytes.subarray(this.#skip(bytes)) }
       }
       part.size = size
     }
-    if (part.size === undefined || part.filled < part.size) return at + added.length
-    const excess = part.filled - part.size
-    units.push(this.#unitOf(part.bytes.subarray(0, part.size)))
-    return at + added.length - excess
+    if (part.size === undefined || part.filled < part.size) return { next }
+    return { next: next - (part.filled - part.size), unit: this.#unitOf(part.bytes.subarray(0, part.size)) }
   }
 
   /** Size of the unit that `bytes` begin with; undefined while that is not known, `garbage` when nothing begins here. */

@@ -100,7 +100,8 @@ export class Session {
       await using run = await source.open(relay ?? { host: '', port: 0 }, credentials, this.#traits, {
         onPacket: (packet, info) => this.#packet(packet, info),
         onLine: line => this.#line(line, log),
-        onDesync: problem => this.#end(new Failure('InvalidStream', problem)),
+        // A relay that cut the input off knows why.
+        onDesync: problem => this.#end(relay?.progress.failure ?? new Failure('InvalidStream', problem)),
       })
       this.#run = run
       const watching = this.#watch(relay?.progress, either)
