@@ -81,7 +81,7 @@ async function decoded(codec: Codec, packets: readonly Packet[], { isWanted = ()
       return true
     },
   })
-  for (const packet of packets) if (!decoder.feed(packet, isWanted(packet))) await decoder.writable
+  for (const packet of packets) if (!decoder.feed(packet, isWanted(packet))) await decoder.writable()
   decoder.end()
   await decoder.ended
   return frames

@@ -13,6 +13,7 @@ import { PictureMemory } from '../common/media/frame-memory.ts'
 import { NutWriter } from '../common/media/nut-writer.ts'
 import { continuesPicture, isVp9Key, keyframeParameters, streamExtradata } from '../common/media/parameters.ts'
 import { ARCHIVE_LINES, CAMERA_LINES, causeIn, FORWARDING_LINES, moreTelling } from '../common/media/ffmpeg-log.ts'
+import { secondsToTicks, ticksToMs, ticksToSeconds } from '../common/media/timebase.ts'
 import { scrub } from '../common/text.ts'
 import { EpochTracker } from '../sidecar/timing/epoch.ts'
 import { ffprobePackets, ffprobePath } from './fixtures/media.ts'
@@ -462,4 +463,12 @@ test('memory of another size is not used, and not kept', t => {
   memory.give(small)
   t.is(memory.take(20).length, 20)
   t.not(memory.take(10), small)
+})
+
+test('ticks become seconds and milliseconds by one multiplication and one division, which keeps whole ones whole', t => {
+  t.is(ticksToMs(90_090, [1, 90_000]), 1001)
+  t.is(ticksToMs(2 ** 40, [1, 1000]), 2 ** 40)
+  t.is(ticksToSeconds(1, [1001, 30_000]), 1001 / 30_000)
+  t.is(secondsToTicks(2, [1, 90_000]), 180_000)
+  t.is(secondsToTicks(1, [1001, 30_000]), 30) // 29.97: at least as long
 })

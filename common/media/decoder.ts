@@ -6,7 +6,7 @@ import type { Codec } from '../../proto/state.ts'
 import { runFfmpeg, type End, type Run } from './ffmpeg.ts'
 import { FrameReader, type Description } from './frame-reader.ts'
 import type { PictureMemory } from './frame-memory.ts'
-import { NutWriter } from './nut-writer.ts'
+import { NutFeed } from './nut-feed.ts'
 
 /** A decoded picture. Its BGR24 bytes are `buffer.subarray(offset, offset + width * height * 3)`; the room around them is the caller's. */
 export type DecodedFrame = {
@@ -53,14 +53,11 @@ const PTS_MARGIN_S = 30
 export class Decoder implements AsyncDisposable {
   readonly #run: Run
   readonly #options: DecoderOptions
-  readonly #nut: NutWriter
+  readonly #nut: NutFeed
   readonly #awaited = new Map<number, Packet>()
   readonly #damaged = new Set<number>()
   readonly #frames: FrameReader
   #damage = false
-  #ptsOffset: number | undefined
-  readonly #margin: number
-  #drain: (() => void) | undefined
   /** Settles when ffmpeg has gone and its last frame has been delivered. */
   readonly ended: Promise<End>
 
@@ -68,17 +65,10 @@ export class Decoder implements AsyncDisposable {
     this.#options = options
     this.#run = run
     this.#frames = frames
-    const [num, den] = options.codec.timeBase
-    this.#nut = new NutWriter({ ...options.codec, timeBase: [num, den * TICK] })
-    this.#margin = Math.ceil((PTS_MARGIN_S * den) / num)
+    this.#nut = new NutFeed(run, options.codec, { marginS: PTS_MARGIN_S, subticks: TICK })
     lines.handler = line => this.#line(line)
     frames.onPicture = (description, buffer) => this.#deliver(description, buffer)
-    run.stdin?.on('drain', () => this.#drained())
-    this.ended = Promise.all([run.ended, frames.ended]).then(([end]) => {
-      this.#drained()
-      return end
-    })
-    run.stdin?.write(this.#nut.header())
+    this.ended = Promise.all([run.ended, frames.ended]).then(([end]) => end)
   }
 
   /** Starts ffmpeg. Rejects with Failure SpawnFailed, and with an Error for a codec that can't be decoded. */
@@ -103,7 +93,7 @@ export class Decoder implements AsyncDisposable {
 
   /** Bytes of packets that wait for room in ffmpeg's stdin. */
   get backlog(): number {
-    return this.#run.stdin?.writableLength ?? 0
+    return this.#nut.backlog
   }
 
   /**
@@ -111,35 +101,21 @@ export class Decoder implements AsyncDisposable {
    * nor delivered. False: stdin is full; await `writable` before the next.
    */
   feed(packet: Packet, isWanted = true): boolean {
-    const { stdin } = this.#run
-    if (stdin === undefined || stdin.destroyed) return true // `ended` tells
-    this.#ptsOffset ??= this.#margin - packet.pts
-    const pts = (packet.pts + this.#ptsOffset) * TICK + (isWanted ? 0 : UNWANTED)
+    const pts = this.#nut.shifted(packet) * TICK + (isWanted ? 0 : UNWANTED)
     if (pts < 0) return true
     if (isWanted && !this.#awaited.has(pts)) this.#awaited.set(pts, packet)
     if (this.#awaited.size > AWAITED_MAX) this.#awaited.delete(this.#awaited.keys().next().value as number)
-    stdin.cork()
-    stdin.write(this.#nut.frameHeader(pts, packet.key, packet.data.length))
-    const room = stdin.write(packet.data)
-    stdin.uncork()
-    return room
+    return this.#nut.write(packet, pts)
   }
 
   /** Resolves when stdin has room again or the decoder has ended. */
-  get writable(): Promise<void> {
-    if (this.#run.stdin?.writableNeedDrain !== true) return Promise.resolve()
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const before = this.#drain
-    this.#drain = () => {
-      before?.()
-      resolve()
-    }
-    return promise
+  async writable(): Promise<void> {
+    await this.#nut.hasRoom()
   }
 
   /** No more packets: ffmpeg delivers what it holds back and ends. */
   end(): void {
-    this.#run.stdin?.end()
+    this.#nut.end()
   }
 
   /** Frames are wanted again after onFrame returned false. */
@@ -150,13 +126,6 @@ export class Decoder implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#frames.close()
     await this.#run.stop()
-    this.#drained()
-  }
-
-  #drained(): void {
-    const drain = this.#drain
-    this.#drain = undefined
-    drain?.()
   }
 
   #line(line: string): void {

@@ -1,6 +1,7 @@
 import { sealFrame } from '../../proto/frame.ts'
 import type { Codec } from '../../proto/state.ts'
 import type { DecodedFrame } from './decoder.ts'
+import { ticksToSeconds } from './timebase.ts'
 
 /** A decoded picture as the VideoFrame that clients receive, serialized in the buffer it was decoded into (FRAME_ROOM around it). */
 export function sealDecoded(
@@ -17,7 +18,7 @@ export function sealDecoded(
     dts: packet.dts,
     frameType: type,
     isCorrupt: corrupt,
-    timeBase: codec.timeBase[0] / codec.timeBase[1],
+    timeBase: ticksToSeconds(1, codec.timeBase),
     deviceId,
     packet: packet.index,
     keyframe: packet.keyframe,

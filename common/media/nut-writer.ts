@@ -1,6 +1,7 @@
 // Packets → the NUT container, which ffmpeg reads from its stdin without adding a frame of delay. One video stream, every
 // frame header fully coded. Format: the NUT specification (FFmpeg's doc/nut.texi refers to it).
 import type { Codec } from '../../proto/state.ts'
+import { secondsToTicks } from './timebase.ts'
 
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, i) => {
   let crc = i << 24
@@ -77,7 +78,7 @@ export class NutWriter {
     const stream = [
       ...[0, 0].map(varint), // stream 0, video
       blob(Buffer.from(fourcc, 'latin1')),
-      ...[0, MSB_PTS_SHIFT, Math.ceil((den / num) * 10), reorder, 0].map(varint), // time base 0, shift, max_pts_distance 10 s, decode_delay, flags
+      ...[0, MSB_PTS_SHIFT, secondsToTicks(10, timeBase), reorder, 0].map(varint), // time base 0, shift, max_pts_distance 10 s, decode_delay, flags
       blob(Buffer.from(extradata, 'base64')),
       ...[width, height, 0, 0, 0].map(varint), // sample aspect and colours unknown
     ]

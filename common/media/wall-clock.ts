@@ -1,4 +1,5 @@
 // Times for a source that has none of its own: those at which its packets came.
+import { ticksToMs, type TimeBase } from './timebase.ts'
 
 /** As RTP has it: steps of one tick would be taken for timestamps that stand still. */
 const TICKS_PER_MS = 90
@@ -14,8 +15,8 @@ export class WallClock {
   #lastMs = -Infinity
 
   /** ffmpeg read the packet by the end of tick `pts`, unless others took the ticks before, and no later than it arrived here. */
-  read(pts: number | undefined, [num, den]: readonly [number, number], arrivedAt: number): { pts: number; dts: number } {
-    const atMs = pts === undefined ? arrivedAt : Math.min(arrivedAt, Math.ceil(((pts + 1) * 1000 * num) / den))
+  read(pts: number | undefined, timeBase: TimeBase, arrivedAt: number): { pts: number; dts: number } {
+    const atMs = pts === undefined ? arrivedAt : Math.min(arrivedAt, Math.ceil(ticksToMs(pts + 1, timeBase)))
     this.#startMs ??= atMs
     const sinceMs = atMs - this.#startMs
     this.#lastMs = this.#lastMs - sinceMs > SET_MS ? sinceMs : Math.max(sinceMs, this.#lastMs + STEP_MS)

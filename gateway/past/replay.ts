@@ -6,6 +6,7 @@ import type { End } from '../../common/media/ffmpeg.ts'
 import { complaintIn } from '../../common/media/ffmpeg-log.ts'
 import { PictureMemory } from '../../common/media/frame-memory.ts'
 import { sealDecoded } from '../../common/media/encode-frame.ts'
+import { ticksToMs } from '../../common/media/timebase.ts'
 import { whenAborted } from '../../common/abort.ts'
 import { FRAME_ROOM } from '../../proto/frame.ts'
 import type { BadMessage, StoredPacket } from '../../proto/messages.ts'
@@ -76,7 +77,7 @@ async function* decode(
   let fault: unknown
   const feed = async () => {
     for (let packet = await segments.next(); packet !== undefined && end === undefined; packet = await segments.next()) {
-      if (!decoder.feed(packet, isWanted(packet))) await decoder.writable
+      if (!decoder.feed(packet, isWanted(packet))) await decoder.writable()
     }
     isFed = end === undefined
     decoder.end()
@@ -189,6 +190,5 @@ class Segments {
 
 /** When the packet is decoded, on the scale of capture times. */
 function decodingMs(packet: StoredPacket, codec: Codec | undefined): number {
-  const [num, den] = codec?.timeBase ?? [0, 1]
-  return packet.timestamp - ((packet.pts - packet.dts) * 1000 * num) / den
+  return packet.timestamp - ticksToMs(packet.pts - packet.dts, codec?.timeBase ?? [0, 1])
 }

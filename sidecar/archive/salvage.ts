@@ -7,6 +7,7 @@ import { Failure } from '../../common/errors.ts'
 import { readLines } from '../../common/lines.ts'
 import { ARCHIVE_READ_LINES, causeIn } from '../../common/media/ffmpeg-log.ts'
 import { runFfmpeg, type End } from '../../common/media/ffmpeg.ts'
+import { ticksToMs, type TimeBase } from '../../common/media/timebase.ts'
 import { sleep } from '../../common/abort.ts'
 import { parseName } from './retention.ts'
 import { discard, publish, type Written } from './segment.ts'
@@ -67,7 +68,8 @@ async function wholeBytes(file: FileHandle, size: number): Promise<number> {
 
 /** The video that is in the file. Rejects with Failure when ffmpeg did not get to its end, which says nothing about the file. */
 async function read(path: string, timeoutMs: number, signal: AbortSignal): Promise<{ packets: number; durationMs: number }> {
-  let [packets, from, to, tickMs] = [0, Infinity, -Infinity, 1]
+  let [packets, from, to] = [0, Infinity, -Infinity]
+  let timeBase: TimeBase = [1, 1000]
   let [isInvalid, isCutShort] = [false, false]
   await using run = await runFfmpeg(
     [
@@ -97,7 +99,7 @@ async function read(path: string, timeoutMs: number, signal: AbortSignal): Promi
   )
   readLines(run.pipes[0] as Readable, line => {
     const [, num, den] = /^#tb 0: (\d+)\/(\d+)/.exec(line) ?? []
-    if (num !== undefined) tickMs = (Number(num) * 1000) / Number(den)
+    if (num !== undefined) timeBase = [Number(num), Number(den)]
     const [, pts, duration] = /^0, *-?\d+, *(-?\d+), *(\d+),/.exec(line) ?? []
     if (pts === undefined) return
     packets++
@@ -114,7 +116,7 @@ async function read(path: string, timeoutMs: number, signal: AbortSignal): Promi
   }
   const isUnreadable = isInvalid && packets === 0 && end?.signal === null
   if (!signal.aborted && (isCutShort || (end?.code !== 0 && !isUnreadable))) throw readFailure(end)
-  return { packets, durationMs: Math.max(1, Math.round((to - from) * tickMs)) }
+  return { packets, durationMs: Math.max(1, Math.round(ticksToMs(to - from, timeBase))) }
 }
 
 function readFailure(end: End | undefined): Failure {

@@ -3,6 +3,7 @@ import type { BlockList } from 'node:net'
 import { Failure, messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import type { DemuxInfo, DemuxedPacket, DemuxRun } from '../../common/media/demux.ts'
+import { ticksToMs } from '../../common/media/timebase.ts'
 import { isDecodable } from '../../common/media/nut-writer.ts'
 import { CAMERA_LINES, causeIn, moreTelling } from '../../common/media/ffmpeg-log.ts'
 import { scrub } from '../../common/text.ts'
@@ -198,7 +199,7 @@ export class Session {
     this.lastEpoch = packet.epoch
     // No size, no picture: parameter sets that never come are the watchdog's business.
     if (codec.width === 0 || codec.height === 0) return
-    const atMs = dtsMs(packet, info)
+    const atMs = ticksToMs(packet.dts, info.timeBase)
     if (this.#firstPictureMs === undefined) {
       this.#firstPictureMs = performance.now()
       this.#traits.connectMs = nextConnectMs(this.#traits, this.#firstPictureMs - this.#startedMs)
@@ -281,5 +282,3 @@ export class Session {
     }
   }
 }
-
-const dtsMs = ({ dts }: Packet, { timeBase }: DemuxInfo): number => (dts * 1000 * timeBase[0]) / timeBase[1]

@@ -2,6 +2,7 @@
 // ends where the codec, the size or the continuity of time does.
 import { codecLongName } from '../../common/media/codecs.ts'
 import type { DemuxedPacket, DemuxInfo } from '../../common/media/demux.ts'
+import { ticksToMs } from '../../common/media/timebase.ts'
 import { Reorder } from '../../common/media/reorder.ts'
 import { keyframeParameters, streamExtradata, type Parameters } from '../../common/media/parameters.ts'
 import type { Packet } from '../../proto/messages.ts'
@@ -74,7 +75,7 @@ export class EpochTracker {
     if (dts === undefined) return [{ kind: 'restart', why: 'NoTimestamps' }]
     if (demuxed.newExtradata && this.#epoch !== undefined) return [{ kind: 'restart', why: 'NewExtradata' }]
     if (demuxed.key || this.#packets > 0) this.#packets++
-    const tickMs = milliseconds(1, info)
+    const tickMs = ticksToMs(1, info.timeBase)
     const { packets, stuck } = this.#times.push(demuxed, tickMs)
     if (!stuck) {
       const steps = packets.map(packet => this.#take(packet, info))
@@ -100,8 +101,8 @@ export class EpochTracker {
   #take(demuxed: DemuxedPacket, info: DemuxInfo): Step {
     const dts = demuxed.dts ?? demuxed.pts ?? 0
     const pts = demuxed.pts ?? dts
-    const ptsMs = milliseconds(pts, info)
-    const jumped = this.#epoch !== undefined && Math.abs(ptsMs - milliseconds(this.#lastPts, info)) > JUMP_MS
+    const ptsMs = ticksToMs(pts, info.timeBase)
+    const jumped = this.#epoch !== undefined && Math.abs(ptsMs - ticksToMs(this.#lastPts, info.timeBase)) > JUMP_MS
     if (jumped) this.#epoch = undefined
     if (this.#epoch === undefined && !demuxed.key) return { kind: 'skip' }
     const newEpoch = demuxed.key ? this.#keyframe(demuxed, info, ptsMs) : false
@@ -146,11 +147,9 @@ export class EpochTracker {
 }
 
 const corrected = (ticks: number, clock: CaptureClock, info: DemuxInfo): number => {
-  const ms = milliseconds(ticks, info)
-  return ticks + Math.round((clock.corrected(ms) - ms) / milliseconds(1, info))
+  const ms = ticksToMs(ticks, info.timeBase)
+  return ticks + Math.round((clock.corrected(ms) - ms) / ticksToMs(1, info.timeBase))
 }
-
-const milliseconds = (ticks: number, { timeBase }: DemuxInfo): number => (ticks * 1000 * timeBase[0]) / timeBase[1]
 
 /** `first`: what ffmpeg found out when it opened the stream still holds, unless the keyframe's own parameter sets say otherwise. */
 function describe(info: DemuxInfo, inBand: Parameters | undefined, first: boolean): Codec {

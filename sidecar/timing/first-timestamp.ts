@@ -2,6 +2,7 @@
 // burst, later than they came from the camera, and the very first has no time of its own yet.
 import type { DemuxedPacket } from '../../common/media/demux.ts'
 import { stepsBetween } from '../../common/media/steps.ts'
+import { ticksToMs, type TimeBase } from '../../common/media/timebase.ts'
 
 const HOLD_MS = 100
 const PACKETS_MAX = 1_000
@@ -22,7 +23,7 @@ export class Opening {
   }
 
   /** Takes a packet; returns those that may go on, in order. */
-  push(packet: DemuxedPacket, timeBase: readonly [number, number]): DemuxedPacket[] {
+  push(packet: DemuxedPacket, timeBase: TimeBase): DemuxedPacket[] {
     const held = this.#held
     if (held === undefined) return [packet]
     held.push(packet)
@@ -33,7 +34,7 @@ export class Opening {
     const enough = held.length > 1 && (heldMs < 0 || (heldMs >= HOLD_MS && isEarliestThere(held)))
     if (!enough && held.length < PACKETS_MAX && this.#bytes < BYTES_MAX) return []
     this.#held = undefined
-    const tickMs = (1000 * timeBase[0]) / timeBase[1]
+    const tickMs = ticksToMs(1, timeBase)
     const timed = withFirstTime(held, tickMs)
     const offsets = timed.flatMap(({ pts, arrivedAt }) => (pts === undefined ? [] : arrivedAt - pts * tickMs))
     if (offsets.length > 0) this.#startOffsetMs = Math.min(...offsets)
