@@ -149,6 +149,37 @@ test('a stall and the burst behind it do not move timestamps, and make no wrong 
   }
 })
 
+test('rates that are wrong by half and more are found too, and half a second holds once they are', t => {
+  for (const rate of [0.1, 0.2, 0.33, 0.5, 0.7, 1.5, 2, 4]) {
+    const { shown, learnt } = run(frames(60, { said: 25 * rate, sent: 25, jitterMs: 20 }))
+    const lags = lagsOf(shown)
+    t.true(Math.max(...lags) < 1700 && Math.min(...lags) > -300, `${rate}`)
+    t.true(Math.max(...lags.slice(lags.length / 2).map(Math.abs)) < 300, `${rate}`)
+    t.true(Math.abs(learnt.rate / rate - 1) < 0.05, `${rate}: ${learnt.rate}`)
+    t.true(isRising(shown))
+  }
+})
+
+test('a camera that begins with its last seconds at double speed has the right rate afterwards', t => {
+  for (const seconds of [1, 2, 4]) {
+    const fast = seconds * 1000
+    const sent = frames(60, {}).map(frame => (frame.atMs < fast ? { ...frame, atMs: fast / 2 + frame.atMs / 2 } : frame))
+    const { shown, learnt } = run(sent)
+    t.true(Math.max(...lagsOf(shown.slice(-1000)).map(Math.abs)) < 100)
+    t.deepEqual(learnt, { isArrival: false, rate: 1 })
+  }
+})
+
+test('a step forward of a camera’s clock does not put timestamps ahead of arrival', t => {
+  for (const stepMs of [500, 2_000, 9_000]) {
+    const sent = frames(60, {}).map(frame => (frame.atMs < 20_000 ? frame : { ...frame, rtpMs: frame.rtpMs + stepMs }))
+    const { shown, learnt } = run(sent)
+    t.true(Math.min(...lagsOf(shown)) > -100)
+    t.is(shown.length, sent.length)
+    t.is(learnt.rate, 1)
+  }
+})
+
 test('a network that delays everything by a second for good is followed', t => {
   const sent = frames(60, {}).map(frame => (frame.atMs < 20_000 ? frame : { ...frame, atMs: frame.atMs + 1000 }))
   const lags = lagsOf(run(sent).shown)

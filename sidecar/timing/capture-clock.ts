@@ -12,6 +12,8 @@ const LEAP_MS = 400
 const LOSS_SHARE = 0.5
 /** Timestamps are whole ms, and of no two frames the same, where a camera's pts are a tick apart: ffmpeg makes that of pts that repeat or go back. */
 const STEP_MIN_MS = 1
+/** A step that is longer than the time that passed by more than this is a jump. */
+const SLACK_MS = 100
 /** B-frames need room between the frames around them. */
 const STEP_MIN_SHARE = 0.1
 /** Further apart than this from the arrival's clock, timestamps are of another time: one of the clocks was set. */
@@ -96,9 +98,11 @@ export class CaptureClock {
     const lateMs = this.#lag.leastMs
     if (lateMs > LEAP_MS && lateMs < OFF_MS) return newest.atMs + stepMs + this.#leap(lateMs, arrivedAt)
     const gain = GAIN_MS_PER_S / 1000 + Math.max(0, lateMs - LAG_MAX_MS) / CATCH_UP_MS
-    // Of a clock that runs many times too fast not even half of a step has passed.
-    const passedMs = newest.atMs > arrivedAt ? Math.min(stepMs, Math.max(0, arrivedAt - newest.arrivedAt)) : stepMs
-    const leastMs = Math.max(STEP_MIN_MS, stepMs * STEP_MIN_SHARE, passedMs * (1 - LOSS_SHARE))
+    const passedMs = Math.max(0, arrivedAt - newest.arrivedAt)
+    const possibleMs = Math.min(stepMs, passedMs + SLACK_MS)
+    // Ahead of arrival, as behind a clock that runs many times too fast, timestamps rise as slowly as B-frames allow.
+    const aheadMs = Math.max(Math.min(stepMs, passedMs) * (1 - LOSS_SHARE), possibleMs * STEP_MIN_SHARE)
+    const leastMs = Math.max(STEP_MIN_MS, newest.atMs > arrivedAt ? aheadMs : possibleMs * (1 - LOSS_SHARE))
     return Math.max(newest.atMs + leastMs, Math.min(newest.atMs + stepMs * (1 + gain), arrivedAt))
   }
 

@@ -8,6 +8,7 @@ const BUCKETS_MAX = 32
 /** Before a rate is judged. */
 const SPAN_MIN_MS = 1_500
 const BUCKETS_MIN = 4
+const RECENT_BUCKETS = 8
 /** A trend of less than this over all buckets may be jitter. */
 const TREND_MIN_MS = 150
 /** The two halves of a trend differ by no more than this factor. */
@@ -46,9 +47,9 @@ export class RateEstimate {
     return this.#rate !== before
   }
 
-  /** What was seen no longer tells of what comes. */
+  /** Only what was seen last tells of what comes. */
   forget(): void {
-    this.#points.length = 0
+    this.#points.splice(0, this.#points.length - RECENT_BUCKETS)
   }
 
   #lag({ ptsMs, atMs }: Point): number {
