@@ -2,6 +2,8 @@
 // both and copies, which for pictures is a good part of what sending costs. Where there is room in front of a message the five
 // bytes are put there, and grpc-js is handed the whole. That leans on one internal method of grpc-js: `seamlessFraming` checks that it is
 // there and does what it did, and otherwise leaves grpc-js as it is, which sends the same bytes with a copy.
+// Upstream: https://github.com/grpc/grpc-node/pull/2652
+// Tried with: @grpc/grpc-js 1.14.7
 import { createRequire } from 'node:module'
 
 /** Bytes in front of a message: uncompressed flag, length. https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */

@@ -2,6 +2,8 @@
 // it fills: for a picture that is half a dozen allocations and copies of megabytes, and the garbage of them. Its size is known from
 // the start, so that one allocation is enough. That leans on internals of nats.js: `wholeReceiving` checks that they are there
 // and work as expected, and otherwise leaves nats.js as it is, which receives the same bytes.
+// Upstream: https://github.com/nats-io/nats.js/blob/main/core/src/parser.ts (Parser, DenoBuffer).
+// Tried with: nats 2.29.3
 import { createRequire } from 'node:module'
 
 type Gathering = { readonly length: number; readonly capacity: number; _buf: Uint8Array }

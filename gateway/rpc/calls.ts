@@ -1,9 +1,10 @@
 // Runs the calls of all RPCs alike. Handlers are functions, or async generators, of requests; cancellation, back-pressure, errors, the
 // limit on calls and the end of the process are dealt with here.
 import { status, type handleBidiStreamingCall, type handleServerStreamingCall, type handleUnaryCall, type Metadata } from '@grpc/grpc-js'
-import { constants, type ServerHttp2Stream } from 'node:http2'
+import { constants } from 'node:http2'
 import type { Logger } from '../../common/log.ts'
 import { sleep, whenAborted } from '../../common/abort.ts'
+import { streamOf } from '../../common/patches/grpc-call.ts'
 import type { Metrics } from '../metrics.ts'
 import { Refusal } from '../refusal.ts'
 import { toStatus, type Status } from './status.ts'
@@ -124,11 +125,8 @@ export class Calls {
   }
 }
 
-/** grpc-js has no way to end a call but behind what is unsent; its client gets RESOURCE_EXHAUSTED. With another grpc-js the call goes on. */
-function cutOff(serverCall: ServerCall): void {
-  const { call } = serverCall as { call?: { nextCall?: { stream?: ServerHttp2Stream } } }
-  call?.nextCall?.stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
-}
+/** Its client gets RESOURCE_EXHAUSTED. */
+const cutOff = (serverCall: ServerCall): void => streamOf(serverCall)?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
 
 const shuttingDown = () => new Refusal('unavailable', 'shutting down')
 

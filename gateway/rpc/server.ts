@@ -11,13 +11,15 @@ import {
 } from '@grpc/grpc-js'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation } from 'grpc-health-check'
-import { constants, type Http2Server, type ServerHttp2Session } from 'node:http2'
+import { constants, type ServerHttp2Session } from 'node:http2'
 import { isIPv6 } from 'node:net'
 import { Failure } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { sleep } from '../../common/abort.ts'
 import type { Calls } from './calls.ts'
 import { seamlessFraming } from '../../common/patches/grpc-framing.ts'
+import { http2ServersOf, sessionsOf, setHttp2Options } from '../../common/patches/grpc-server.ts'
+import { queuedBytes } from '../../common/patches/node-socket.ts'
 import { IMAGE_PACKAGE, IMAGE_SERVICE, imageDefinition, imageService, type ImageParts } from './image.ts'
 
 const DRAIN_MS = 10_000
@@ -87,7 +89,7 @@ export async function serveGrpc(
   const limit = { 'grpc.max_concurrent_streams': callsMax + 1 }
   const library = new LibraryCalls()
   const server = new Server({ ...OPTIONS, ...limit, interceptors: [library.interceptor] })
-  if (!allowResets(server)) log.warn('with this version of grpc-js a client that cancels many calls loses its connection')
+  if (!setHttp2Options(server, RESETS)) log.warn('with this version of grpc-js a client that cancels many calls loses its connection')
   server.addService(imageDefinition, imageService(parts))
   const health = new HealthImplementation({ '': 'NOT_SERVING', [IMAGE_SERVICE]: 'NOT_SERVING' })
   health.addToServer(server)
@@ -104,14 +106,6 @@ export async function serveGrpc(
   return { port: bound, setServing, drain, [Symbol.asyncDispose]: drain }
 }
 
-/** grpc-js has no option for it, but an internal field with those of Node's server. False: this grpc-js is another. */
-function allowResets(server: Server): boolean {
-  const { commonServerOptions } = server as unknown as { commonServerOptions?: object }
-  if (commonServerOptions === undefined) return false
-  Object.assign(commonServerOptions, RESETS)
-  return true
-}
-
 /** grpc-js keeps of a deadline in milliseconds 32 bits, by which one in 30 days would have passed. With another grpc-js it goes on so. */
 function boundDeadlines(server: Server): void {
   for (const http2Server of http2ServersOf(server)) {
@@ -122,8 +116,6 @@ function boundDeadlines(server: Server): void {
     })
   }
 }
-
-type Handle = { _parent?: Handle; writeQueueSize?: number }
 
 /**
  * grpc-js's own pings would end connections too on which the answer has to wait behind frames, for which a thin link takes its time: six of 1080p take half
@@ -148,16 +140,7 @@ function endVanished(server: Server): void {
 }
 
 /** Another one when the client has sent something, or the network has taken some of what is to go to it. */
-function signOfLife({ socket }: ServerHttp2Session): string {
-  const { _handle: handle } = socket as { _handle?: Handle }
-  const { writeQueueSize } = handle?._parent ?? handle ?? {} // TLS has the connection beneath it
-  return `${socket.bytesRead} ${writeQueueSize}`
-}
-
-function http2ServersOf(server: Server): Iterable<Http2Server> {
-  const { http2Servers } = server as unknown as { http2Servers?: Map<Http2Server, unknown> }
-  return http2Servers?.keys() ?? []
-}
+const signOfLife = ({ socket }: ServerHttp2Session): string => `${socket.bytesRead} ${queuedBytes(socket)}`
 
 function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
@@ -170,8 +153,7 @@ function bind(server: Server, address: string, credentials: ServerCredentials): 
 
 /** Clients that did not take what they were sent are to connect again; grpc-js would have them believe that they cancelled their calls. */
 function cutOff(server: Server): void {
-  const { sessions } = server as unknown as { sessions?: Map<ServerHttp2Session, unknown> }
-  for (const session of sessions?.keys() ?? []) session.destroy(undefined, constants.NGHTTP2_REFUSED_STREAM)
+  for (const session of sessionsOf(server)) session.destroy(undefined, constants.NGHTTP2_REFUSED_STREAM)
 }
 
 async function shutDown(server: Server, calls: Calls, library: LibraryCalls, stopServing: () => void): Promise<void> {

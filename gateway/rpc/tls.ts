@@ -1,6 +1,6 @@
 // The gateway's certificate: checked before it is served, and taken up anew when its files change, as mounted Secrets do. A pair that can't be
 // used is refused; while serving, the one before it goes on.
-import { experimental, ServerCredentials } from '@grpc/grpc-js'
+import type { ServerCredentials } from '@grpc/grpc-js'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
@@ -8,6 +8,7 @@ import type { Gauge } from 'prom-client'
 import { messageOf } from '../../common/errors.ts'
 import { readRepeatedly } from '../../common/watch-files.ts'
 import type { Logger } from '../../common/log.ts'
+import { reloadableCredentials, type Pem } from '../../common/patches/grpc-certificates.ts'
 import type { Reason } from '../../proto/reasons.ts'
 
 export type TlsFiles = {
@@ -17,9 +18,7 @@ export type TlsFiles = {
   clientCaFile: string | undefined
 }
 
-/** PEM. */
-export type Certificate = { cert: Buffer; key: Buffer; clientCa: Buffer | undefined; validTo: Date }
-type Pem = Omit<Certificate, 'validTo'>
+export type Certificate = Pem & { validTo: Date }
 
 /** What is wrong with a file, or with two of them together. */
 export class BadCertificate extends Error {
@@ -60,7 +59,7 @@ export class ServerTls implements Disposable {
   readonly #metrics: TlsMetrics
   readonly #log: Logger
   readonly #over = new AbortController()
-  readonly #listeners = new Set<() => void>()
+  readonly #serveCurrent: () => void
   #current: Certificate
   /** The content that was seen last and can't be used: said at its second sight, since files don't change at the same instant. */
   #bad: { pem: Pem; said: boolean } | undefined
@@ -71,7 +70,9 @@ export class ServerTls implements Disposable {
     this.#metrics = metrics
     this.#log = log
     metrics.expires.set(certificate.validTo.getTime() / 1_000)
-    this.credentials = experimental.createCertificateProviderServerCredentials(...this.#providers())
+    const { credentials, reload } = reloadableCredentials(() => this.#current)
+    this.credentials = credentials
+    this.#serveCurrent = reload
     void this.#follow()
   }
 
@@ -91,7 +92,7 @@ export class ServerTls implements Disposable {
       return this.#refuse(pem, error)
     }
     this.#good()
-    for (const update of this.#listeners) update()
+    this.#serveCurrent()
     this.#metrics.expires.set(this.#current.validTo.getTime() / 1_000)
     this.#log.info({ validTo: this.#current.validTo }, 'a new certificate is served')
   }
@@ -112,35 +113,6 @@ export class ServerTls implements Disposable {
         'the new certificate can’t be used; the old one stays',
       )
     }
-  }
-
-  /** In the order that grpc-js takes them: the server's own certificate, clients' authorities. */
-  #providers(): Parameters<typeof experimental.createCertificateProviderServerCredentials> {
-    const listen = <T>(makeUpdate: () => T) => {
-      const wrapped = new Map<(update: T) => void, () => void>()
-      return {
-        add: (listener: (update: T) => void) => {
-          const update = () => listener(makeUpdate())
-          wrapped.set(listener, update)
-          this.#listeners.add(update)
-          queueMicrotask(update) // grpc-js asks to be told before it is ready to hear
-        },
-        remove: (listener: (update: T) => void) => {
-          this.#listeners.delete(wrapped.get(listener) ?? (() => {}))
-          wrapped.delete(listener)
-        },
-      }
-    }
-    const identity = listen(() => ({ certificate: this.#current.cert, privateKey: this.#current.key }))
-    const authorities = listen(() => (this.#current.clientCa === undefined ? null : { caCertificate: this.#current.clientCa }))
-    const provider = {
-      addIdentityCertificateListener: identity.add,
-      removeIdentityCertificateListener: identity.remove,
-      addCaCertificateListener: authorities.add,
-      removeCaCertificateListener: authorities.remove,
-    }
-    const asksClients = this.#current.clientCa !== undefined
-    return [provider, asksClients ? provider : null, asksClients]
   }
 }
 

@@ -2,8 +2,7 @@
 // written anew that did not change.
 import { hkdfSync } from 'node:crypto'
 import { fmtCreds, fromSeed, type KeyPair } from '@nats-io/jwt'
-import { Prefix } from '@nats-io/nkeys'
-import { Codec } from '@nats-io/nkeys/lib/codec.js'
+import { bytesOfSeed, userSeedOf } from '../../common/patches/nkeys-codec.ts'
 
 const KEY_BYTES = 32
 
@@ -12,9 +11,8 @@ export const seedOf = (key: KeyPair): string => Buffer.from(key.getSeed()).toStr
 
 /** A user's key: the same for the same parent key and purpose, and of no use in finding either. */
 export function deriveUserKey(parentSeed: string, purpose: string): KeyPair {
-  const { buf } = Codec.decodeSeed(Buffer.from(parentSeed))
-  const raw = new Uint8Array(hkdfSync('sha256', buf, '', `chrysalis-edge ${purpose}`, KEY_BYTES))
-  return fromSeed(Codec.encodeSeed(Prefix.User, raw))
+  const bytes = hkdfSync('sha256', bytesOfSeed(parentSeed), '', `chrysalis-edge ${purpose}`, KEY_BYTES)
+  return fromSeed(userSeedOf(new Uint8Array(bytes)))
 }
 
 export type Claims = {
