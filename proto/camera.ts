@@ -33,6 +33,12 @@ export type RtpCodec = (typeof RTP_CODECS)[number]
 /** Where a spec names none. */
 export const DEFAULT_RTP_CODECS: readonly RtpCodec[] = ['H264', 'H265', 'JPEG']
 
+/** Which variant of an HLS master playlist: a size stands for the largest that is no larger. */
+export type Variant = 'Largest' | 'Smallest' | `${number}x${number}`
+export const VARIANT_RULE = 'must be Largest, Smallest or a size such as 640x360'
+export const isVariant = (value: unknown): value is Variant =>
+  typeof value === 'string' && /^(Largest|Smallest|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$/.test(value)
+
 /** A key of a Secret in the Camera's namespace. */
 export type SecretKeyRef = { name: string; key: string }
 
@@ -44,6 +50,8 @@ export type CameraSpec = {
     transport: Transport
     /** RTSP only: of other codecs no packet reaches ffmpeg. H264, H265 and JPEG unless given. */
     codecs?: RtpCodec[]
+    /** HLS only: a Variant. Largest unless given. */
+    variant?: string
     /** A Secret with the keys `username` and `password`. */
     credentialsSecretRef?: { name: string }
   }

@@ -2,7 +2,18 @@
 // is checked again is what would do harm: what names places, becomes an argument, or removes files.
 import * as v from 'valibot'
 import { messageOf } from '../common/errors.ts'
-import { parseBytes, parseDuration, RTP_CODECS, SPEC_DEFAULTS as DEFAULTS, STORAGES, TRANSPORTS, type Storage } from '../proto/camera.ts'
+import {
+  isVariant,
+  parseBytes,
+  parseDuration,
+  RTP_CODECS,
+  SPEC_DEFAULTS as DEFAULTS,
+  STORAGES,
+  TRANSPORTS,
+  VARIANT_RULE,
+  type Storage,
+  type Variant,
+} from '../proto/camera.ts'
 import { MaxFps, Scale } from '../proto/state.ts'
 import type { ArchiveConfig } from './archive/archive.ts'
 import type { Source } from './source/drivers/driver.ts'
@@ -25,6 +36,7 @@ const Spec = v.object({
     url: v.string(),
     transport: v.optional(v.picklist(TRANSPORTS), DEFAULTS.source.transport),
     codecs: v.optional(v.array(v.picklist(RTP_CODECS))),
+    variant: v.optional(v.custom<Variant>(isVariant, VARIANT_RULE)),
   }),
   decoding: v.optional(
     v.object({
@@ -72,7 +84,7 @@ export function readSpec(value: unknown, problem: (reason: string) => void): Spe
   }
   const amount = (name: string, text: string, parse: (text: string) => number) => read(() => positive(name, text, parse)) ?? 0
   const config = {
-    source: read(() => parseSource(source.url, source.transport, source.codecs)),
+    source: read(() => parseSource(source.url, source.transport, source.codecs, source.variant)),
     decoding: { scale: decoding.scale, maxFps: decoding.maxFps, keyFramesOnly: decoding.keyFramesOnly },
     buffer: {
       durationMs: amount('spec.buffer.duration', buffer.duration, parseDuration),

@@ -6,15 +6,15 @@ import { buffer } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import test from 'ava'
 import { denied } from '../sidecar/source/address.ts'
-import { openHttpRelay } from '../sidecar/http/relay.ts'
+import { openHttpRelay, type HttpRelayOptions } from '../sidecar/http/relay.ts'
 
 /** What ffmpeg gets where the camera answers so. */
-async function fetched(answer: RequestListener, path = '/live') {
+async function fetched(answer: RequestListener, path = '/live', options: HttpRelayOptions = {}) {
   const camera = createServer(answer).listen(0, '127.0.0.1')
   await once(camera, 'listening')
   try {
     const url = `http://127.0.0.1:${(camera.address() as AddressInfo).port}${path}`
-    await using proxy = await openHttpRelay(url, denied([]))
+    await using proxy = await openHttpRelay(url, denied([]), options)
     const asking = request({ host: proxy.host, port: proxy.port, path: url, agent: false }).end()
     const [response] = await once(asking, 'response')
     const body = await buffer(response)
@@ -98,6 +98,40 @@ test('a playlist without an end is refused', async t => {
   })
   t.is(got.status, 502)
   t.is(got.failure?.reason, 'InvalidStream')
+})
+
+test('of a master playlist ffmpeg sees one variant: the largest, or the one that the spec names', async t => {
+  const variants = [
+    ['BANDWIDTH=64000,CODECS="mp4a.40.2"', 'sound'],
+    ['BANDWIDTH=200000,RESOLUTION=320x192,CODECS="avc1.42c00c,mp4a.40.2"', '../low/live.m3u8?a=b'],
+    ['AVERAGE-BANDWIDTH=9000000,BANDWIDTH=900000,RESOLUTION=640x360', 'mid'],
+    ['RESOLUTION=1280x720,BANDWIDTH=2000000', 'https://cdn/high'],
+    ['BANDWIDTH=3000000,RESOLUTION=1280x720,CODECS="hvc1.1.6.L93"', 'best'],
+    ['BANDWIDTH=9000000,RESOLUTION=1920x1080,CODECS="vp09.00.10.08"', 'unknown'],
+  ] as const
+  for (const end of ['\n', '\r\n', '\n\n# a comment\n']) {
+    const list = variants.map(([attributes, uri]) => `#EXT-X-STREAM-INF:${attributes}${end}${uri}${end}`).join('')
+    for (const [variant, uri] of [
+      [undefined, 'best'],
+      ['Largest', 'best'],
+      ['Smallest', '../low/live.m3u8?a=b'],
+      ['640x360', 'mid'],
+      ['1000x1000', 'mid'],
+      ['16x16', '../low/live.m3u8?a=b'],
+      ['4000x2000', 'best'],
+    ] as const) {
+      const options = variant === undefined ? {} : { variant }
+      const got = await fetched((_, response) => response.end(`#EXTM3U${end}${list}`), '/live.m3u8', options)
+      t.deepEqual(
+        got.body.split('\n').filter(line => line !== '' && !line.startsWith('#')),
+        [uri],
+        `${variant} ${JSON.stringify(end)}`,
+      )
+      t.is(got.body.match(/#EXT-X-STREAM-INF/g)?.length, 1)
+    }
+  }
+  const noneKnown = '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="x"\na\n#EXT-X-STREAM-INF:BANDWIDTH=2,CODECS="y"\nb\n'
+  t.is((await fetched((_, response) => response.end(noneKnown))).body, '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=2,CODECS="y"\nb\n')
 })
 
 test('there is no way through the proxy but for HTTP', async t => {

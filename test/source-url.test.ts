@@ -12,7 +12,7 @@ const DRIVER = { rtsp, rtsps: rtsp, RTSP: rtsp, rtmp, http } as const
 
 /** What ffmpeg opens. */
 function opened(url: string, driver: (typeof DRIVER)[keyof typeof DRIVER]): string | undefined {
-  const { args } = driver.parse(url, 'tcp', []).input({ host: '127.0.0.1', port: 5000 }, undefined, newTraits())
+  const { args } = driver.parse(url, 'tcp', [], 'Largest').input({ host: '127.0.0.1', port: 5000 }, undefined, newTraits())
   return args[args.indexOf('-i') + 1]
 }
 

@@ -7,6 +7,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Outg
 import type { BlockList, Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { Failure, messageOf } from '../../common/errors.ts'
+import type { Variant } from '../../proto/camera.ts'
 import { connectFailure, listening, newProgress, type Progress, type Relay } from '../rtsp/relay.ts'
 import { resolveHost } from '../source/address.ts'
 import type { Credentials } from '../source/credentials.ts'
@@ -30,17 +31,19 @@ export type HttpRelayOptions = {
   credentials?: Credentials | undefined
   /** Kept from one relay to the next, so that a camera can't ask for a weaker login later. */
   memory?: LoginMemory
+  /** Of an HLS master playlist. */
+  variant?: Variant
   resolve?: typeof resolveHost
 }
 
 /** A forward proxy on loopback, for one ffmpeg that fetches `url`; everything ends with it. */
 export async function openHttpRelay(url: string, deny: BlockList, options: HttpRelayOptions = {}): Promise<Relay> {
-  const { credentials, memory = { strength: 0 }, resolve = resolveHost } = options
+  const { credentials, memory = { strength: 0 }, variant = 'Largest', resolve = resolveHost } = options
   const progress = newProgress()
   const sockets = new Set<Socket>()
   const own = targetOf(url)
   if (own === undefined) throw new Failure('ProtocolRefused', 'source.url is no HTTP URL')
-  const forwarding = new Forwarding(url, new Login(own.origin, credentials, memory), host => resolve(host, deny), progress)
+  const forwarding = new Forwarding(url, new Login(own.origin, credentials, memory), variant, host => resolve(host, deny), progress)
   const server = createServer((incoming, response) => void forwarding.handle(incoming, response))
   server.on('connection', (socket: Socket) => sockets.add(socket.once('close', () => sockets.delete(socket))))
   return listening(server, sockets, progress)
@@ -50,15 +53,17 @@ class Forwarding {
   readonly #origins = new Origins()
   readonly #cookies = new Cookies()
   readonly #login: Login
+  readonly #variant: Variant
   readonly #resolve: (host: string) => Promise<LookupAddress[]>
   readonly #progress: Progress
   #redirects = 0
   /** What came so far: nothing, a playlist, or what it names. */
   #served: 'nothing' | 'playlist' | 'media' = 'nothing'
 
-  constructor(url: string, login: Login, resolve: (host: string) => Promise<LookupAddress[]>, progress: Progress) {
+  constructor(url: string, login: Login, variant: Variant, resolve: (host: string) => Promise<LookupAddress[]>, progress: Progress) {
     this.#origins.hide(url)
     this.#login = login
+    this.#variant = variant
     this.#resolve = resolve
     this.#progress = progress
   }
@@ -157,7 +162,7 @@ class Forwarding {
     if (isPlaylist) {
       if (this.#served === 'nothing') this.#served = 'playlist'
       this.#received()
-      const text = Buffer.from(tamed(bytes.toString('latin1'), this.#origins, target.origin), 'latin1')
+      const text = Buffer.from(tamed(bytes.toString('latin1'), this.#origins, target.origin, this.#variant), 'latin1')
       return void response.writeHead(200, { ...told(answer, ['Content-Type']), 'content-length': text.length }).end(text)
     }
     const begun = bytes.toString('latin1').trimStart()

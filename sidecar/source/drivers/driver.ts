@@ -2,7 +2,7 @@
 import type { BlockList } from 'node:net'
 import { Failure } from '../../../common/errors.ts'
 import { demux, type DemuxHandlers, type DemuxRun } from '../../../common/media/demux.ts'
-import type { RtpCodec, Transport } from '../../../proto/camera.ts'
+import type { RtpCodec, Transport, Variant } from '../../../proto/camera.ts'
 import { PIXELS_MAX } from '../../../proto/frame.ts'
 import type { Progress, Relay } from '../../rtsp/relay.ts'
 import type { Credentials } from '../credentials.ts'
@@ -12,7 +12,7 @@ export type SourceDriver<S extends Source = Source> = {
   /** What its URLs begin with, such as `rtsp://`, in lower case. */
   schemes: readonly string[]
   /** Throws an Error that says what is wrong with `text`, without repeating it. */
-  parse(text: string, transport: Transport, codecs: readonly RtpCodec[]): S
+  parse(text: string, transport: Transport, codecs: readonly RtpCodec[], variant: Variant): S
 }
 
 /** A camera's URL, read. */
