@@ -188,8 +188,8 @@ export class Session {
   }
 
   #step(step: Step, info: DemuxInfo): void {
-    this.#traits.times = this.#tracker.learnt
     if (this.#verdict !== undefined || step.kind === 'skip') return
+    this.#traits.times = this.#tracker.learnt
     if (step.kind === 'restart') {
       if (step.why === 'NoTimestamps') this.#traits.wallClock = true
       if (step.why === 'TimestampsStuck') this.#jumpedBack()
