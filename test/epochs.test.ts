@@ -162,6 +162,22 @@ for (const [seconds, where] of [
   })
 }
 
+test('a camera with B-frames whose clock jumps back again and again is not connected to again for it', async t => {
+  await using setting = await setUp({ file: await testVideo({ width: 320, height: 192, seconds: 1, gop: 15, bFrames: 2 }) })
+  const { camera, sidecar, watching } = setting
+  for (let jumps = 0; jumps < 2; jumps++) {
+    const last = watching.frames.at(-1)?.epoch ?? 0
+    await camera.jump(-3)
+    await framesWith(setting, 'frames of another connection', ({ epoch }) => epoch > last)
+    await sidecar.stateWith('streaming', ({ connection }) => connection === 'streaming')
+  }
+  const { reconnects, epoch } = (await sidecar.state()) ?? {}
+  await camera.jump(-3)
+  const jumpedAt = Date.now()
+  await framesWith(setting, 'frames after the third jump', ({ timestamp }) => timestamp > jumpedAt + 2000)
+  t.like(await sidecar.state(), { connection: 'streaming', reconnects, epoch })
+})
+
 for (const { rate, where = 'Sidecar', bFrames = 0 } of [
   { rate: 0 },
   { rate: 0.8, where: 'Gateway' },
