@@ -23,7 +23,8 @@ import { PacketStream, type Source } from './past/packet-reader.ts'
 import { wholeReceiving } from '../common/patches/nats-receive.ts'
 import { serveGrpc } from './rpc/server.ts'
 import { Refusal } from './refusal.ts'
-import { Subscriptions } from './frames/source.ts'
+import { FrameSource } from './frames/source.ts'
+import { Unsent } from './frames/unsent.ts'
 import { removeVoidSwitches } from './switches.ts'
 import { ServerTls } from './rpc/tls.ts'
 
@@ -41,9 +42,10 @@ await runProcess(process.env, async signal => {
 
   let link: Nats | undefined
   const isConnected = () => link?.connected() ?? false
-  const subscriptions = new Subscriptions(identity, config, metrics, log)
-  const cameras = new Cameras(config.namespace, metrics, log, uid => subscriptions.end(uid))
+  const frames = new FrameSource(identity, config, metrics, log)
+  const cameras = new Cameras(config.namespace, metrics, log, uid => frames.end(uid))
   const cursors = new ClientCursors()
+  const unsent = new Unsent(config.unsentBytesMax, bytes => metrics.unsentBytes.set(bytes))
   const { credentials, annotationsUrl, apiUrl, queue } = config.cloud
   const cloud = credentials && new Cloud(credentials, annotationMetrics)
   const annotations = new AnnotationQueue({ ...queue, isDelivered: annotationsUrl !== undefined }, () => link, annotationMetrics)
@@ -58,9 +60,9 @@ await runProcess(process.env, async signal => {
     if (link === undefined || !isConnected()) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS is away')
     return new PacketStream(link.nc, source)
   }
-  const { unsentBytesMax, bufferedReadsMax: readsMax } = config
+  const { bufferedReadsMax: readsMax } = config
   const storage = cloud && apiUrl !== undefined ? { cloud, apiUrl } : undefined
-  const live = { subscriptions, cursors, unsentBytesMax }
+  const live = { frames, cursors, unsent }
   const parts = { calls, cameras, metrics, isConnected, link: () => link, ...live, packets, readsMax, annotations, storage }
   using tls = config.tls && new ServerTls(config.tls.files, config.tls.certificate, metrics.tls, log)
   // From the start: until there is a list of cameras, clients and health checks are told so.
@@ -72,7 +74,7 @@ await runProcess(process.env, async signal => {
   if (connection === undefined) return
   await using nats = connection
   link = nats
-  await using _demand = subscriptions.start(nats)
+  await using _demand = frames.start(nats)
   const count = () => {
     cursors.expire(performance.now())
     metrics.cursors.set(cursors.size)

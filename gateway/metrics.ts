@@ -66,6 +66,13 @@ export function createMetrics(registry: Registry) {
       buckets: LATENCY_BUCKETS,
       registers,
     }),
+    frameAge: new Histogram({
+      name: 'chrysalis_frame_age_seconds',
+      help: 'Age of live frames when they are handed to the transport: time since capture',
+      labelNames: camera,
+      buckets: LATENCY_BUCKETS,
+      registers,
+    }),
     bufferedServed: new Counter({
       name: 'chrysalis_buffered_frames_served_total',
       help: 'Frames of the past sent to clients',

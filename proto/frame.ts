@@ -27,6 +27,9 @@ const tag = (field: number, wireType: number) => (field << 3) | wireType
 const WIDTH = tag(1, VARINT)
 const HEIGHT = tag(2, VARINT)
 const DATA = tag(3, BYTES)
+const CORRUPT = tag(9, VARINT)
+const PACKET = tag(13, VARINT)
+const KEYFRAME = tag(14, VARINT)
 const headOf = (size: number) => protobuf.Writer.create().uint32(DATA).uint32(size).finish()
 
 /**
@@ -54,12 +57,16 @@ export const PIXELS_MAX = 40_000_000
 /** What a sealed frame is longer than its picture, at most. */
 export const SEAL_BYTES_MAX = 6 + FRAME_ROOM.tail
 
-/** Whether clients can read `message`, and find in it one picture, as large as it says it is, and of this size. */
-export function isSealed(message: Uint8Array, width: number, height: number): boolean {
+/** What a sealed frame says besides its picture, and where that begins. */
+export type Seal = { dataOffset: number; keyframe: number; packet: number; isCorrupt: boolean }
+
+/** What `message` says, if clients can read it and find in it one picture, as large as it says it is, and of this size. */
+export function unseal(message: Uint8Array, width: number, height: number): Seal | undefined {
   const size = width * height * 3
   const head = headOf(size)
-  if (head.some((byte, i) => message[i] !== byte)) return false
+  if (head.some((byte, i) => message[i] !== byte)) return undefined
   const shape = [0, 0]
+  const seal = { dataOffset: head.length, keyframe: 0, packet: 0, isCorrupt: false }
   try {
     const fields = protobuf.Reader.create(message)
     fields.pos = head.length + size
@@ -67,13 +74,16 @@ export function isSealed(message: Uint8Array, width: number, height: number): bo
       const next = fields.uint32()
       if (next === WIDTH) shape[0] = fields.uint32()
       else if (next === HEIGHT) shape[1] = fields.uint32()
-      else if (next === DATA) return false
+      else if (next === CORRUPT) seal.isCorrupt = fields.bool()
+      else if (next === PACKET) seal.packet = Number(fields.int64())
+      else if (next === KEYFRAME) seal.keyframe = Number(fields.int64())
+      else if (next === DATA) return undefined
       else fields.skipType(next & 7)
     }
   } catch {
-    return false
+    return undefined
   }
-  return shape[0] === width && shape[1] === height
+  return shape[0] === width && shape[1] === height ? seal : undefined
 }
 
 function encodeFields(f: FrameFields): Uint8Array {
@@ -85,7 +95,7 @@ function encodeFields(f: FrameFields): Uint8Array {
   w.uint32(tag(6, VARINT)).int64(f.pts)
   w.uint32(tag(7, VARINT)).int64(f.dts)
   w.uint32(tag(8, BYTES)).string(f.frameType)
-  if (f.isCorrupt) w.uint32(tag(9, VARINT)).bool(true)
+  if (f.isCorrupt) w.uint32(CORRUPT).bool(true)
   w.uint32(tag(10, FIXED64)).double(f.timeBase)
   w.uint32(tag(11, BYTES)).fork()
   for (const [name, length] of [f.height, f.width, 3].entries()) {
@@ -93,8 +103,8 @@ function encodeFields(f: FrameFields): Uint8Array {
   }
   w.ldelim()
   w.uint32(tag(12, BYTES)).string(f.deviceId)
-  w.uint32(tag(13, VARINT)).int64(f.packet)
-  w.uint32(tag(14, VARINT)).int64(f.keyframe)
+  w.uint32(PACKET).int64(f.packet)
+  w.uint32(KEYFRAME).int64(f.keyframe)
   w.uint32(tag(16, BYTES)).string(f.codecName)
   w.uint32(tag(17, BYTES)).string(f.pixFmt)
   return w.finish()

@@ -2,7 +2,7 @@
 // thing itself, the headers say what it is. Decoding is total: a checked value, or a BadMessage to be counted.
 import { headers as newHeaders, type MsgHdrs } from 'nats'
 import * as v from 'valibot'
-import { isSealed, PIXELS_MAX, SEAL_BYTES_MAX } from './frame.ts'
+import { PIXELS_MAX, SEAL_BYTES_MAX, unseal, type Seal } from './frame.ts'
 import { Codec } from './state.ts'
 import { HEADER } from './subjects.ts'
 
@@ -83,7 +83,7 @@ export type Frame = {
   height: number
   message: Buffer
   /** Where the memory of `message` is used again: who reads it later than now holds it until then. */
-  lease?: MemoryLease
+  lease?: MemoryLease | undefined
 }
 
 export type MemoryLease = {
@@ -152,15 +152,16 @@ export class Reassembly {
   }
 
   /** The frame this message completes; undefined while parts are missing. Throws BadMessage. */
-  frame(message: Incoming): Frame | undefined {
+  frame(message: Incoming): (Frame & { seal: Seal }) | undefined {
     const { key, size, ...rest } = this.#header(message, HEADER.frame, FrameHeader)
     const { width, height } = rest
     const besides = size - width * height * 3
     if (besides < 0 || besides > SEAL_BYTES_MAX) throw new BadMessage('shape', `${size} bytes for ${width}×${height}`)
     const data = this.#join(message, size)
     if (data === undefined) return undefined
-    if (!isSealed(data, width, height)) throw new BadMessage('shape', `no frame of ${width}×${height}`)
-    return { ...rest, key: key === 1, message: Buffer.from(data.buffer, data.byteOffset, data.length) }
+    const seal = unseal(data, width, height)
+    if (seal === undefined) throw new BadMessage('shape', `no frame of ${width}×${height}`)
+    return { ...rest, key: key === 1, seal, message: Buffer.from(data.buffer, data.byteOffset, data.length) }
   }
 
   #header<T extends { timestamp: number }>(message: Incoming, name: string, schema: v.GenericSchema<unknown, T>): T {

@@ -4,6 +4,7 @@ import type { Gop } from '../common/media/gop.ts'
 import { Live } from '../common/media/live-decoder.ts'
 import type { Nats } from '../common/nats/connect.ts'
 import type { Packet } from '../proto/messages.ts'
+import { imageDemand } from '../proto/rendition.ts'
 import type { Activity, Codec } from '../proto/state.ts'
 import type { SidecarConfig } from './config.ts'
 import { decodingOf, followDemand } from './demand.ts'
@@ -26,8 +27,10 @@ export class DecodingSink implements PacketSink {
     this.#health = health
     const publisher = new FramePublisher(nats, config.camera, metrics, log)
     this.#live = new Live({
-      ...{ deviceId: config.deviceId, gop, decoding: config.decoding, count: liveCount(metrics), log },
-      publish: frame => publisher.offer(frame),
+      ...{ deviceId: config.deviceId, gop, count: liveCount(metrics), log },
+      publish: (_, { message, ...frame }, seq) => {
+        if (message !== undefined) publisher.offer({ ...frame, message, seq })
+      },
       onHealth: here => {
         metrics.decoderRunning.set(here.active ? 1 : 0)
         this.#here = here
@@ -37,9 +40,9 @@ export class DecodingSink implements PacketSink {
     this.#demand = followDemand(
       nats.nc,
       config.camera,
-      (wants, fps) => {
+      wants => {
         for (const label of ['all', 'keyframes']) metrics.demand.set({ wants: label }, wants === label ? 1 : 0)
-        this.#live.setWants(wants, fps)
+        this.#live.setDemand(wants === 'none' ? [] : [imageDemand(config.decoding, wants)])
       },
       elsewhere => {
         this.#elsewhere = elsewhere

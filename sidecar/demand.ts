@@ -1,7 +1,6 @@
 // Which pictures are wanted here: the union of the wishes that gateways keep up by a heartbeat each second; and how gateways fare that decode
 // by themselves.
 import type { NatsConnection } from 'nats'
-import type { Wants } from '../common/media/live-decoder.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
 import { Demand, type Activity } from '../proto/state.ts'
 import { demandSubject, type CameraRef } from '../proto/subjects.ts'
@@ -10,16 +9,17 @@ import { demandSubject, type CameraRef } from '../proto/subjects.ts'
 const TTL_MS = 5_000
 const GATEWAYS_MAX = 64
 
-type Wish = Pick<Demand, 'wants' | 'fps' | 'decoding'> & { untilMs: number }
+type Wants = Demand['wants']
+type Wish = Pick<Demand, 'wants' | 'decoding'> & { untilMs: number }
 
 /** Pure: who wants what, and until when. */
 export class Wishes {
   readonly #byGateway = new Map<string, Wish>()
 
-  note({ gateway, wants, fps, decoding }: Demand, nowMs: number): void {
+  note({ gateway, wants, decoding }: Demand, nowMs: number): void {
     if (wants === 'none' && decoding === undefined) this.#byGateway.delete(gateway)
     else if (this.#byGateway.has(gateway) || this.#byGateway.size < GATEWAYS_MAX)
-      this.#byGateway.set(gateway, { wants, fps, decoding, untilMs: nowMs + TTL_MS })
+      this.#byGateway.set(gateway, { wants, decoding, untilMs: nowMs + TTL_MS })
   }
 
   union(nowMs: number): Wants {
@@ -29,12 +29,6 @@ export class Wishes {
       else if (wish.wants === 'all' || wants === 'none') wants = wish.wants
     }
     return wants
-  }
-
-  /** As many frames a second as the gateway that wants most; undefined: every frame. To be called after `union`. */
-  fps(): number | undefined {
-    const most = Math.max(...[...this.#byGateway.values()].map(({ wants, fps }) => (wants === 'none' ? 0 : (fps ?? Infinity))))
-    return most > 0 && most < Infinity ? most : undefined
   }
 
   /** How gateways fare that decode by themselves: the one in trouble, where there is one. To be called after `union`. */
@@ -54,23 +48,20 @@ export function decodingOf(here: Activity, elsewhere: Activity | undefined): Act
 export function followDemand(
   nc: NatsConnection,
   ref: CameraRef,
-  onWants: (wants: Wants, fps: number | undefined) => void,
+  onWants: (wants: Wants) => void,
   onElsewhere: (decoding: Activity | undefined) => void,
   onBad: (bad: BadMessage) => void,
 ): Disposable {
   const wishes = new Wishes()
   let last: Wants = 'none'
-  let lastFps: number | undefined
   let told: Activity | undefined
   const settle = () => {
     const wants = wishes.union(performance.now())
-    const fps = wishes.fps()
     const elsewhere = wishes.elsewhere()
     if (JSON.stringify(elsewhere) !== JSON.stringify(told)) onElsewhere((told = elsewhere))
-    if (wants === last && fps === lastFps) return
+    if (wants === last) return
     last = wants
-    lastFps = fps
-    onWants(wants, fps)
+    onWants(wants)
   }
   const subscription = nc.subscribe(demandSubject(ref), {
     callback: (error, message) => {

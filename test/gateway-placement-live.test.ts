@@ -131,34 +131,3 @@ test('a camera whose packets NATS has no room for is decoded in its pod, whateve
   t.is((await decodedIn(setting)).gateway, 0)
   await t.throwsAsync(setting.cameras.nc.jetstreamManager().then(jsm => jsm.streams.info(packetStream(setting.sidecar.camera))))
 })
-
-for (const placement of ['Sidecar', 'Gateway'] as const) {
-  test(`${placement}: what a client that takes 5 frames a second leaves is not made, and all is when it takes all`, async t => {
-    await using setting = await setUp({ camera: { file: await testVideo({ width: 320, height: 192, seconds: 2 }) }, placement })
-    const { sidecar, gateway, cameras, stream } = setting
-    const unwanted = async () => {
-      const [, count = '0'] = /^chrysalis_frames_unwanted_total (\d+)/m.exec(await sidecar.metrics()) ?? []
-      return Number(count) + (await gateway.metric('chrysalis_frames_unwanted_total'))
-    }
-    const isWanted = (fps: number | undefined) => () => cameras.demands.findLast(({ camera }) => camera === 'default/cam')?.fps === fps
-    await until(async () => (await stream.ask({ device_id: 'cam' }), (await unwanted()) > 100), {
-      ...{ what: 'pictures that are not made frames', everyMs: 200, timeoutMs: 90_000 },
-    })
-    if (placement === 'Sidecar') await until(isWanted(10), { what: 'the demand to say so' })
-    await frames(t, setting, 'all frames', () => true)
-    await until(isWanted(undefined), { what: 'the demand for all frames' })
-    const before = await unwanted()
-    const steps: number[] = []
-    let last: VideoFrame__Output | undefined
-    const next = async () => {
-      const frame = await stream.ask({ device_id: 'cam' })
-      if (frame.data.length === 0) return false
-      if (last !== undefined) steps.push(frame.timestamp - last.timestamp)
-      last = frame
-      return steps.length >= 60
-    }
-    await until(next, { what: '60 frames', everyMs: 0 })
-    t.is(await unwanted(), before)
-    t.true(steps.filter(step => step < 50).length > 50, String(steps))
-  })
-}

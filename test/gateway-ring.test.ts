@@ -1,20 +1,25 @@
 import { Metadata } from '@grpc/grpc-js'
 import test from 'ava'
 import { Registry } from 'prom-client'
-import { ClientCursors, read, type Position } from '../gateway/frames/cursor.ts'
-import { Wish } from '../gateway/frames/demand.ts'
+import { ClientCursors, read as readAt, type Choice, type Position } from '../gateway/frames/cursor.ts'
+import { Wishes } from '../gateway/frames/demand.ts'
 import { createMetrics } from '../gateway/metrics.ts'
 import { Ring } from '../gateway/frames/ring.ts'
 import { LatestImages, type LatestImageParts } from '../gateway/rpc/latest-image.ts'
-import { Subscription } from '../gateway/frames/camera-frames.ts'
-import type { Frame } from '../proto/messages.ts'
+import { RenditionFrames } from '../gateway/frames/rendition-frames.ts'
+import { Unsent } from '../gateway/frames/unsent.ts'
+import { FULL_BGR24, IMAGE_KEY } from '../proto/rendition.ts'
 import { cameraRecord } from './fixtures/cameras.ts'
+import { liveFrame } from './fixtures/live-frame.ts'
 
 const KIB = 1024
 
-function frame(seq: number, { key = false, bytes = KIB } = {}): Frame {
-  return { epoch: 1, seq, timestamp: seq, key, width: 1, height: 1, message: Buffer.alloc(bytes) }
-}
+const frame = (seq: number, { key = false, bytes = KIB } = {}) =>
+  liveFrame({ index: seq, timestamp: seq, key, message: Buffer.alloc(bytes) })
+
+/** At a time by both clocks. */
+const read = (ring: Ring, position: Position | undefined, keyframesOnly: boolean, nowMs: number, choice: Partial<Choice> = {}) =>
+  readAt(ring, position, { newest: false, keyframesOnly, ...choice }, { ms: nowMs, unixMs: nowMs })
 
 /** A ring into which frames 0 … count-1 have come, one a millisecond, every `gop`th a keyframe if there is to be any. */
 function filled(count: number, { gop = 0, bytesMax = 1000 * KIB } = {}): Ring {
@@ -32,7 +37,7 @@ function readAll(ring: Ring, position: Position | undefined, keyframesOnly: bool
     position = reading.position
     missed += reading.missed
     if (reading.frame === undefined) return { seqs, missed, position }
-    seqs.push(reading.frame.seq)
+    seqs.push(reading.frame.index)
   }
 }
 
@@ -116,13 +121,13 @@ test('keyframes that are all still there are given in order', t => {
 test('a client may change between keyframes and all frames and gets none twice', t => {
   const ring = filled(5, { gop: 2 })
   const first = read(ring, undefined, true, 5)
-  t.is(first.frame?.seq, 4)
+  t.is(first.frame?.index, 4)
   t.is(read(ring, first.position, false, 5).frame, undefined)
   ring.push(frame(5), 5)
   ring.push(frame(6, { key: true }), 6)
   const second = read(ring, first.position, false, 7)
-  t.is(second.frame?.seq, 5)
-  t.is(read(ring, second.position, true, 7).frame?.seq, 6)
+  t.is(second.frame?.index, 5)
+  t.is(read(ring, second.position, true, 7).frame?.index, 6)
 })
 
 for (const { title, keyframesOnly, ageMs, given } of [
@@ -165,7 +170,7 @@ test('a ring’s bytes are bounded, the keyframe kept apart included', t => {
     t.true(ring.bytes <= 5 * KIB)
   }
   t.is(ring.depth, 4)
-  t.is(ring.newest(true)?.frame.seq, 90)
+  t.is(ring.newest(true)?.frame.index, 90)
   t.is(ring.bytes, 5 * KIB)
 })
 
@@ -175,7 +180,7 @@ test('the newest frame is held even where it alone exceeds the bound', t => {
   ring.push(frame(1, { bytes: 7 * KIB }), 1)
   t.is(ring.depth, 1)
   t.is(ring.bytes, 7 * KIB)
-  t.is(ring.newest(false)?.frame.seq, 1)
+  t.is(ring.newest(false)?.frame.index, 1)
   t.is(ring.newest(true), undefined)
 })
 
@@ -218,12 +223,12 @@ test('cursors of cameras and of clients are apart', t => {
 })
 
 test('all frames are wanted while anyone asked for all in the last ten seconds, then keyframes, then nothing', t => {
-  const wish = new Wish()
+  const wish = new Wishes()
   t.is(wish.wants(0), 'none')
-  wish.ask(true, 1_000)
+  wish.ask(true, undefined, 1_000)
   t.is(wish.wants(1_000), 'keyframes')
-  wish.ask(false, 2_000)
-  wish.ask(true, 5_000)
+  wish.ask(false, undefined, 2_000)
+  wish.ask(true, undefined, 5_000)
   t.is(wish.wants(12_000), 'all')
   t.is(wish.wants(12_001), 'keyframes')
   t.is(wish.wants(15_000), 'keyframes')
@@ -234,17 +239,19 @@ test('a request that waits when its camera is deleted is answered, and does not 
   const record = cameraRecord({ namespace: 'default', name: 'door', uid: 'uid-door' })
   const known = { ref: record, uid: record.uid, deviceId: 'door', record, report: undefined, runningSince: 0 }
   const metrics = createMetrics(new Registry())
-  const subscription = new Subscription(known, KIB, metrics, () => {})
+  const frames = new RenditionFrames({
+    ...{ key: IMAGE_KEY, rendition: FULL_BGR24, camera: 'default/door', ringBytesMax: KIB, metrics, why: () => undefined },
+  })
   let waits = 0
-  const changed = subscription.changed.bind(subscription)
-  subscription.changed = (ms, signal) => {
-    if (++waits === 1) setImmediate(() => void subscription.end())
+  const changed = frames.changed.bind(frames)
+  frames.changed = (ms, signal) => {
+    if (++waits === 1) setImmediate(() => frames.end())
     return changed(ms, signal)
   }
   const images = new LatestImages({
-    ...{ cursors: new ClientCursors(), metrics, unsentBytesMax: KIB, emptyFrame: () => Buffer.from('empty') },
+    ...{ cursors: new ClientCursors(), metrics, unsent: new Unsent(KIB, () => {}), emptyFrame: () => Buffer.from('empty') },
     cameras: { resolve: () => known } as unknown as LatestImageParts['cameras'],
-    subscriptions: { ask: () => subscription } as unknown as LatestImageParts['subscriptions'],
+    frames: { ask: () => frames } as unknown as LatestImageParts['frames'],
   })
   const requests = (async function* () {
     yield { device_id: 'door', key_frame_only: false }

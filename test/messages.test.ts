@@ -9,9 +9,9 @@ const CAMERA = { namespace: 'default', name: 'door', uid: 'uid' }
 const frame = (change: Partial<Frame> = {}): Frame => ({ ...fakeFrame(CAMERA, { seq: 1, key: true, width: 320, height: 192 }), ...change })
 
 /** The frame at its receiver's, who got it in messages of at most `partBytes`. */
-function received(sent: Frame, partBytes = 2 ** 20): Frame | undefined {
+function received(sent: Frame, partBytes = 2 ** 20) {
   const reassembly = new Reassembly(CAMERA.uid)
-  let whole: Frame | undefined
+  let whole: ReturnType<Reassembly['frame']>
   for (const { headers, payload } of frameMessages(CAMERA.uid, sent, partBytes)) whole = reassembly.frame({ headers, data: payload })
   return whole
 }
@@ -25,9 +25,16 @@ const copyOf = (bytes: Buffer, change: (copy: Buffer) => void) => {
 test('a frame is received as it was sent, in one message or in parts', t => {
   const sent = frame()
   for (const partBytes of [2 ** 20, 1000, sent.message.length - 1]) {
-    const { message, ...rest } = received(sent, partBytes) ?? frame({ seq: 0 })
+    const { message, seal, ...rest } = received(sent, partBytes) ?? { ...frame({ seq: 0 }), seal: undefined }
     t.true(message.equals(sent.message))
     t.like(sent, rest)
+    t.like(seal, { keyframe: 1, packet: 1, isCorrupt: false })
+    t.true(
+      message
+        .subarray(seal?.dataOffset)
+        .subarray(0, 320 * 192 * 3)
+        .equals(Buffer.alloc(320 * 192 * 3, 1)),
+    )
   }
   const longest = fakeFrame(
     { namespace: 'n'.repeat(63), name: 'c'.repeat(52) },

@@ -15,6 +15,7 @@ const FACTS: PlacementFacts = {
   rawRate: 187 * MB,
   rawRateMax: 48 * MB,
   before: undefined,
+  hasRenditions: false,
   hasPackets: true,
   hasDecoder: true,
   failedHere: false,
@@ -36,6 +37,9 @@ const CASES: [string, Partial<PlacementFacts>, Decision][] = [
   ['who asks for the gateway gets it whatever the size', { placement: 'Gateway', rawRate: 1 }, 'Gateway'],
   ['even before the size is known', { placement: 'Gateway', rawRate: undefined }, 'Gateway'],
   ['even when it failed', { placement: 'Gateway', failedHere: true }, 'Gateway'],
+  ['renditions are made in the gateway', { hasRenditions: true, placement: 'Sidecar' }, 'Gateway'],
+  ['renditions do no harm to others without a free decoder', { hasRenditions: true, hasDecoder: false }, 'Sidecar'],
+  ['or where decoding here failed', { hasRenditions: true, failedHere: true }, 'Sidecar'],
   ['who asks for the gateway is refused without a free decoder', { placement: 'Gateway', hasDecoder: false }, 'refused'],
   [
     'who asks for the gateway gets pictures all the same where no packets are published',

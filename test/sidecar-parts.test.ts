@@ -4,6 +4,7 @@ import test from 'ava'
 import pino from 'pino'
 import { Failure } from '../common/errors.ts'
 import type { DemuxedPacket } from '../common/media/demux.ts'
+import { imageDemand } from '../proto/rendition.ts'
 import { parseJson, type Packet } from '../proto/messages.ts'
 import { Demand, type Codec } from '../proto/state.ts'
 import { denied, resolveHost } from '../sidecar/source/address.ts'
@@ -231,29 +232,9 @@ test('wishes add up, end when they are not repeated, and are bounded in number',
   t.is(wishes.union(6001), 'keyframes')
 })
 
-test('as many frames are wanted as by the gateway that wants most; who says nothing of it wants all', t => {
-  const wishes = new Wishes()
-  const note = (gateway: string, wish: Partial<Demand>, at: number) => wishes.note({ v: 1, gateway, wants: 'all', ...wish }, at)
-  const fps = (at: number) => (wishes.union(at), wishes.fps())
-  t.is(fps(0), undefined)
-  note('a', { fps: 10 }, 0)
-  t.is(fps(1), 10)
-  note('b', { fps: 15 }, 1)
-  t.is(fps(1), 15)
-  note('c', { wants: 'none', decoding: { active: true, ok: true } }, 1)
-  t.is(fps(1), 15)
-  note('d', { wants: 'keyframes' }, 2)
-  t.is(fps(2), undefined)
-  note('d', { wants: 'none' }, 3)
-  t.is(fps(3), 15)
-  note('b', {}, 4)
-  t.is(fps(4), undefined)
-  note('a', { fps: 10 }, 4_000)
-  t.is(fps(5_500), 10)
-  const told = (demand: object) => parseJson(Demand, Buffer.from(JSON.stringify({ v: 1, gateway: 'a', wants: 'all', ...demand })))
-  for (const bad of [0, -1, 0.5, 1e9, null, '10']) t.throws(() => told({ fps: bad }), { message: /fps/ }, String(bad))
-  t.is(told({ fps: 12.5 }).fps, 12.5)
-  t.deepEqual(told({ ofLaterVersions: 1 }), { v: 1, gateway: 'a', wants: 'all' })
+test('fields of a demand that a later version has are no reason to refuse it', t => {
+  const told = parseJson(Demand, Buffer.from(JSON.stringify({ v: 1, gateway: 'a', wants: 'all', fps: 10, ofLaterVersions: 1 })))
+  t.deepEqual(told, { v: 1, gateway: 'a', wants: 'all' })
 })
 
 const packet = (change: Partial<Packet>): Packet => ({
@@ -299,7 +280,7 @@ test('a picture that is too large is not decoded, and the reason is told at once
     reorder: 0,
   }
   const live = new Live({
-    ...{ deviceId: 'cam', gop: new Gop(), decoding: { scale: undefined, maxFps: undefined, keyFramesOnly: false } },
+    ...{ deviceId: 'cam', gop: new Gop() },
     ...{
       publish: () => t.fail(),
       onHealth: health => void told.push(health),
@@ -307,7 +288,7 @@ test('a picture that is too large is not decoded, and the reason is told at once
       log: pino({ level: 'silent' }),
     },
   })
-  live.setWants('all')
+  live.setDemand([imageDemand({ keyFramesOnly: false }, 'all')])
   live.push(packet({ key: true }), codec, true)
   t.like(told.at(-1), { active: false, ok: false, reason: 'ResolutionTooLarge' })
 })

@@ -85,7 +85,7 @@ export async function demux(inputArgs: readonly string[], options: DemuxOptions,
       if (parser.banner(line)) reader.resume()
       handlers.onLine(line)
     }
-    const run = await runFfmpeg(args, { outputFd: writeFd, onLine })
+    const run = await runFfmpeg(args, { outputFds: [writeFd], onLine })
     void run.ended.then(() => reader.resume())
     // What ffmpeg wrote before it went is still delivered.
     const ended = Promise.all([run.ended, drained]).then(([end]) => end)

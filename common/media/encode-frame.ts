@@ -1,4 +1,5 @@
 import { sealFrame } from '../../proto/frame.ts'
+import type { LiveFrame } from '../../proto/rendition.ts'
 import type { Codec } from '../../proto/state.ts'
 import type { DecodedFrame } from './decoder.ts'
 import { ticksToSeconds } from './timebase.ts'
@@ -25,4 +26,12 @@ export function sealDecoded(
     codecName: codec.name,
     pixFmt: codec.pixFmt,
   })
+}
+
+/** A decoded frame as consumers of any transport get it. */
+export function toLiveFrame(frame: DecodedFrame, rest: Pick<LiveFrame, 'geometry' | 'gap' | 'message' | 'lease'>): LiveFrame {
+  const { packet, width, height, format, key, corrupt, buffer, offset, size } = frame
+  const { epoch, keyframe, index, timestamp } = packet
+  const data = buffer.subarray(offset, offset + size)
+  return { epoch, keyframe, index, timestamp, key, corrupt, width, height, format, data, ...rest }
 }

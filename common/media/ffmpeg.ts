@@ -35,15 +35,15 @@ export type RunOptions = {
   stdin?: boolean
   /** How many extra output pipes, from descriptor 3 on. */
   pipes?: number
-  /** A descriptor of ours that becomes ffmpeg's pipe:3 instead; closed here once ffmpeg has it. */
-  outputFd?: number
+  /** Descriptors of ours that become ffmpeg's pipe:3, pipe:4 … instead; closed here once ffmpeg has them. */
+  outputFds?: readonly number[]
   onLine: (line: string) => void
 }
 
 /** Starts ffmpeg. Rejects with Failure SpawnFailed when it can't be started; nothing is left behind then. */
-export async function runFfmpeg(args: readonly string[], { stdin = false, pipes = 0, outputFd, onLine }: RunOptions): Promise<Run> {
-  const extra = outputFd === undefined ? Array.from({ length: pipes }, () => 'pipe' as const) : [outputFd]
-  const child = start([...QUIET, ...args], [stdin ? 'pipe' : 'ignore', 'ignore', 'pipe', ...extra], outputFd)
+export async function runFfmpeg(args: readonly string[], { stdin = false, pipes = 0, outputFds, onLine }: RunOptions): Promise<Run> {
+  const extra = outputFds ?? Array.from({ length: pipes }, () => 'pipe' as const)
+  const child = start([...QUIET, ...args], [stdin ? 'pipe' : 'ignore', 'ignore', 'pipe', ...extra], outputFds)
   // 'close' follows 'exit' and 'error' alike, when the pipes have closed too.
   const ended = new Promise<End>(resolve => child.once('close', (code, signal) => resolve({ code, signal })))
   try {
@@ -54,7 +54,7 @@ export async function runFfmpeg(args: readonly string[], { stdin = false, pipes 
   readLines(child.stderr as Readable, onLine)
   // A write to an ffmpeg that has gone is no error of its own: `ended` tells.
   child.stdin?.on('error', () => {})
-  const outputs = outputFd === undefined ? (child.stdio.slice(3) as Readable[]) : []
+  const outputs = outputFds === undefined ? (child.stdio.slice(3) as Readable[]) : []
   for (const output of outputs) output.on('error', () => {})
   const stop = async () => {
     child.kill('SIGTERM')
@@ -81,13 +81,13 @@ export async function runFfmpeg(args: readonly string[], { stdin = false, pipes 
   }
 }
 
-function start(args: string[], stdio: StdioOptions, outputFd: number | undefined): ChildProcess {
+function start(args: string[], stdio: StdioOptions, outputFds: readonly number[] = []): ChildProcess {
   try {
     return spawn(ffmpegPath(process.env), args, { stdio, env: {} })
   } catch (error) {
     throw spawnFailed(error) // no descriptors left, no ffmpeg
   } finally {
-    if (outputFd !== undefined) closeSync(outputFd)
+    for (const fd of outputFds) closeSync(fd)
   }
 }
 

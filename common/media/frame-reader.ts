@@ -4,16 +4,28 @@ import { PictureMemory } from './frame-memory.ts'
 /** What ffmpeg says of a picture. */
 export type Description = { pts: number; width: number; height: number; key: boolean; type: string }
 
+/** What reads one output of ffmpeg. */
+export type Reader = {
+  /** A frame: its bytes, `size` of them, with the room in front and behind. False: no further one until `resume`. */
+  onPicture: (description: Description, buffer: Buffer, size: number) => boolean
+  /** Settles when the pipe has closed: no picture will follow. */
+  readonly ended: Promise<void>
+  open(): Promise<{ writeFd: number }>
+  describe(description: Description): void
+  resume(): void
+  close(): void
+}
+
 /**
  * Cuts ffmpeg's raw output into pictures, each read straight into the buffer it stays in. How large the next picture is becomes
  * known with its description; until then it is taken to be as large as the last one.
  */
-export class FrameReader {
+export class FrameReader implements Reader {
   readonly #room: { head: number; tail: number }
   readonly #memory: PictureMemory
+  readonly #sizeOf: (description: Description) => number
   readonly #described: Description[] = []
-  onPicture: (description: Description, buffer: Buffer) => boolean = () => true
-  /** Settles when the pipe has closed: no picture will follow. */
+  onPicture: Reader['onPicture'] = () => true
   readonly ended: Promise<void>
   #close: () => void = () => {}
   #reader: Awaited<ReturnType<typeof openPipe>>['reader'] | undefined
@@ -27,8 +39,10 @@ export class FrameReader {
   #surplus = Buffer.alloc(0)
   #paused = false
 
-  constructor(room: { head: number; tail: number }, memory = new PictureMemory()) {
+  /** `sizeOf`: bytes of the picture that is described. */
+  constructor(room: { head: number; tail: number }, sizeOf: (description: Description) => number, memory = new PictureMemory()) {
     this.#room = room
+    this.#sizeOf = sizeOf
     this.#memory = memory
     const { promise, resolve } = Promise.withResolvers<void>()
     this.ended = promise
@@ -84,13 +98,13 @@ export class FrameReader {
   #settle(): void {
     this.#absorb()
     for (let next = this.#described[0]; next !== undefined && !this.#paused; next = this.#described[0]) {
-      const size = next.width * next.height * 3
+      const size = this.#sizeOf(next)
       if (size !== this.#size) this.#resize(size)
       if (this.#full === undefined) return
       const buffer = this.#full
       this.#full = undefined
       this.#described.shift()
-      this.#paused = !this.onPicture(next, buffer)
+      this.#paused = !this.onPicture(next, buffer, size)
       this.#absorb()
     }
   }

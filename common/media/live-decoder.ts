@@ -1,72 +1,103 @@
-// Packets → frames while somebody wants them: from the last keyframe held, delivered from the newest frame on once the
-// decoder has caught up.
+// Packets → frames while they are wanted, in one or more renditions: from the last keyframe held, delivered from the newest frame on once the
+// decoder has caught up. One ffmpeg gives all renditions. When a rendition is added, a second one starts, and takes over when it has caught up:
+// each frame is given once and none is left out.
 import { FRAME_ROOM, PIXELS_MAX } from '../../proto/frame.ts'
-import type { Frame, Packet } from '../../proto/messages.ts'
-import type { Activity, Codec, Demand } from '../../proto/state.ts'
+import type { Packet } from '../../proto/messages.ts'
+import { IMAGE_KEY, renditionKey, type LiveFrame, type RenditionDemand } from '../../proto/rendition.ts'
+import type { Activity, Codec } from '../../proto/state.ts'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { Decoder, type DecodedFrame } from './decoder.ts'
-import type { Gop } from './gop.ts'
-import { PictureMemory } from './frame-memory.ts'
-import { sealDecoded } from './encode-frame.ts'
+import { Decoder, type DecodedFrame, type DecoderOutput } from './decoder.ts'
 import { complaintIn } from './ffmpeg-log.ts'
+import { PictureMemory } from './frame-memory.ts'
+import type { Gop } from './gop.ts'
+import { RateLimit } from './rate-limit.ts'
+import { planOf, type RenditionPlan } from './rendition-plan.ts'
+import { sealDecoded, toLiveFrame } from './encode-frame.ts'
 import { StreamDecoder } from './stream-decoder.ts'
-import { Thinning } from './thinning.ts'
-
-export type Wants = Demand['wants']
 
 export type LiveOptions = {
   deviceId: string
-  /** Filled by whoever owns it, before `push`. */
+  /** Its owner fills it, before `push`. */
   gop: Gop
-  decoding: { scale: string | undefined; maxFps: number | undefined; keyFramesOnly: boolean }
-  /** Whoever takes the frame releases its lease. */
-  publish: (frame: Frame) => void
+  /** The receiver of the frame releases its lease. `seq` rises with each frame of any rendition. */
+  publish: (rendition: string, frame: LiveFrame, seq: number) => void
   onHealth: (health: Activity) => void
   count: LiveCount
   log: Logger
 }
 
-/** What is to be counted, by whoever has metrics. */
+/** What is counted, where there are metrics. */
 export type LiveCount = {
   decoded: (isCorrupt: boolean) => void
   /** A frame, or a packet before it became one. */
   dropped: (cause: 'decoder_failed' | 'decoder_behind' | 'late') => void
-  /** A picture that was decoded and no more, as nobody would have taken it. */
+  /** A frame that was decoded and no more, as no rendition wants it. */
   unwanted: () => void
   /** From a packet's arrival at the decoder to its frame. */
   tookMs: (ms: number) => void
 }
 
 const RESTART_MS = 1_000
+/** A changed set of renditions starts a decoder no sooner than this after the one before. */
+const CHANGE_MS = 200
 /** A keyframe alone is decoded in a moment, or not at all. */
 const KEYFRAME_MS = 10_000
 /** Keyframes closer than this are not worth a decoder each. */
 const SHORT_GOP_MS = 500
 const DECODERS_MAX = 4
+/** So many times faster than keyframes come a rendition may be wanted that is given keyframes; and, once it is, be wanted further. */
+const KEYED_MAX = { begin: 1.1, goOn: 1.5 }
 
-/** `none`; every frame; keyframes as part of every frame (short GOPs); keyframes alone. */
-type Mode = 'none' | 'all' | 'filtered' | 'keyframes'
+/** `stream`: all packets are decoded. `keyframes`: those alone. */
+type Mode = 'none' | 'stream' | 'keyframes'
+
+/** One rendition that is wanted. */
+type Wanted = {
+  demand: RenditionDemand
+  readonly limit: RateLimit
+  readonly memory: PictureMemory
+  /** It is wanted no faster than keyframes come. */
+  isKeyed: boolean
+  /** Of the frames that were delivered. */
+  newest: { epoch: number; timestamp: number }
+  /** Packets were lost since the frame that was delivered last. */
+  gap: boolean
+}
+
+/** What an output of a decoder is. */
+type Output = { readonly key: string; readonly rendition: string; readonly plan: RenditionPlan; readonly options: DecoderOutput }
+type Running = {
+  readonly stream: StreamDecoder
+  readonly outputs: readonly Output[]
+  readonly codec: Codec
+  /** Capture time of its first frame. */
+  fromMs: number | undefined
+  /** Of its newest frame. */
+  untilMs: number
+}
+type Keyframe = { packet: Packet; codec: Codec; keys: ReadonlySet<string> }
 
 export class Live implements AsyncDisposable {
   readonly #options: LiveOptions
   readonly #gop: Gop
-  readonly #memory = new PictureMemory()
+  readonly #wanted = new Map<string, Wanted>()
+  /** Which renditions are to give a packet's frame. */
+  readonly #choices = new WeakMap<Packet, Set<string>>()
   #codec: Codec | undefined
-  #wants: Wants = 'none'
-  readonly #thinning = new Thinning()
   #gopMs: number | undefined
   #keyTimestamp: number | undefined
-  #stream: StreamDecoder | undefined
+  #current: Running | undefined
+  /** It gives renditions that `#current` does not, and takes over when it has caught up. */
+  #next: Running | undefined
   #keyBusy = false
   #keyDecoder: Decoder | undefined
-  #keyWaiting: { packet: Packet; codec: Codec } | undefined
+  #keyWaiting: Keyframe | undefined
   #restartAfter = 0
+  #changeAfter = 0
   /** Why nothing is decoded, until something is. */
   #problem: string | undefined
   #seq = 0
-  /** Of the frames that were delivered. */
-  #newest = { epoch: 0, timestamp: 0 }
   readonly #running = new Set<Promise<void>>()
 
   constructor(options: LiveOptions) {
@@ -74,92 +105,166 @@ export class Live implements AsyncDisposable {
     this.#gop = options.gop
   }
 
-  /** `fps`: so many frames a second are enough, where all are wanted; from the next packet on. */
-  setWants(wants: Wants, fps?: number): void {
-    this.#thinning.fps = wants === 'all' ? fps : undefined
-    if (wants === this.#wants) return
-    this.#wants = wants
-    if (wants === 'none') {
-      this.#problem = undefined
-      // Who comes next is given the newest frame there is, whoever had it before.
-      this.#newest = { ...this.#newest, timestamp: 0 }
+  /** From the next packet on; a rendition that was not wanted before is given the newest frame there is. */
+  setDemand(demand: readonly RenditionDemand[]): void {
+    const joined = new Set<string>()
+    for (const key of this.#wanted.keys()) if (demand.every(other => other.key !== key)) this.#wanted.delete(key)
+    for (const one of demand) {
+      const known = this.#wanted.get(one.key)
+      if (known !== undefined) known.demand = one
+      else {
+        joined.add(one.key)
+        const nothing = { newest: { epoch: 0, timestamp: 0 }, isKeyed: false, gap: false }
+        this.#wanted.set(one.key, { demand: one, limit: new RateLimit(), memory: new PictureMemory(), ...nothing })
+      }
     }
+    if (this.#wanted.size === 0) this.#problem = undefined
+    for (const wanted of this.#wanted.values()) this.#setKeyed(wanted)
+    this.#giveNewest(joined)
     this.#settle()
-    const [newest] = this.#gop.packets
-    if (this.#mode === 'keyframes' && newest !== undefined && this.#codec !== undefined) this.#decodeKeyframe(newest, this.#codec)
     this.#report()
   }
 
   push(packet: Packet, codec: Codec, newEpoch: boolean): void {
-    if (newEpoch) {
-      this.#stream?.finish()
-      this.#stream = undefined
-    }
+    if (newEpoch) this.#endEpoch()
     if (packet.key) {
       this.#gopMs = newEpoch || this.#keyTimestamp === undefined ? undefined : packet.timestamp - this.#keyTimestamp
       this.#keyTimestamp = packet.timestamp
+      for (const wanted of this.#wanted.values()) this.#setKeyed(wanted)
     }
     this.#codec = codec
-    if (!this.#settle()) this.#stream?.feed(packet)
-    if (this.#mode === 'keyframes' && packet.key) this.#decodeKeyframe(packet, codec)
+    const chosen = new Set<string>()
+    for (const [key, wanted] of this.#wanted) if (this.#takes(wanted, packet)) chosen.add(key)
+    if (chosen.size > 0) this.#choices.set(packet, chosen)
+    const started = this.#settle()
+    for (const running of [this.#current, this.#next]) if (running !== started) running?.stream.feed(packet)
+    if (this.#mode === 'keyframes' && packet.key && chosen.size > 0) this.#decodeKeyframe({ packet, codec, keys: chosen })
     if (newEpoch) this.#report()
   }
 
   /** The connection has ended: what it left must not be shown as if it were new. */
   reset(): void {
-    this.#endStream()
+    this.#endStreams()
     this.#keyWaiting = undefined
+    this.#markGap()
     this.#report()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#wants = 'none'
-    this.#endStream()
+    this.#wanted.clear()
+    this.#endStreams()
     this.#keyWaiting = undefined
     await this.#keyDecoder?.[Symbol.asyncDispose]()
     while (this.#running.size > 0) await Promise.all(this.#running)
   }
 
   get #mode(): Mode {
-    if (this.#wants === 'none' || this.#codec === undefined || this.#tooLarge) return 'none'
-    if (this.#wants === 'all' && !this.#options.decoding.keyFramesOnly) return 'all'
-    const short = this.#codec.name === 'mjpeg' || (this.#gopMs !== undefined && this.#gopMs < SHORT_GOP_MS)
-    return short ? 'filtered' : 'keyframes'
+    if (this.#wanted.size === 0 || this.#codec === undefined || this.#tooLarge) return 'none'
+    const isShort = this.#codec.name === 'mjpeg' || (this.#gopMs !== undefined && this.#gopMs < SHORT_GOP_MS)
+    return isShort || [...this.#wanted.values()].some(({ demand, isKeyed }) => demand.wants === 'all' && !isKeyed) ? 'stream' : 'keyframes'
   }
 
   get #tooLarge(): boolean {
     return this.#codec !== undefined && this.#codec.width * this.#codec.height > PIXELS_MAX
   }
 
-  /** Starts or ends the running decoder as the mode wants it; true when it was started, which feeds it the whole GOP. */
-  #settle(): boolean {
-    const wanted = this.#mode === 'all' || this.#mode === 'filtered'
-    if (!wanted) this.#endStream()
-    if (this.#stream?.isStuck === true) this.#failed('packets come, but no frame out of them')
+  #setKeyed(wanted: Wanted): void {
+    const { maxFps } = wanted.demand
+    const max = wanted.isKeyed ? KEYED_MAX.goOn : KEYED_MAX.begin
+    wanted.isKeyed = maxFps !== undefined && this.#gopMs !== undefined && (maxFps * this.#gopMs) / 1000 <= max
+  }
+
+  #takes({ demand, limit, isKeyed }: Wanted, { key, timestamp }: Packet): boolean {
+    const { wants, maxFps } = demand
+    return (key || (wants === 'all' && !isKeyed)) && (maxFps === undefined || limit.takes(timestamp, maxFps))
+  }
+
+  /** Decoding gives renditions that join the newest frame. */
+  #giveNewest(joined: ReadonlySet<string>): void {
+    const { packets, newestPts } = this.#gop
+    const newest = packets.find(({ pts }) => pts === newestPts)
+    const [keyframe] = packets
+    if (joined.size === 0 || newest === undefined || keyframe === undefined || this.#codec === undefined) return
+    for (const [key, wanted] of this.#wanted) {
+      if (joined.has(key) && this.#takes(wanted, newest)) this.#choices.set(newest, (this.#choices.get(newest) ?? new Set()).add(key))
+    }
+    if (this.#mode === 'keyframes') this.#decodeKeyframe({ packet: keyframe, codec: this.#codec, keys: joined })
+  }
+
+  /** Starts or ends decoders of all packets as the demand wants it; returns the one that was started, which feeds itself the whole GOP. */
+  #settle(): Running | undefined {
+    if (this.#mode !== 'stream') this.#endStreams()
+    if (this.#current?.stream.isStuck === true) this.#failed('packets come, but no frame out of them')
     const [first] = this.#gop.packets
-    if (!wanted || this.#stream !== undefined || first === undefined || this.#codec === undefined) return false
-    if (performance.now() < this.#restartAfter || this.#running.size >= DECODERS_MAX) return false
     const codec = this.#codec
-    const { decoding, count } = this.#options
+    if (this.#mode !== 'stream' || first === undefined || codec === undefined) return undefined
+    if (this.#gives(this.#current)) {
+      this.#next?.stream.stop()
+      this.#next = undefined
+      return undefined
+    }
+    const nowMs = performance.now()
+    if (this.#gives(this.#next) || nowMs < this.#restartAfter || this.#running.size >= DECODERS_MAX) return undefined
+    if (this.#current !== undefined && nowMs < this.#changeAfter) return undefined
+    const outputs = this.#outputs(codec)
+    if (outputs.length === 0) return undefined
+    this.#changeAfter = nowMs + CHANGE_MS
+    return this.#start(outputs, codec)
+  }
+
+  #start(outputs: readonly Output[], codec: Codec): Running {
+    const { count } = this.#options
     const stream = new StreamDecoder(codec, this.#gop, {
-      decoding,
-      memory: this.#memory,
-      count,
-      isWanted: ({ timestamp }) => this.#mode !== 'all' || this.#thinning.takes(timestamp),
-      onFrame: frame => this.#frame(frame, codec),
+      outputs: outputs.map(({ options }) => options),
+      count: { ...count, dropped: cause => (this.#markGap(), count.dropped(cause)) },
+      wantedOf: packet => bitsOf(outputs, this.#choices.get(packet)),
+      onFrame: frame => this.#arrived(running, frame),
     })
-    this.#stream = stream
+    const running: Running = { stream, outputs, codec, fromMs: undefined, untilMs: -Infinity }
+    this.#next?.stream.stop()
+    if (this.#current === undefined) this.#current = running
+    else this.#next = running
     this.#track(
       stream.run().then(problem => {
-        if (this.#stream === stream) this.#failed(problem)
+        if (running === this.#current) this.#failed(problem)
+        else if (running === this.#next) this.#nextFailed(problem)
       }),
     )
     this.#report()
-    return true
+    return running
+  }
+
+  /** Whether a decoder gives all that is wanted. */
+  #gives(running: Running | undefined): boolean {
+    if (running === undefined) return false
+    const given = new Map(running.outputs.map(({ key, rendition }) => [key, rendition]))
+    return [...this.#wanted].every(([key, { demand }]) => given.get(key) === renditionKey(demand.rendition) || !this.#isPossible(demand))
+  }
+
+  #isPossible({ rendition }: RenditionDemand): boolean {
+    return this.#codec !== undefined && planOf(rendition, this.#codec) !== undefined
+  }
+
+  #outputs(codec: Codec): Output[] {
+    return [...this.#wanted].flatMap(
+      ([
+        key,
+        {
+          demand: { rendition },
+          memory,
+        },
+      ]) => {
+        const plan = planOf(rendition, codec)
+        if (plan === undefined) return []
+        const { filters, encoderArgs } = plan
+        return [{ key, rendition: renditionKey(rendition), plan, options: { filters, encoderArgs, format: rendition.format, memory } }]
+      },
+    )
   }
 
   #failed(problem: string): void {
-    this.#endStream()
+    this.#endStreams()
+    this.#markGap()
     this.#restartAfter = performance.now() + RESTART_MS
     this.#options.count.dropped('decoder_failed')
     if (problem !== this.#problem) this.#options.log.warn({ reason: 'NoDecodableFrames' }, problem)
@@ -167,9 +272,30 @@ export class Live implements AsyncDisposable {
     this.#report()
   }
 
-  #endStream(): void {
-    this.#stream?.stop()
-    this.#stream = undefined
+  /** What is given goes on. */
+  #nextFailed(problem: string): void {
+    this.#next = undefined
+    this.#changeAfter = performance.now() + RESTART_MS
+    this.#options.log.warn({ reason: 'NoDecodableFrames' }, problem)
+  }
+
+  #endEpoch(): void {
+    this.#current?.stream.finish()
+    this.#next?.stream.stop()
+    this.#current = undefined
+    this.#next = undefined
+    if (this.#codec !== undefined) this.#markGap()
+  }
+
+  #endStreams(): void {
+    this.#current?.stream.stop()
+    this.#next?.stream.stop()
+    this.#current = undefined
+    this.#next = undefined
+  }
+
+  #markGap(): void {
+    for (const wanted of this.#wanted.values()) wanted.gap = wanted.newest.timestamp > 0
   }
 
   #track(running: Promise<void>): void {
@@ -181,7 +307,7 @@ export class Live implements AsyncDisposable {
   }
 
   #report(): void {
-    const active = this.#mode !== 'none' && (this.#stream !== undefined || this.#mode === 'keyframes')
+    const active = this.#mode !== 'none' && (this.#current !== undefined || this.#mode === 'keyframes')
     const { onHealth } = this.#options
     if (this.#tooLarge && this.#codec !== undefined) {
       const { width, height } = this.#codec
@@ -193,33 +319,34 @@ export class Live implements AsyncDisposable {
   }
 
   /** A keyframe by itself, in a decoder of its own: one that runs on would hold back keyframes as if B-frames could follow. */
-  #decodeKeyframe(packet: Packet, codec: Codec): void {
+  #decodeKeyframe(keyframe: Keyframe): void {
     if (this.#keyBusy) {
       if (this.#keyWaiting !== undefined) this.#options.count.dropped('decoder_behind')
-      this.#keyWaiting = { packet, codec }
+      this.#keyWaiting = { ...keyframe, keys: new Set([...keyframe.keys, ...(this.#keyWaiting?.keys ?? [])]) }
       return
     }
     this.#keyBusy = true
     this.#track(
-      this.#decodeOne(packet, codec).finally(() => {
+      this.#decodeOne(keyframe).finally(() => {
         this.#keyBusy = false
         const next = this.#keyWaiting
         this.#keyWaiting = undefined
-        if (next !== undefined && this.#mode === 'keyframes') this.#decodeKeyframe(next.packet, next.codec)
+        if (next !== undefined && this.#mode === 'keyframes') this.#decodeKeyframe(next)
       }),
     )
   }
 
-  async #decodeOne(packet: Packet, codec: Codec): Promise<void> {
+  async #decodeOne({ packet, codec, keys }: Keyframe): Promise<void> {
     let made = 0
     let problem = 'no picture in a keyframe'
+    const outputs = this.#outputs(codec).filter(({ key }) => keys.has(key))
+    if (outputs.length === 0) return
     try {
       await using decoder = await Decoder.start({
-        ...{ codec, scale: this.#options.decoding.scale, threads: 1, room: FRAME_ROOM, memory: this.#memory },
+        ...{ codec, outputs: outputs.map(({ options }) => options), threads: 1, room: FRAME_ROOM },
         onFrame: frame => {
           made++
-          if (this.#wants === 'none') this.#memory.give(frame.buffer)
-          else this.#frame(frame, codec)
+          this.#frame(outputs[frame.output] as Output, frame, codec, true)
           return true
         },
         onLine: line => (problem = complaintIn(line) ?? problem),
@@ -235,27 +362,61 @@ export class Live implements AsyncDisposable {
     } finally {
       this.#keyDecoder = undefined
     }
-    if (made === 0 && this.#wants !== 'none') this.#failed(problem)
+    if (made === 0 && this.#wanted.size > 0) this.#failed(problem)
   }
 
-  #frame(frame: DecodedFrame, codec: Codec): void {
+  #arrived(running: Running, frame: DecodedFrame): void {
+    const output = running.outputs[frame.output] as Output
+    const { timestamp } = frame.packet
+    running.fromMs ??= timestamp
+    running.untilMs = Math.max(running.untilMs, timestamp)
+    if (running === this.#next && this.#hasCaughtUp(running)) {
+      this.#current?.stream.stop()
+      this.#current = running
+      this.#next = undefined
+    }
+    this.#frame(output, frame, running.codec, running !== this.#next)
+  }
+
+  /** It gives frames as new as the current decoder does, and that one has given all that lie before its first. */
+  #hasCaughtUp({ fromMs = Infinity, untilMs }: Running): boolean {
+    if (this.#current === undefined) return true
+    const { outputs, untilMs: givenMs } = this.#current
+    const whole = outputs.flatMap(({ key }) => this.#wanted.get(key) ?? []).filter(({ demand, isKeyed }) => isWhole(demand) && !isKeyed)
+    return untilMs >= givenMs && givenMs >= fromMs && whole.every(({ newest }) => newest.timestamp >= fromMs)
+  }
+
+  /** `isCounted`: that it comes late is no fault where a decoder is still to take over. */
+  #frame({ key: rendition, plan }: Output, frame: DecodedFrame, codec: Codec, isCounted: boolean): void {
     const { count, publish, deviceId } = this.#options
-    count.decoded(frame.corrupt)
+    const { packet, key, corrupt, buffer } = frame
+    const wanted = this.#wanted.get(rendition)
+    if (wanted === undefined) return // its memory is not used again
+    const giveBack = () => wanted.memory.give(buffer)
+    count.decoded(corrupt)
     if (this.#problem !== undefined) {
       this.#problem = undefined
       this.#report()
     }
-    const { packet, width, height, key, buffer } = frame
-    if (this.#mode !== 'all' && !key) return this.#memory.give(buffer)
-    // The last frames of an epoch, or a keyframe's decoder, when the next one was quicker.
-    const { epoch, timestamp } = this.#newest
+    if (!key && (wanted.demand.wants === 'keyframes' || wanted.isKeyed)) return giveBack()
+    // The last frames of an epoch, or a keyframe's decoder, when the next one was quicker; or a decoder that is to take over.
+    const { epoch, timestamp } = wanted.newest
     if (packet.epoch < epoch || (packet.epoch === epoch && packet.timestamp <= timestamp)) {
-      this.#memory.give(buffer)
-      return count.dropped('late')
+      giveBack()
+      return isCounted ? count.dropped('late') : undefined
     }
-    this.#newest = { epoch: packet.epoch, timestamp: packet.timestamp }
-    const message = sealDecoded(frame, codec, deviceId)
-    const lease = this.#memory.lease(buffer)
-    publish({ epoch: packet.epoch, seq: ++this.#seq, timestamp: packet.timestamp, key, width, height, message, lease })
+    wanted.newest = { epoch: packet.epoch, timestamp: packet.timestamp }
+    const { gap } = wanted
+    wanted.gap = false
+    const message = rendition === IMAGE_KEY ? sealDecoded(frame, codec, deviceId) : undefined
+    const lease = wanted.memory.lease(buffer)
+    publish(rendition, toLiveFrame(frame, { geometry: plan.geometry, gap, message, lease }), ++this.#seq)
   }
 }
+
+/** Every frame is wanted. */
+const isWhole = ({ wants, maxFps }: RenditionDemand): boolean => wants === 'all' && maxFps === undefined
+
+/** A bit for each output that is chosen. */
+const bitsOf = (outputs: readonly Output[], chosen: ReadonlySet<string> | undefined): number =>
+  chosen === undefined ? 0 : outputs.reduce((bits, { key }, i) => bits | (chosen.has(key) ? 1 << i : 0), 0)

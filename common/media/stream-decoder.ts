@@ -3,12 +3,11 @@ import { FRAME_ROOM } from '../../proto/frame.ts'
 import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
 import { messageOf } from '../errors.ts'
-import { Decoder, type DecodedFrame } from './decoder.ts'
+import { Decoder, type DecodedFrame, type DecoderOutput } from './decoder.ts'
 import { complaintIn } from './ffmpeg-log.ts'
 import type { Gop } from './gop.ts'
 import { KeyframeGate } from './keyframe-gate.ts'
 import type { LiveCount } from './live-decoder.ts'
-import type { PictureMemory } from './frame-memory.ts'
 import { Pace } from './pace.ts'
 
 const UNDECODABLE_MS = 20_000
@@ -18,11 +17,10 @@ const FINISH_MS = 2_000
 const BACKLOG_MAX = 8 * 2 ** 20
 
 export type StreamDecoderOptions = {
-  decoding: { scale: string | undefined; maxFps: number | undefined }
-  memory: PictureMemory
+  outputs: readonly DecoderOutput[]
   count: Pick<LiveCount, 'dropped' | 'unwanted' | 'tookMs'>
-  /** Whether the packet's picture is wanted. */
-  isWanted: (packet: Packet) => boolean
+  /** A bit for each output that is to give the packet's frame. */
+  wantedOf: (packet: Packet) => number
   onFrame: (frame: DecodedFrame) => void
 }
 
@@ -34,7 +32,8 @@ export class StreamDecoder {
   readonly #over = Promise.withResolvers<void>()
   readonly #pace = new Pace()
   #decoder: Decoder | undefined
-  #lastFrameMs = performance.now()
+  /** Since when a frame is awaited. */
+  #awaitedSinceMs: number | undefined = performance.now()
   #complaint = 'without a word'
   /** The group of pictures it begins with may be larger, and is no reason to give up: it shrinks as that is decoded. */
   #backlogMax = BACKLOG_MAX
@@ -50,16 +49,14 @@ export class StreamDecoder {
 
   /** Packets go in and no frame has come out for long. */
   get isStuck(): boolean {
-    return performance.now() - this.#lastFrameMs > UNDECODABLE_MS
+    return this.#awaitedSinceMs !== undefined && performance.now() - this.#awaitedSinceMs > UNDECODABLE_MS
   }
 
   /** Resolves when it was told to end, or with why the decoder ended by itself. Never rejects. */
   async run(): Promise<string> {
     try {
-      const { decoding, memory } = this.#options
-      const { scale, maxFps } = decoding
       await using decoder = await Decoder.start({
-        ...{ codec: this.#codec, scale, maxFps, threads: 1, room: FRAME_ROOM, memory },
+        ...{ codec: this.#codec, outputs: this.#options.outputs, threads: 1, room: FRAME_ROOM },
         onFrame: frame => this.#deliver(frame),
         onLine: line => (this.#complaint = complaintIn(line) ?? this.#complaint),
       })
@@ -102,15 +99,16 @@ export class StreamDecoder {
 
   #write(decoder: Decoder, packet: Packet): void {
     const isNew = packet.pts >= this.#fromPts
-    const isWanted = isNew && this.#options.isWanted(packet)
-    if (isNew && !isWanted) this.#options.count.unwanted()
-    decoder.feed(packet, isWanted)
-    this.#pace.fed(packet, performance.now(), isWanted)
+    const wanted = isNew ? this.#options.wantedOf(packet) : 0
+    if (isNew && wanted === 0) this.#options.count.unwanted()
+    decoder.feed(packet, wanted)
+    if (wanted !== 0) this.#awaitedSinceMs ??= performance.now()
+    this.#pace.fed(packet, performance.now(), wanted !== 0)
   }
 
   #deliver(frame: DecodedFrame): boolean {
-    this.#lastFrameMs = performance.now()
-    const tookMs = this.#pace.delivered(frame.packet, this.#lastFrameMs)
+    this.#awaitedSinceMs = undefined
+    const tookMs = this.#pace.delivered(frame.packet, performance.now())
     if (tookMs !== undefined) this.#options.count.tookMs(tookMs)
     this.#options.onFrame(frame)
     return true

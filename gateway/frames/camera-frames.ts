@@ -1,105 +1,136 @@
-// The frames of one camera that clients ask for, shared by all of them: from wherever they come, in order, into a ring.
+// One camera that consumers ask for: its renditions, and the upstream that their frames come from.
 import { refText, type CameraRef } from '../../proto/subjects.ts'
-import type { Frame } from '../../proto/messages.ts'
+import {
+  FULL_BGR24,
+  imageDemand,
+  IMAGE_KEY,
+  renditionKey,
+  type LiveFrame,
+  type Rendition,
+  type RenditionDemand,
+} from '../../proto/rendition.ts'
 import type { KnownCamera } from '../cameras.ts'
-import { Wish } from './demand.ts'
-import { Feeds } from './takeover.ts'
-import { ORDER_FORGOTTEN_MS } from './sidecar-frames.ts'
-import { Leisure } from './client-rate.ts'
 import type { Metrics } from '../metrics.ts'
+import { Refusal } from '../refusal.ts'
+import type { Wants } from './demand.ts'
 import { KnownRate } from './placement.ts'
-import { Ring } from './ring.ts'
+import { RenditionFrames, type Why } from './rendition-frames.ts'
+import { Takeover } from './takeover.ts'
 
-/** From the first request for frames until none came for ten seconds. */
-export class Subscription {
+/** Beside the one of the Image service. */
+const RENDITIONS_MAX = 8
+
+export type CameraFramesParts = { ringBytesMax: number; metrics: Metrics }
+
+export class CameraFrames {
   readonly ref: CameraRef
   /** As metrics and logs name it. */
   readonly camera: string
-  readonly ring: Ring
-  readonly wish = new Wish()
-  readonly leisure = new Leisure()
   readonly rate = new KnownRate()
-  readonly feeds = new Feeds(frame => this.#receive(frame))
+  readonly upstreams = new Takeover((rendition, frame) => this.#receive(rendition, frame))
   /** As it was known at the last request. */
   known: KnownCamera
   /** What the sidecar was told last, as JSON. */
   said = ''
+  /** Why this gateway gives none of its frames; and why none in other renditions than the one of the Image service. */
+  why: { image: Why | undefined; renditions: Why | undefined } = { image: undefined, renditions: undefined }
   /** Until then it is not tried to decode here again, by performance.now(). */
   failedHereUntilMs = -Infinity
-  readonly #metrics: Metrics
-  readonly #onHaste: () => void
-  readonly #waiting = new Set<() => void>()
-  #last: { epoch: number; timestamp: number; receivedMs: number } | undefined
+  readonly #parts: CameraFramesParts
+  readonly #renditions = new Map<string, RenditionFrames>()
   #isOver = false
 
-  /** `onHaste`: every frame is wanted again, at once. */
-  constructor(known: KnownCamera, ringBytesMax: number, metrics: Metrics, onHaste: () => void) {
+  constructor(known: KnownCamera, parts: CameraFramesParts) {
     this.known = known
     this.ref = known.ref
     this.camera = refText(known.ref)
-    this.ring = new Ring(ringBytesMax)
-    this.#metrics = metrics
-    this.#onHaste = onHaste
+    this.#parts = parts
   }
 
-  /** No frame comes any more. */
-  get isOver(): boolean {
-    return this.#isOver
-  }
-
-  /** A request of `client`, which found a frame that it had not had, or has to wait. */
-  asked(client: object, found: boolean): void {
-    if (this.leisure.asked(client, found, performance.now())) this.#onHaste()
-  }
-
-  /** The next frame's arrival, or the end of the wait: `ms`, `signal`, the end of the subscription. */
-  changed(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise(resolve => {
-      if (signal.aborted) return resolve()
-      const end = () => {
-        clearTimeout(timer)
-        this.#waiting.delete(end)
-        signal.removeEventListener('abort', end)
-        resolve()
-      }
-      const timer = setTimeout(end, ms)
-      this.#waiting.add(end)
-      signal.addEventListener('abort', end)
+  /** The frames of a rendition; undefined: those of the Image service. Throws a Refusal when there are too many renditions. */
+  of(rendition: Rendition | undefined): RenditionFrames {
+    const key = rendition === undefined ? IMAGE_KEY : renditionKey(rendition)
+    const known = this.#renditions.get(key)
+    if (known !== undefined) return known
+    const others = [...this.#renditions.keys()].filter(other => other !== IMAGE_KEY)
+    if (rendition !== undefined && others.length >= RENDITIONS_MAX) {
+      throw new Refusal(
+        'exhausted',
+        `camera "${this.camera}" is given in ${RENDITIONS_MAX} renditions, at most ${RENDITIONS_MAX} are made at once`,
+      )
+    }
+    const frames = new RenditionFrames({
+      ...{ key, rendition: rendition ?? FULL_BGR24, camera: this.camera },
+      ...{
+        ringBytesMax: this.#parts.ringBytesMax,
+        metrics: this.#parts.metrics,
+        why: () => (key === IMAGE_KEY ? this.why.image : this.why.renditions),
+      },
     })
+    this.#renditions.set(key, frames)
+    this.#shareBytes()
+    return frames
   }
 
-  /** Resolves when nothing of it is left; nobody gets a frame from it any more at once. */
+  /** What is wanted of the camera; renditions that no consumer asks for any more end. */
+  demand(nowMs: number): RenditionDemand[] {
+    const { decoding } = this.known.record
+    const wanted: RenditionDemand[] = []
+    for (const [key, frames] of this.#renditions) {
+      const demand = frames.demand(nowMs)
+      if (demand !== undefined) wanted.push(key === IMAGE_KEY ? imageDemand(decoding, demand.wants) : demand)
+      else {
+        this.#renditions.delete(key)
+        frames.end()
+        this.#shareBytes()
+      }
+    }
+    return wanted
+  }
+
+  /** All frames, if one rendition's consumers want them. */
+  wants(nowMs: number): Wants {
+    const each = [...this.#renditions.values()].map(({ wishes }) => wishes.wants(nowMs))
+    return each.find(wants => wants === 'all') ?? each.find(wants => wants === 'keyframes') ?? 'none'
+  }
+
+  /** Renditions beside the one of the Image service are wanted. */
+  hasRenditions(nowMs: number): boolean {
+    return [...this.#renditions].some(([key, { wishes }]) => key !== IMAGE_KEY && wishes.wants(nowMs) !== 'none')
+  }
+
+  /** Lets go of frames that are too old, and tells how many are held. */
+  expire(nowMs: number): void {
+    const { metrics } = this.#parts
+    const rings = [...this.#renditions.values()].map(({ ring }) => ring)
+    for (const ring of rings) ring.expire(nowMs)
+    metrics.ringFrames.set(
+      { camera: this.camera },
+      rings.reduce((sum, { depth }) => sum + depth, 0),
+    )
+    metrics.ringBytes.set(
+      { camera: this.camera },
+      rings.reduce((sum, { bytes }) => sum + bytes, 0),
+    )
+  }
+
+  /** Resolves when nothing of it is left; from now on no client gets a frame from it. */
   async end(): Promise<void> {
     this.#isOver = true
-    const ending = this.feeds.end()
-    this.ring.clear()
-    this.#wake()
-    this.#metrics.ringFrames.remove({ camera: this.camera })
-    this.#metrics.ringBytes.remove({ camera: this.camera })
+    const ending = this.upstreams.end()
+    for (const frames of this.#renditions.values()) frames.end()
+    this.#parts.metrics.ringFrames.remove({ camera: this.camera })
+    this.#parts.metrics.ringBytes.remove({ camera: this.camera })
     await ending
   }
 
-  #receive(frame: Frame): void {
-    if (this.#isOver) return frame.lease?.release()
-    const nowMs = performance.now()
-    if (!this.#isNew(frame, nowMs)) {
-      frame.lease?.release()
-      return this.#metrics.framesRepeated.inc({ camera: this.camera })
-    }
-    this.ring.push(frame, nowMs)
-    this.#wake()
+  #receive(key: string, frame: LiveFrame): void {
+    const frames = this.#isOver ? undefined : this.#renditions.get(key)
+    if (frames === undefined) frame.lease?.release()
+    else frames.receive(frame)
   }
 
-  /** False for a picture that was there before, as when a decoder begins anew, or frames have begun to come from elsewhere. */
-  #isNew({ epoch, timestamp }: Frame, nowMs: number): boolean {
-    const last = this.#last
-    if (last !== undefined && epoch < last.epoch && nowMs - last.receivedMs < ORDER_FORGOTTEN_MS) return false
-    const repeats = epoch === last?.epoch && timestamp <= last.timestamp
-    this.#last = { epoch, timestamp: repeats ? last.timestamp : timestamp, receivedMs: nowMs }
-    return !repeats
-  }
-
-  #wake(): void {
-    for (const end of this.#waiting) end()
+  #shareBytes(): void {
+    for (const { ring } of this.#renditions.values()) ring.bytesMax = this.#parts.ringBytesMax / this.#renditions.size
   }
 }

@@ -1,14 +1,15 @@
-// A camera's frames, decoded here from its packets.
+// A camera's frames, decoded in this process from its packets.
 import type { Logger } from '../../common/log.ts'
 import { Gop } from '../../common/media/gop.ts'
-import { Live, type Wants } from '../../common/media/live-decoder.ts'
+import { Live } from '../../common/media/live-decoder.ts'
 import type { Nats } from '../../common/nats/connect.ts'
-import { MESSAGE_MAX, type Activity, type CameraRecord } from '../../proto/state.ts'
+import type { RenditionDemand } from '../../proto/rendition.ts'
+import { MESSAGE_MAX, type Activity } from '../../proto/state.ts'
 import { refText } from '../../proto/subjects.ts'
-import type { Feed, FeedEvents } from './upstream.ts'
 import { frameInPlace } from '../../common/patches/grpc-framing.ts'
 import type { Metrics } from '../metrics.ts'
-import { PacketFeed } from './live-packets.ts'
+import { LivePackets } from './live-packets.ts'
+import type { Upstream, UpstreamEvents } from './upstream.ts'
 import type { Source } from '../past/packet-reader.ts'
 
 /** Of a camera's packets since its last keyframe. */
@@ -19,48 +20,41 @@ const UNDECODABLE_MS = 10_000
 const BEHIND_MS = 8_000
 const BEHIND_FOR_MS = 3_000
 
-export type DecodingSource = Source & { deviceId: string; decoding: CameraRecord['decoding'] }
+export type DecoderSource = Source & { deviceId: string }
 
-/** What makes frames different ones. */
-export const decodingKey = ({ deviceId, decoding: { scale, maxFps, keyFramesOnly } }: DecodingSource): string =>
-  JSON.stringify(['Gateway', deviceId, scale, maxFps, keyFramesOnly])
-
-export type DecodingEvents = FeedEvents & {
+export type DecoderEvents = UpstreamEvents & {
   /** `report` has changed. */
   onReport: () => void
   /** Nothing is left of it. */
   onEnded: () => void
 }
 
-export class Decoding implements Feed {
+export class GatewayDecoder implements Upstream {
   readonly where = 'Gateway'
-  readonly key: string
-  readonly #packets: PacketFeed
+  readonly key = 'Gateway'
+  readonly #packets: LivePackets
   readonly #live: Live
   readonly #metrics: Metrics
   readonly #camera: string
-  readonly #events: DecodingEvents
-  #wants: Wants = 'none'
-  #fps: number | undefined
+  readonly #events: DecoderEvents
+  #demand: readonly RenditionDemand[] = []
   #health: Activity = { active: false, ok: true }
   #failingSinceMs: number | undefined
   /** Capture time of the newest packet that came, or else that was told of at the begin. */
   #newestAt: number | undefined
   #behindSinceMs: number | undefined
 
-  constructor(nats: Nats, source: DecodingSource, events: DecodingEvents, metrics: Metrics, log: Logger) {
-    this.key = decodingKey(source)
+  constructor(nats: Nats, source: DecoderSource, events: DecoderEvents, metrics: Metrics, log: Logger) {
     this.#metrics = metrics
     this.#events = events
     const camera = refText(source.ref)
     this.#camera = camera
     const gop = new Gop(GOP_BYTES_MAX)
-    const { scale, maxFps, keyFramesOnly } = source.decoding
     this.#live = new Live({
-      ...{ deviceId: source.deviceId, gop, decoding: { scale, maxFps, keyFramesOnly }, log: log.child({ camera }) },
-      publish: frame => {
-        frameInPlace(frame.message)
-        events.onFrame(frame)
+      ...{ deviceId: source.deviceId, gop, log: log.child({ camera }) },
+      publish: (rendition, frame) => {
+        if (frame.message !== undefined) frameInPlace(frame.message)
+        events.onFrame(rendition, frame)
       },
       onHealth: health => this.#setHealth(health),
       count: {
@@ -78,7 +72,7 @@ export class Decoding implements Feed {
       this.#live.reset()
       this.#settle()
     }
-    this.#packets = new PacketFeed(
+    this.#packets = new LivePackets(
       nats,
       source,
       {
@@ -101,9 +95,8 @@ export class Decoding implements Feed {
     return this.#packets.isClosed
   }
 
-  want(wants: Wants, fps?: number): void {
-    this.#wants = wants
-    this.#fps = fps
+  want(demand: readonly RenditionDemand[]): void {
+    this.#demand = demand
     this.#settle()
   }
 
@@ -143,15 +136,15 @@ export class Decoding implements Feed {
     return this.#behindSinceMs !== undefined && nowMs - this.#behindSinceMs > BEHIND_FOR_MS
   }
 
-  /** Decoding begins with the newest picture, not with those that were read to come to it. */
+  /** Frames begin with the newest one, not with those that were read to come to it. */
   #settle(): void {
-    this.#live.setWants(this.#packets.isCatchingUp ? 'none' : this.#wants, this.#fps)
+    this.#live.setDemand(this.#packets.isCatchingUp ? [] : this.#demand)
   }
 
   #setHealth(health: Activity): void {
     if (!health.ok && this.#health.ok) this.#metrics.decodeFailures.inc({ camera: this.#camera })
     // It is tried again each second, in which time nothing is known to be better.
-    if (health.ok && (health.active || this.#wants === 'none')) this.#failingSinceMs = undefined
+    if (health.ok && (health.active || this.#demand.length === 0)) this.#failingSinceMs = undefined
     else if (!health.ok) this.#failingSinceMs ??= performance.now()
     this.#health = health
     this.#metrics.decoderRunning.set({ camera: this.#camera }, health.active ? 1 : 0)

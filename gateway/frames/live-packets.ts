@@ -34,7 +34,7 @@ const HELD_BYTES_MAX = 32 * 2 ** 20
 
 type Place = { epoch: number; keyframe: number; index: number }
 
-export class PacketFeed {
+export class LivePackets {
   readonly #nats: Nats
   readonly #source: Source
   readonly #events: PacketEvents

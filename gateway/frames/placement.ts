@@ -13,6 +13,8 @@ export type PlacementFacts = {
   rawRateMax: number
   /** Where they are decoded now. */
   before: Where | undefined
+  /** Renditions are wanted beside the Image service's frames: sidecars make none. */
+  hasRenditions: boolean
   /** The camera's packets are published. */
   hasPackets: boolean
   /** There is a decoder to be had here. */
@@ -28,9 +30,11 @@ export type Decision = Where | 'refused'
 const STAY = 0.8
 
 export function decide(facts: PlacementFacts): Decision {
-  const { placement, rawRate, rawRateMax, before, hasPackets, hasDecoder, failedHere } = facts
+  const { placement, rawRate, rawRateMax, before, hasRenditions, hasPackets, hasDecoder, failedHere } = facts
   // Without packets there are pictures all the same.
-  if (placement === 'Sidecar' || !hasPackets) return 'Sidecar'
+  if (!hasPackets) return 'Sidecar'
+  if (hasRenditions && hasDecoder && !failedHere) return 'Gateway'
+  if (placement === 'Sidecar') return 'Sidecar'
   if (placement === 'Gateway') return hasDecoder ? 'Gateway' : 'refused'
   if (failedHere || !hasDecoder || rawRate === undefined) return 'Sidecar'
   return rawRate > rawRateMax * (before === 'Gateway' ? STAY : 1) ? 'Gateway' : 'Sidecar'

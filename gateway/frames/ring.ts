@@ -1,28 +1,30 @@
-// The newest frames of one camera. One writer, any number of readers (cursor.ts); nothing here waits or acts.
-import type { Frame } from '../../proto/messages.ts'
+// The newest frames of one rendition of a camera. One writer, any number of readers (cursor.ts); nothing here waits or acts.
+import type { LiveFrame } from '../../proto/rendition.ts'
 
 const RING_FRAMES_MAX = 10
 /** No frame is given out that arrived longer ago. */
 export const STALE_MS = 15_000
 
 export type Entry = {
-  readonly frame: Frame
+  readonly frame: LiveFrame
   /** Counts the frames of this ring from 0. */
   readonly index: number
   /** Keyframes among the frames up to this one, itself included. */
   readonly keyframes: number
+  /** Frames up to this one, itself included, before which packets were lost. */
+  readonly gaps: number
   readonly receivedMs: number
 }
 
 export class Ring {
-  readonly #bytesMax: number
+  #bytesMax: number
   readonly #entries: Entry[] = []
   /** The newest keyframe outlives its place among the newest frames, for those who want only keyframes and ask rarely. */
   #keyframe: Entry | undefined
-  #framesMax = RING_FRAMES_MAX
   #bytes = 0
   #head = 0
   #keyframes = 0
+  #gaps = 0
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
@@ -36,9 +38,9 @@ export class Ring {
     return this.#bytes
   }
 
-  /** Where frames are fewer, by this share, the ring goes back no longer than it would with all. */
-  set share(share: number) {
-    this.#framesMax = Math.max(2, Math.ceil(RING_FRAMES_MAX * share))
+  /** Bytes that may be held from the next frame on. The newest frame is held in any case. */
+  set bytesMax(bytes: number) {
+    this.#bytesMax = bytes
   }
 
   /** The index of the frame to come. */
@@ -51,17 +53,29 @@ export class Ring {
     return this.#keyframes
   }
 
+  get gaps(): number {
+    return this.#gaps
+  }
+
+  /** Milliseconds from frame to frame, on average over those held; 0 while that is not known. */
+  get intervalMs(): number {
+    const [oldest, newest] = [this.#entries[0], this.#entries.at(-1)]
+    if (oldest === undefined || newest === undefined || oldest === newest) return 0
+    return (newest.receivedMs - oldest.receivedMs) / (this.#entries.length - 1)
+  }
+
   /** The ring releases the frame's lease when it lets go of it. `nowMs` never falls from one call to the next, here and below. */
-  push(frame: Frame, nowMs: number): void {
+  push(frame: LiveFrame, nowMs: number): void {
     if (frame.key) this.#keyframes++
-    const entry = { frame, index: this.#head++, keyframes: this.#keyframes, receivedMs: nowMs }
+    if (frame.gap) this.#gaps++
+    const entry = { frame, index: this.#head++, keyframes: this.#keyframes, gaps: this.#gaps, receivedMs: nowMs }
     if (frame.key) {
       if (this.#keyframe !== undefined && !this.#holds(this.#keyframe)) this.#letGo(this.#keyframe)
       this.#keyframe = entry
     }
     this.#entries.push(entry)
     this.#bytes += size(entry)
-    while (this.#entries.length > 1 && (this.#entries.length > this.#framesMax || this.#bytes > this.#bytesMax)) this.#dropOldest()
+    while (this.#entries.length > 1 && (this.#entries.length > RING_FRAMES_MAX || this.#bytes > this.#bytesMax)) this.#dropOldest()
     if (this.#bytes > this.#bytesMax && !frame.key) this.#dropKeyframe()
   }
 
@@ -110,4 +124,4 @@ export class Ring {
   }
 }
 
-const size = (entry: Entry): number => entry.frame.message.length
+const size = ({ frame }: Entry): number => (frame.message ?? frame.data).length

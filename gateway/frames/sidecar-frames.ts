@@ -3,21 +3,22 @@ import type { Msg, Subscription } from 'nats'
 import { messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Nats } from '../../common/nats/connect.ts'
+import type { Seal } from '../../proto/frame.ts'
 import { BadMessage, Reassembly, type Frame } from '../../proto/messages.ts'
 import { frameSubject, refText } from '../../proto/subjects.ts'
-import type { Feed, FeedEvents } from './upstream.ts'
 import { frameInPlace } from '../../common/patches/grpc-framing.ts'
+import { frameBytes, IMAGE_KEY, type Geometry, type LiveFrame } from '../../proto/rendition.ts'
+import type { KnownCamera } from '../cameras.ts'
 import type { Metrics } from '../metrics.ts'
-import type { Source } from '../past/packet-reader.ts'
+import { ORDER_FORGOTTEN_MS } from './rendition-frames.ts'
+import type { Upstream, UpstreamEvents } from './upstream.ts'
 
-/** A camera whose every frame comes out of order was set back in time: after this long without one in order, its new order is taken. */
-export const ORDER_FORGOTTEN_MS = 10_000
-
-export class FrameFeed implements Feed {
+export class SidecarFrames implements Upstream {
   readonly where = 'Sidecar'
   readonly key = 'Sidecar'
+  readonly #known: KnownCamera
   readonly #camera: string
-  readonly #events: FeedEvents
+  readonly #events: UpstreamEvents
   readonly #metrics: Metrics
   readonly #reassembly: Reassembly
   readonly #subscription: Subscription
@@ -26,7 +27,9 @@ export class FrameFeed implements Feed {
   #hasAny = false
   #last: { epoch: number; seq: number; receivedMs: number } | undefined
 
-  constructor(nats: Nats, { ref, uid }: Source, events: FeedEvents, metrics: Metrics, log: Logger) {
+  constructor(nats: Nats, known: KnownCamera, events: UpstreamEvents, metrics: Metrics, log: Logger) {
+    const { ref, uid } = known
+    this.#known = known
     this.#camera = refText(ref)
     this.#events = events
     this.#metrics = metrics
@@ -45,7 +48,7 @@ export class FrameFeed implements Feed {
     return this.#subscription.isClosed()
   }
 
-  /** The sidecar is told by whoever keeps up the demand. */
+  /** The FrameSource tells the sidecar. */
   want(): void {}
 
   tick(): void {}
@@ -66,11 +69,26 @@ export class FrameFeed implements Feed {
       this.#metrics.bytesReceived.inc({ camera: this.#camera }, frame.message.length)
       // Over the end of its NATS headers, which have been read. What came in parts was put together elsewhere.
       if (frame.message.buffer === message.data.buffer) frameInPlace(frame.message)
-      this.#events.onFrame(frame)
+      this.#events.onFrame(IMAGE_KEY, this.#liveFrame(frame))
     } catch (error) {
       if (!(error instanceof BadMessage)) throw error
       // Whoever begins to listen may come in the middle of a frame.
       if (error.reason !== 'incomplete' || this.#hasAny) this.#events.onBad(error)
+    }
+  }
+
+  #liveFrame({ epoch, timestamp, key, width, height, message, lease, seal }: Frame & { seal: Seal }): LiveFrame {
+    const codec = this.#known.report?.state.codec
+    const source =
+      codec === undefined || codec.width === 0 || codec.height === 0 ? { width, height } : { width: codec.width, height: codec.height }
+    const data = message.subarray(seal.dataOffset, seal.dataOffset + (frameBytes('BGR24', width, height) ?? 0))
+    const geometry: Geometry = {
+      ...{ source, region: { x: 0, y: 0, ...source }, padLeft: 0, padTop: 0 },
+      ...{ scaleX: width / source.width, scaleY: height / source.height },
+    }
+    return {
+      ...{ epoch, keyframe: seal.keyframe, index: seal.packet, timestamp, key, corrupt: seal.isCorrupt, gap: false },
+      ...{ width, height, format: 'BGR24', data, geometry, message, lease },
     }
   }
 

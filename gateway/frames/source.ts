@@ -1,20 +1,32 @@
-// The subscriptions of all cameras that are being asked for: where their frames come from, and the demand that follows from that.
+// Where consumers of every transport get cameras' live frames from. It keeps up what they ask for: decides where each camera is decoded, and
+// tells the camera's sidecar.
+//
+// A consumer asks for a camera with a wish, again and again while it wants frames, and reads with a cursor of its own:
+//
+//     const frames = source.ask(camera, { rendition, keyframesOnly: false })   // throws a Refusal
+//     const { frame, missed, gap } = await frames.next(cursor, { mode: 'newest', keyframesOnly: false, waitMs: 48 }, signal)
+//     if (frame === undefined) … frames.why()
+//     using room = unsent.take({ peer, cutOff }, frame.data.length, performance.now())   // undefined: too much is unsent, give nothing
+//     … send frame.data, then frame.lease?.release(), or forfeit() where the transport may go on reading it
+import { within } from '../../common/abort.ts'
 import { everyMinute, type Logger } from '../../common/log.ts'
 import type { Nats } from '../../common/nats/connect.ts'
-import { within } from '../../common/abort.ts'
-import type { Wants } from '../../common/media/live-decoder.ts'
-import type { BadMessage, Frame } from '../../proto/messages.ts'
+import type { BadMessage } from '../../proto/messages.ts'
+import type { Rendition } from '../../proto/rendition.ts'
 import type { Activity, Demand } from '../../proto/state.ts'
 import { refText } from '../../proto/subjects.ts'
 import type { KnownCamera } from '../cameras.ts'
-import { Decoding, decodingKey, type DecodingSource } from './gateway-decoder.ts'
-import { DEMAND_INTERVAL_MS, sayDemand } from './demand.ts'
-import type { Feed } from './upstream.ts'
-import { FrameFeed } from './sidecar-frames.ts'
 import type { Metrics } from '../metrics.ts'
-import { decide, decoderWeight, hasRoom, rawRate, type Decision } from './placement.ts'
 import { Refusal } from '../refusal.ts'
-import { Subscription } from './camera-frames.ts'
+import { DecoderAdmission } from './admission.ts'
+import { CameraFrames } from './camera-frames.ts'
+import { DEMAND_INTERVAL_MS, sayDemand } from './demand.ts'
+import { GatewayDecoder, type DecoderSource } from './gateway-decoder.ts'
+import { decide, decoderWeight, rawRate, type Decision } from './placement.ts'
+import { Registry } from './registry.ts'
+import type { RenditionFrames, Why } from './rendition-frames.ts'
+import { SidecarFrames } from './sidecar-frames.ts'
+import type { OnFrame, Upstream } from './upstream.ts'
 
 const FLUSH_MS = 1_000
 /** ffmpegs that don't end are killed before. */
@@ -22,7 +34,17 @@ const END_MS = 7_000
 /** What failed here is left to the camera's own pod for so long. */
 const FAILED_MS = 60_000
 
-export type SubscriptionLimits = {
+/** What a consumer wants of a camera, for ten seconds from when it asks. */
+export type Wish = {
+  /** undefined: as the Camera's spec.decoding says, serialized as the VideoFrame of the Image service. */
+  readonly rendition: Rendition | undefined
+  /** Only frames of keyframes. */
+  readonly keyframesOnly: boolean
+  /** So many frames a second are enough. */
+  readonly maxFps?: number | undefined
+}
+
+export type FrameSourceLimits = {
   /** Bytes of frames held for one camera's clients. */
   ringBytesMax: number
   /** The highest rate of raw frames, in bytes a second, that is moved rather than decoded here. */
@@ -31,26 +53,25 @@ export type SubscriptionLimits = {
   decodersMax: number
 }
 
-export class Subscriptions {
-  readonly #open = new Map<string, Subscription>()
-  readonly #ending = new Set<Promise<void>>()
+export class FrameSource {
+  readonly #cameras = new Registry()
+  readonly #admission: DecoderAdmission
   readonly #gateway: string
-  readonly #limits: SubscriptionLimits
+  readonly #limits: FrameSourceLimits
   readonly #metrics: Metrics
   readonly #log: Logger
   readonly #logBad: (message: string) => void
   readonly #logRefused: (message: string) => void
-  /** In cameras of 1080p. */
-  #decoders = 0
   #nats: Nats | undefined
 
-  constructor(gateway: string, limits: SubscriptionLimits, metrics: Metrics, log: Logger) {
+  constructor(gateway: string, limits: FrameSourceLimits, metrics: Metrics, log: Logger) {
     this.#gateway = gateway
     this.#limits = limits
     this.#metrics = metrics
     this.#log = log
+    this.#admission = new DecoderAdmission(limits.decodersMax)
     this.#logBad = everyMinute((count, error) => log.warn({ count, error }, 'dropped bad frames or packets'))
-    this.#logRefused = everyMinute((count, camera) => log.warn({ count, camera }, busy(limits.decodersMax)))
+    this.#logRefused = everyMinute((count, camera) => log.warn({ count, camera }, this.#admission.busy))
     metrics.demand.set({ wants: 'all' }, 0)
     metrics.demand.set({ wants: 'keyframes' }, 0)
   }
@@ -64,63 +85,53 @@ export class Subscriptions {
       [Symbol.asyncDispose]: async () => {
         clearInterval(timer)
         reconnected[Symbol.dispose]()
-        for (const uid of this.#open.keys()) this.end(uid)
+        for (const { known } of this.#cameras.all) this.end(known.uid)
         this.#nats = undefined
-        await within(END_MS, 'decoders', Promise.all(this.#ending)).catch(() => {})
+        await within(END_MS, 'decoders', this.#cameras.ended()).catch(() => {})
         // The connection is closed next, which forgets what is not yet sent.
         if (nats.connected()) await within(FLUSH_MS, 'NATS', nats.nc.flush()).catch(() => {})
       },
     }
   }
 
-  /** A client's request for the camera: its frames from now on, and for ten seconds more. */
-  ask(camera: KnownCamera, keyframesOnly: boolean): Subscription {
+  /** The camera's frames as they are wished for, from now on and for ten seconds more. Throws a Refusal. */
+  ask(known: KnownCamera, { rendition, keyframesOnly, maxFps }: Wish): RenditionFrames {
     if (this.#nats === undefined) throw new Refusal('unavailable', 'NATS has not been reached yet')
     const nowMs = performance.now()
-    let subscription = this.#open.get(camera.uid)
-    const isFirst = subscription === undefined
-    if (subscription === undefined) {
-      const opened = new Subscription(camera, this.#limits.ringBytesMax, this.#metrics, () => this.#hasten(opened))
-      subscription = opened
-      this.#open.set(camera.uid, subscription)
+    let camera = this.#cameras.get(known.uid)
+    if (camera === undefined) {
+      camera = new CameraFrames(known, { ringBytesMax: this.#limits.ringBytesMax, metrics: this.#metrics })
+      this.#cameras.add(camera)
     }
-    subscription.known = camera
-    const before = subscription.wish.wants(nowMs)
-    subscription.wish.ask(keyframesOnly, nowMs)
-    if (isFirst || subscription.wish.wants(nowMs) !== before) this.#settle(this.#nats, subscription, nowMs)
-    return subscription
+    camera.known = known
+    const frames = camera.of(rendition)
+    if (frames.wishes.ask(keyframesOnly, maxFps, nowMs)) this.#settle(this.#nats, camera, nowMs)
+    return frames
   }
 
-  /** Ends a camera's subscription, as when the camera is gone. */
+  /** Ends a camera's frames, as when the camera is deleted. */
   end(uid: string): void {
-    const subscription = this.#open.get(uid)
-    if (subscription === undefined) return
-    this.#open.delete(uid)
-    const ending = subscription.end()
-    this.#ending.add(ending)
-    void ending.finally(() => this.#ending.delete(ending))
-    if (this.#nats !== undefined) sayDemand(this.#nats, subscription.ref, { v: 1, gateway: this.#gateway, wants: 'none' })
+    const camera = this.#cameras.get(uid)
+    if (camera === undefined) return
+    this.#cameras.remove(camera)
+    if (this.#nats !== undefined) sayDemand(this.#nats, camera.ref, { v: 1, gateway: this.#gateway, wants: 'none' })
   }
 
   #tick(nats: Nats): void {
     const nowMs = performance.now()
     const wanting = { all: 0, keyframes: 0, none: 0 }
     let refused = 0
-    for (const [uid, subscription] of this.#open) {
-      const wants = subscription.wish.wants(nowMs)
+    for (const camera of this.#cameras.all) {
+      const wants = camera.wants(nowMs)
       if (wants === 'none') {
-        this.end(uid)
+        this.end(camera.known.uid)
         continue
       }
       wanting[wants]++
-      for (const feed of subscription.feeds.all) feed.tick(nowMs, subscription.known.report?.state.lastPacketAt)
-      subscription.said = ''
-      this.#settleLeisure(subscription, nowMs)
-      if (this.#settle(nats, subscription, nowMs) === 'refused') refused++
-      subscription.ring.expire(nowMs)
-      const { camera } = subscription
-      this.#metrics.ringFrames.set({ camera }, subscription.ring.depth)
-      this.#metrics.ringBytes.set({ camera }, subscription.ring.bytes)
+      for (const upstream of camera.upstreams.all) upstream.tick(nowMs, camera.known.report?.state.lastPacketAt)
+      camera.said = ''
+      if (this.#settle(nats, camera, nowMs) === 'refused') refused++
+      camera.expire(nowMs)
     }
     this.#metrics.demand.set({ wants: 'all' }, wanting.all)
     this.#metrics.demand.set({ wants: 'keyframes' }, wanting.keyframes)
@@ -128,100 +139,86 @@ export class Subscriptions {
   }
 
   /** Gets the camera's frames from where they are to come from now, and says so unless that is what was said last. */
-  #settle(nats: Nats, subscription: Subscription, nowMs: number): Decision {
-    const decision = this.#decide(subscription, nowMs)
-    const { feeds, known, camera } = subscription
-    const before = feeds.wanted?.where
-    const { ref, uid, deviceId, record } = known
-    const source: DecodingSource = { ref, uid, deviceId, decoding: record.decoding }
-    if (decision === 'refused') feeds.useNone()
-    else if (decision === 'Sidecar') feeds.use('Sidecar', onFrame => this.#receive(nats, source, onFrame))
-    else feeds.use(decodingKey(source), onFrame => this.#decode(nats, subscription, source, onFrame))
-    const wants = subscription.wish.wants(nowMs)
-    subscription.ring.share = subscription.leisure.share
-    for (const feed of feeds.all) feed.want(wants, subscription.leisure.fps)
+  #settle(nats: Nats, camera: CameraFrames, nowMs: number): Decision {
+    const decision = this.#decide(camera, nowMs)
+    const { upstreams, known } = camera
+    const before = upstreams.wanted?.where
+    const { ref, uid, deviceId } = known
+    const source: DecoderSource = { ref, uid, deviceId }
+    if (decision === 'refused') upstreams.useNone()
+    else upstreams.use(decision, onFrame => this.#open(nats, camera, source, decision, onFrame))
+    const demand = camera.demand(nowMs)
+    for (const upstream of upstreams.all) upstream.want(demand)
     if (before !== undefined && before !== decision && decision !== 'refused') {
-      this.#metrics.moves.inc({ camera, to: decision })
-      this.#log.info({ camera, to: decision }, 'the camera’s frames are to be decoded elsewhere')
+      this.#metrics.moves.inc({ camera: camera.camera, to: decision })
+      this.#log.info({ camera: camera.camera, to: decision }, 'decode placement changed')
     }
-    if (decision === 'refused') this.#logRefused(camera)
-    this.#say(nats, subscription, decision)
+    if (decision === 'refused') this.#logRefused(camera.camera)
+    this.#say(nats, camera, decision)
     return decision
   }
 
-  /** A client is to get more frames at once. */
-  #hasten(subscription: Subscription): void {
-    const isOpen = this.#open.get(subscription.known.uid) === subscription
-    if (this.#nats !== undefined && isOpen) this.#settle(this.#nats, subscription, performance.now())
-  }
-
-  /** How many frames are enough. Keyframes are no even choice of frames, so that who wants those wants them of all. */
-  #settleLeisure({ leisure, wish, known, rate }: Subscription, nowMs: number): void {
-    const { maxFps = Infinity, keyFramesOnly } = known.record.decoding
-    const isThinnable = wish.isForAllOnly(nowMs) && !keyFramesOnly && rate.fps !== undefined
-    leisure.settle(isThinnable ? Math.min(rate.fps, maxFps) : undefined, nowMs)
-  }
-
-  #decide(subscription: Subscription, nowMs: number): Decision {
-    const { known, rate, feeds } = subscription
+  #decide(camera: CameraFrames, nowMs: number): Decision {
+    const { known, rate, upstreams } = camera
     const { decoding } = known.record
     const state = known.report?.state
     if (state !== undefined) rate.learn(state)
-    const here = feeds.all.find(feed => feed instanceof Decoding)
-    if (here !== undefined && (here.isClosed || here.hasFailed(nowMs))) {
-      subscription.failedHereUntilMs = nowMs + FAILED_MS
-    }
+    const here = upstreams.all.find(upstream => upstream instanceof GatewayDecoder)
+    if (here !== undefined && (here.isClosed || here.hasFailed(nowMs))) camera.failedHereUntilMs = nowMs + FAILED_MS
     return decide({
       placement: decoding.placement,
       rawRate: rawRate(state?.codec, rate.fps, decoding),
       rawRateMax: this.#limits.rawRateMax,
-      before: feeds.wanted?.where,
+      before: upstreams.wanted?.where,
+      hasRenditions: camera.hasRenditions(nowMs),
       hasPackets: state?.buffer.ok ?? true,
-      hasDecoder: here !== undefined || hasRoom(this.#decoders, decoderWeight(state?.codec), this.#limits.decodersMax),
-      failedHere: nowMs < subscription.failedHereUntilMs,
+      hasDecoder: here !== undefined || this.#admission.hasRoom(decoderWeight(state?.codec)),
+      failedHere: nowMs < camera.failedHereUntilMs,
     })
   }
 
-  /** The camera's frames as its sidecar decodes them. */
-  #receive(nats: Nats, source: DecodingSource, onFrame: (frame: Frame) => void): Feed {
-    return new FrameFeed(nats, source, { onFrame, onBad: this.#onBad(source) }, this.#metrics, this.#log)
-  }
-
-  /** The camera's frames, decoded here. */
-  #decode(nats: Nats, subscription: Subscription, source: DecodingSource, onFrame: (frame: Frame) => void): Feed {
-    const onReport = () => this.#say(nats, subscription, 'Gateway')
-    const weight = decoderWeight(subscription.known.report?.state.codec)
-    this.#decoders += weight
-    const onEnded = () => void (this.#decoders -= weight)
-    const events = { onFrame, onBad: this.#onBad(source), onReport, onEnded }
-    return new Decoding(nats, source, events, this.#metrics, this.#log)
-  }
-
-  #onBad({ ref }: DecodingSource): (bad: BadMessage) => void {
-    return ({ reason, message }) => {
+  /** The camera's frames as its sidecar decodes them, or decoded here. */
+  #open(nats: Nats, camera: CameraFrames, source: DecoderSource, where: Upstream['where'], onFrame: OnFrame): Upstream {
+    const onBad = ({ reason, message }: BadMessage) => {
       this.#metrics.badMessages.inc({ reason })
-      this.#logBad(`${refText(ref)}: ${message}`)
+      this.#logBad(`${refText(source.ref)}: ${message}`)
     }
+    if (where === 'Sidecar') return new SidecarFrames(nats, camera.known, { onFrame, onBad }, this.#metrics, this.#log)
+    const onReport = () => this.#say(nats, camera, 'Gateway')
+    const room = this.#admission.enter(decoderWeight(camera.known.report?.state.codec))
+    const onEnded = () => room[Symbol.dispose]()
+    return new GatewayDecoder(nats, source, { onFrame, onBad, onReport, onEnded }, this.#metrics, this.#log)
   }
 
   /** Tells the sidecar what it is to decode, and how decoding here goes, unless it was told just so. */
-  #say(nats: Nats, subscription: Subscription, decision: Decision): void {
-    const { feeds, ref, known } = subscription
-    if (this.#open.get(known.uid) !== subscription) return
+  #say(nats: Nats, camera: CameraFrames, decision: Decision): void {
+    if (!this.#cameras.isOpen(camera)) return
     const nowMs = performance.now()
-    const wants: Wants = feeds.all.some(({ where }) => where === 'Sidecar') ? subscription.wish.wants(nowMs) : 'none'
-    const here = feeds.wanted instanceof Decoding ? feeds.wanted.report(nowMs) : undefined
-    const decoding = decision === 'refused' ? refusal(this.#limits.decodersMax) : here
-    const fps = wants === 'all' ? subscription.leisure.fps : undefined
-    const optional = { ...(fps === undefined ? {} : { fps }), ...(decoding === undefined ? {} : { decoding }) }
-    const demand: Demand = { v: 1, gateway: this.#gateway, wants, ...optional }
+    const { upstreams } = camera
+    const wants = upstreams.all.some(({ where }) => where === 'Sidecar') ? camera.wants(nowMs) : 'none'
+    const here = upstreams.wanted instanceof GatewayDecoder ? upstreams.wanted.report(nowMs) : undefined
+    const decoding = decision === 'refused' ? this.#refusal() : here
+    const image = decoding === undefined || decoding.ok ? undefined : { reason: decoding.reason ?? '', message: decoding.message ?? '' }
+    const renditions = decision === 'Sidecar' && camera.hasRenditions(nowMs) ? this.#whyNoRenditions(camera) : image
+    camera.why = { image, renditions }
+    const demand: Demand = { v: 1, gateway: this.#gateway, wants, ...(decoding === undefined ? {} : { decoding }) }
     const text = JSON.stringify(demand)
-    if (text === subscription.said) return
-    subscription.said = text
-    sayDemand(nats, ref, demand)
+    if (text === camera.said) return
+    camera.said = text
+    sayDemand(nats, camera.ref, demand)
+  }
+
+  /** The sidecar makes none, and they are not made here. */
+  #whyNoRenditions({ known, failedHereUntilMs }: CameraFrames): Why {
+    const buffer = known.report?.state.buffer
+    if (performance.now() < failedHereUntilMs)
+      return { reason: 'NoDecodableFrames', message: 'decoding in the gateway failed and is tried again within a minute' }
+    if (buffer?.ok === false)
+      return { reason: buffer.reason ?? 'NoPackets', message: buffer.message ?? 'the camera’s packets are not published' }
+    return { reason: 'DecodersBusy', message: this.#admission.busy }
+  }
+
+  #refusal(): Activity {
+    return { active: false, ok: false, reason: 'DecodersBusy', message: this.#admission.busy }
   }
 }
-
-const busy = (max: number) => `all ${max} decoders of the gateway are in use`
-
-const refusal = (max: number): Activity => ({ active: false, ok: false, reason: 'DecodersBusy', message: busy(max) })

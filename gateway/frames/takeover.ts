@@ -1,35 +1,35 @@
-import type { Frame } from '../../proto/messages.ts'
-import type { Feed } from './upstream.ts'
+import type { LiveFrame } from '../../proto/rendition.ts'
+import type { OnFrame, Upstream } from './upstream.ts'
 
-/** The feed of a camera and, while it moves, the one that is to take over: frames come from the old until the new has given its first. */
-export class Feeds {
-  readonly #onFrame: (frame: Frame) => void
-  #current: Feed | undefined
-  #next: Feed | undefined
+/** The upstream of a camera and, while it moves, the one that is to take over: frames come from the old one until the new one has given its first. */
+export class Takeover {
+  readonly #onFrame: OnFrame
+  #current: Upstream | undefined
+  #next: Upstream | undefined
   readonly #ending = new Set<Promise<void>>()
 
-  constructor(onFrame: (frame: Frame) => void) {
+  constructor(onFrame: OnFrame) {
     this.#onFrame = onFrame
   }
 
   /** Where frames come from, or are to come from soon. */
-  get wanted(): Feed | undefined {
+  get wanted(): Upstream | undefined {
     return this.#next ?? this.#current
   }
 
-  get all(): Feed[] {
-    return [this.#current, this.#next].filter(feed => feed !== undefined)
+  get all(): Upstream[] {
+    return [this.#current, this.#next].filter(upstream => upstream !== undefined)
   }
 
-  /** Frames are to come from the feed of this key, which is made where there is none. */
-  use(key: string, make: (onFrame: (frame: Frame) => void) => Feed): void {
+  /** Frames are to come from the upstream of this key, which is made where there is none. */
+  use(key: string, make: (onFrame: OnFrame) => Upstream): void {
     if (this.wanted?.key === key && !this.wanted.isClosed) return
     this.#endNext()
     if (this.#current?.key === key && !this.#current.isClosed) return
     if (this.#current?.isClosed === true) this.#endCurrent()
-    const feed = make(frame => this.#frame(feed, frame))
-    if (this.#current === undefined) this.#current = feed
-    else this.#next = feed
+    const upstream = make((rendition, frame) => this.#frame(upstream, rendition, frame))
+    if (this.#current === undefined) this.#current = upstream
+    else this.#next = upstream
   }
 
   /** No frames are to come. */
@@ -44,13 +44,13 @@ export class Feeds {
     await Promise.all(this.#ending)
   }
 
-  #frame(feed: Feed, frame: Frame): void {
-    if (feed === this.#next) {
+  #frame(upstream: Upstream, rendition: string, frame: LiveFrame): void {
+    if (upstream === this.#next) {
       this.#end(this.#current)
-      this.#current = feed
+      this.#current = upstream
       this.#next = undefined
     }
-    if (feed === this.#current) this.#onFrame(frame)
+    if (upstream === this.#current) this.#onFrame(rendition, frame)
     else frame.lease?.release()
   }
 
@@ -64,9 +64,9 @@ export class Feeds {
     this.#current = undefined
   }
 
-  #end(feed: Feed | undefined): void {
-    if (feed === undefined) return
-    const ending = feed.end()
+  #end(upstream: Upstream | undefined): void {
+    if (upstream === undefined) return
+    const ending = upstream.end()
     this.#ending.add(ending)
     void ending.finally(() => this.#ending.delete(ending))
   }

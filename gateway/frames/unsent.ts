@@ -3,7 +3,15 @@
 /** A client that has not taken a frame for so long is cut off where there is no room. */
 const STALLED_MS = 10_000
 
-type Sending = { readonly peer: string; readonly size: number; readonly sinceMs: number; readonly cutOff: () => void }
+/** A client, whatever its transport. */
+export type Receiver = {
+  /** The same for all that one connection carries. */
+  readonly peer: string
+  /** Ends at once what it is being sent. */
+  readonly cutOff: () => void
+}
+
+type Sending = Receiver & { readonly size: number; readonly sinceMs: number }
 
 export class Unsent {
   readonly #max: number
@@ -18,7 +26,7 @@ export class Unsent {
   }
 
   /** Room for `size` bytes until it is disposed of. A connection has at most as much as it leaves; undefined where that is not enough. */
-  take({ peer, cutOff }: Pick<Sending, 'peer' | 'cutOff'>, size: number, nowMs: number): Disposable | undefined {
+  take({ peer, cutOff }: Receiver, size: number, nowMs: number): Disposable | undefined {
     const free = this.#max - this.#bytes
     if (this.#heldBy(peer) + size > free) {
       if (size > free) this.#cutOffStalled(nowMs)

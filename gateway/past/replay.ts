@@ -1,15 +1,18 @@
 // Stored packets → the frames of a stretch of time. Everything is pulled: a client that reads slowly holds up the decoder in
 // its pipe, and the decoder the reading of packets.
 import { availableParallelism } from 'node:os'
-import { Decoder, type DecodedFrame } from '../../common/media/decoder.ts'
+import { Decoder, type DecodedFrame, type DecoderOutput } from '../../common/media/decoder.ts'
 import type { End } from '../../common/media/ffmpeg.ts'
 import { complaintIn } from '../../common/media/ffmpeg-log.ts'
 import { PictureMemory } from '../../common/media/frame-memory.ts'
-import { sealDecoded } from '../../common/media/encode-frame.ts'
+import { RateLimit } from '../../common/media/rate-limit.ts'
+import { planOf } from '../../common/media/rendition-plan.ts'
+import { sealDecoded, toLiveFrame } from '../../common/media/encode-frame.ts'
 import { ticksToMs } from '../../common/media/timebase.ts'
 import { whenAborted } from '../../common/abort.ts'
 import { FRAME_ROOM } from '../../proto/frame.ts'
 import type { BadMessage, StoredPacket } from '../../proto/messages.ts'
+import { FULL_BGR24, type Geometry, type LiveFrame, type Rendition } from '../../proto/rendition.ts'
 import type { Codec } from '../../proto/state.ts'
 import type { PacketStream, Read } from './packet-reader.ts'
 import { Refusal } from '../refusal.ts'
@@ -23,25 +26,67 @@ const AHEAD_MAX = 2
 /** How long the newest packets may take from the camera to the stream. */
 const SETTLE_MS = 500
 
+/** What frames of the past are wanted. */
+export type ReplayWish = {
+  rendition: Rendition
+  /** Only frames of keyframes. */
+  keyframesOnly?: boolean
+  /** At most so many frames a second of capture time. */
+  maxFps?: number | undefined
+  onBad: (bad: BadMessage) => void
+}
+
+type Replayed = { frame: DecodedFrame; codec: Codec; geometry: Geometry }
+
 /**
- * Serialized VideoFrames with a timestamp in [fromMs, toMs], every one once and in order; ends when `signal` aborts. The memory of each is used again
- * once the next one is asked for.
+ * Frames with a timestamp in [fromMs, toMs], every one once and in order; ends when `signal` aborts. The memory of each is used again once the next
+ * one is asked for.
+ * @public
  */
+export async function* replayFrames(
+  stream: PacketStream,
+  stretch: Stretch,
+  wish: ReplayWish,
+  signal: AbortSignal,
+): AsyncGenerator<LiveFrame> {
+  for await (const { frame, geometry } of replay(stream, stretch, wish, signal)) {
+    yield toLiveFrame(frame, { geometry, gap: false, message: undefined, lease: undefined })
+  }
+}
+
+/** The same as serialized VideoFrames. */
 export async function* bufferedFrames(
   stream: PacketStream,
-  { fromMs, toMs, startSeq }: Stretch,
+  stretch: Stretch,
   { deviceId, scale, onBad }: { deviceId: string; scale: string | undefined; onBad: (bad: BadMessage) => void },
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
+  const rendition = { ...FULL_BGR24, scale }
+  for await (const { frame, codec } of replay(stream, stretch, { rendition, onBad }, signal)) yield sealDecoded(frame, codec, deviceId)
+}
+
+async function* replay(
+  stream: PacketStream,
+  { fromMs, toMs, startSeq }: Stretch,
+  { rendition, keyframesOnly = false, maxFps, onBad }: ReplayWish,
+  signal: AbortSignal,
+): AsyncGenerator<Replayed> {
   const over = new AbortController()
   const either = AbortSignal.any([signal, over.signal])
   const memory = new PictureMemory()
   const segments = new Segments(stream.read(startSeq, onBad, either), toMs)
-  const isWanted = ({ timestamp }: StoredPacket) => timestamp >= fromMs && timestamp <= toMs
+  const limit = new RateLimit()
+  const isWanted = ({ timestamp, key }: StoredPacket) =>
+    timestamp >= fromMs && timestamp <= toMs && (key || !keyframesOnly) && (maxFps === undefined || limit.takes(timestamp, maxFps))
   try {
     for (let codec = await segments.open(); codec !== undefined && !signal.aborted; codec = await segments.open()) {
-      for await (const frame of decode(segments, codec, { scale, isWanted, memory }, either)) {
-        yield sealDecoded(frame, codec, deviceId)
+      const plan = planOf(rendition, codec)
+      if (plan === undefined)
+        throw new Refusal('invalid', `the region lies outside of the camera's frames of ${codec.width}x${codec.height}`)
+      const { filters, encoderArgs, geometry } = plan
+      const output = { filters, encoderArgs, format: rendition.format, memory }
+      for await (const frame of decode(segments, codec, output, isWanted, either)) {
+        yield { frame, codec, geometry }
         memory.give(frame.buffer) // who asks for the next one is through with it
       }
     }
@@ -55,7 +100,8 @@ export async function* bufferedFrames(
 async function* decode(
   segments: Segments,
   codec: Codec,
-  { scale, isWanted, memory }: { scale: string | undefined; isWanted: (packet: StoredPacket) => boolean; memory: PictureMemory },
+  output: DecoderOutput,
+  isWanted: (packet: StoredPacket) => boolean,
   signal: AbortSignal,
 ): AsyncGenerator<DecodedFrame> {
   const frames: DecodedFrame[] = []
@@ -63,7 +109,7 @@ async function* decode(
   let end: End | undefined
   let why: string | undefined
   await using decoder = await Decoder.start({
-    ...{ codec, scale, threads: THREADS, room: FRAME_ROOM, memory },
+    ...{ codec, outputs: [output], threads: THREADS, room: FRAME_ROOM },
     onFrame: frame => {
       frames.push(frame)
       wake.resolve()
@@ -77,7 +123,7 @@ async function* decode(
   let fault: unknown
   const feed = async () => {
     for (let packet = await segments.next(); packet !== undefined && end === undefined; packet = await segments.next()) {
-      if (!decoder.feed(packet, isWanted(packet))) await decoder.writable()
+      if (!decoder.feed(packet, isWanted(packet) ? 1 : 0)) await decoder.writable()
     }
     isFed = end === undefined
     decoder.end()

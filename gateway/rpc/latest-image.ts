@@ -1,46 +1,51 @@
 // VideoLatestImage: one answer for each request, in order: the client's next frame, or after 48 ms one without data.
 import type { VideoFrameRequest__Output } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoFrameRequest.ts'
 import { refText } from '../../proto/subjects.ts'
+import type { LiveFrame } from '../../proto/rendition.ts'
 import type { Caller } from './calls.ts'
 import type { Cameras, KnownCamera } from '../cameras.ts'
-import { read, type ClientCursors, type Cursor, type Position, type Reading } from '../frames/cursor.ts'
+import { ClientPace } from '../frames/client-pace.ts'
+import { newCursor, type ClientCursors, type Cursor, type Position, type Reading } from '../frames/cursor.ts'
+import type { How, RenditionFrames } from '../frames/rendition-frames.ts'
+import type { FrameSource } from '../frames/source.ts'
+import type { Unsent } from '../frames/unsent.ts'
 import type { Metrics } from '../metrics.ts'
-import type { Subscription } from '../frames/camera-frames.ts'
-import type { Subscriptions } from '../frames/source.ts'
-import { Unsent } from '../frames/unsent.ts'
+import { Refusal } from '../refusal.ts'
 
 /** How long a request waits for a new frame. */
 const WAIT_MS = 16 * 3
 /** The id by which a client that makes a call for each request may be known, instead of by its connection. */
 const CLIENT_ID = 'client-id'
 const CLIENT_ID_LENGTH_MAX = 128
+/** `every`: each frame, in order. `newest`: the newest each time. Otherwise the client's requests tell. */
+const FRAMES = 'frames'
+/** Frames that were captured longer ago are not given. */
+const MAX_AGE = 'max-age-ms'
 
 export type LatestImageParts = {
   cameras: Cameras
-  subscriptions: Subscriptions
+  frames: FrameSource
   cursors: ClientCursors
   metrics: Metrics
-  /** Frames handed to the transport and not yet sent, over all clients: beyond these bytes no more are. */
-  unsentBytesMax: number
+  unsent: Unsent
   /** A serialized VideoFrame with nothing but its device_id. */
   emptyFrame: (deviceId: string) => Buffer
 }
 
 export class LatestImages {
   readonly #parts: LatestImageParts
-  readonly #unsent: Unsent
 
   constructor(parts: LatestImageParts) {
     this.#parts = parts
-    this.#unsent = new Unsent(parts.unsentBytesMax, bytes => parts.metrics.unsentBytes.set(bytes))
   }
 
   async *answer(requests: AsyncIterable<VideoFrameRequest__Output>, caller: Caller): AsyncGenerator<Buffer> {
     const cursors = new CallCursors(this.#parts.cursors, caller)
+    const wanted = wantedIn(caller)
     for await (const { device_id: deviceId, key_frame_only: keyframesOnly } of requests) {
       const camera = this.#parts.cameras.resolve(deviceId)
-      const subscription = this.#parts.subscriptions.ask(camera, keyframesOnly)
-      yield* this.#send(camera, deviceId, await cursors.next(camera, subscription, keyframesOnly), caller)
+      const frames = this.#parts.frames.ask(camera, { rendition: undefined, keyframesOnly })
+      yield* this.#send(camera, deviceId, await cursors.next(camera, frames, { ...wanted, keyframesOnly, waitMs: WAIT_MS }), caller)
     }
   }
 
@@ -58,18 +63,19 @@ export class LatestImages {
   }
 
   async *#answerWith({ ref }: KnownCamera, deviceId: string, { frame, missed }: Reading, caller: Caller): AsyncGenerator<Buffer> {
-    const { cameras, metrics, emptyFrame } = this.#parts
+    const { cameras, metrics, unsent, emptyFrame } = this.#parts
     const camera = refText(ref)
     if (missed > 0) metrics.framesMissed.inc({ camera }, missed)
-    const size = frame?.message.length ?? 0
-    const room = frame && this.#unsent.take(caller, size, performance.now())
-    if (frame === undefined || room === undefined) {
-      if (frame !== undefined) metrics.framesWithheld.inc({ camera })
+    const message = frame?.message
+    const size = message?.length ?? 0
+    const room = message && unsent.take(caller, size, performance.now())
+    if (frame === undefined || message === undefined || room === undefined) {
+      if (message !== undefined) metrics.framesWithheld.inc({ camera })
       yield emptyFrame(deviceId)
       metrics.emptyServed.inc({ camera })
       return
     }
-    const { message } = frame
+    metrics.frameAge.observe({ camera }, ageSeconds(frame))
     {
       using _ = room
       // The decoder says its camera's canonical id. Of a field that comes twice the last one counts, so that a client that
@@ -78,22 +84,23 @@ export class LatestImages {
     }
     metrics.framesServed.inc({ camera })
     metrics.bytesServed.inc({ camera }, size)
-    metrics.delivery.observe({ camera }, Math.max(0, Date.now() - frame.timestamp) / 1000)
+    metrics.delivery.observe({ camera }, ageSeconds(frame))
   }
 }
 
-/** The client's next frame, which is held for it, or none when it did not come in time. The cursor moves on. */
-async function nextReading(subscription: Subscription, cursor: Cursor, keyframesOnly: boolean, signal: AbortSignal): Promise<Reading> {
-  for (let looks = 0, endMs = performance.now() + WAIT_MS; ; looks++) {
-    const nowMs = performance.now()
-    // Read anew each time: two calls may share the cursor.
-    const reading = read(subscription.ring, cursor.position, keyframesOnly, nowMs)
-    cursor.position = reading.position
-    reading.frame?.lease?.hold()
-    if (looks === 0) subscription.asked(cursor, reading.frame !== undefined)
-    if (reading.frame !== undefined || nowMs >= endMs || signal.aborted || subscription.isOver) return reading
-    await subscription.changed(endMs - nowMs, signal)
+const ageSeconds = ({ timestamp }: LiveFrame): number => Math.max(0, Date.now() - timestamp) / 1000
+
+/** Which frames the client's metadata asks for. Throws a Refusal. */
+function wantedIn({ metadata }: Caller): Pick<How, 'mode' | 'maxAgeMs'> {
+  const [mode, ...modes] = metadata.get(FRAMES).map(String)
+  if (modes.length > 0 || (mode !== undefined && mode !== 'every' && mode !== 'newest')) {
+    throw new Refusal('invalid', `metadata ${FRAMES} must be "every" or "newest"`)
   }
+  const [age, ...ages] = metadata.get(MAX_AGE).map(String)
+  if (ages.length > 0 || (age !== undefined && !/^[1-9]\d{0,8}$/.test(age))) {
+    throw new Refusal('invalid', `metadata ${MAX_AGE} must be a number of milliseconds from 1 to 999999999`)
+  }
+  return { mode: mode ?? 'adaptive', maxAgeMs: age === undefined ? undefined : Number(age) }
 }
 
 type First = { uid: string; cursor: Cursor; before: Position | undefined; after: Position }
@@ -114,27 +121,25 @@ class CallCursors {
     this.#caller = caller
   }
 
-  async next({ uid }: KnownCamera, subscription: Subscription, keyframesOnly: boolean): Promise<Reading> {
+  async next({ uid }: KnownCamera, frames: RenditionFrames, how: How): Promise<Reading> {
     const { signal } = this.#caller
-    if (this.#first !== undefined) {
-      return await nextReading(subscription, this.#ownCursor(this.#first, uid, subscription), keyframesOnly, signal)
-    }
-    const cursor = this.#clients.of(clientOf(this.#caller, keyframesOnly), uid, performance.now())
+    if (this.#first !== undefined) return await frames.next(this.#ownCursor(this.#first, uid), how, signal)
+    const cursor = this.#clients.of(clientOf(this.#caller, how.keyframesOnly), uid, performance.now())
     const before = cursor.position
-    const reading = await nextReading(subscription, cursor, keyframesOnly, signal)
+    const reading = await frames.next(cursor, how, signal)
     this.#first = { uid, cursor, before, after: reading.position }
     return reading
   }
 
-  #ownCursor({ uid: firstUid, cursor: shared, before, after }: First, uid: string, { leisure }: Subscription): Cursor {
+  #ownCursor({ uid: firstUid, cursor: shared, before, after }: First, uid: string): Cursor {
     if (this.#own === undefined) {
-      this.#own = new Map([[firstUid, { position: after }]])
+      this.#own = new Map([[firstUid, { ...newCursor(after), pace: shared.pace }]])
       if (shared.position === after) shared.position = before
-      leisure.forget(shared)
+      shared.pace = new ClientPace()
     }
     const known = this.#own.get(uid)
     if (known !== undefined) return known
-    const cursor: Cursor = { position: undefined }
+    const cursor = newCursor()
     this.#own.set(uid, cursor)
     return cursor
   }

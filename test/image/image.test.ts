@@ -164,7 +164,8 @@ onPodman('its ffmpeg is under the LGPL, has no encoder but JPEG’s, and has wha
   const muxers = ffmpeg('-v', 'error', '-muxers')
   for (const name of ['image2pipe', 'mjpeg', 'mpegts', 'mp4', 'flv', 'nut', 'rawvideo']) t.regex(muxers, new RegExp(`^ +E ${name} `, 'm'))
   const filters = named(ffmpeg('-v', 'error', '-filters'))
-  for (const name of ['scale', 'crop', 'pad', 'fps', 'split', 'format', 'select', 'showinfo']) t.true(filters.has(name), name)
+  for (const name of ['scale', 'crop', 'pad', 'fps', 'split', 'format', 'select', 'showinfo', 'setsar', 'extractplanes'])
+    t.true(filters.has(name), name)
   t.throws(() => lstatSync(join(root, 'usr/lib/x86_64-linux-gnu/libx264.so.164')), { code: 'ENOENT' })
 })
 
