@@ -39,7 +39,7 @@ test('RTP by UDP is sent to the address that answered', async t => {
   const transport = 'RTP/AVP;unicast;client_port=5-6;server_port=7-8'
   const answer = `RTSP/1.0 200 OK\r\nCSeq: 1\r\nTransport: ${transport}\r\n\r\n`
   await using camera = await listen(createServer(client => client.on('error', () => {}).once('data', () => client.write(answer))))
-  const learnt = { lapses: 0, digest: false, silences: 0 }
+  const learnt = { lapses: 0, strength: 0, silences: 0 }
   const rtsp = { url: `rtsp://${host}/video`, credentials: undefined, codecs: [], udp: true, learnt }
   await using relay = await openRelay({ host, addresses: ADDRESSES, port: camera.port, tls: false, rtsp })
   const client = connect(relay.port, relay.host)

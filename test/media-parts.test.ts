@@ -1,7 +1,7 @@
 // What common/media makes of streams and words, compared with what ffmpeg and ffprobe say of the same.
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { closeSync } from 'node:fs'
+import { closeSync, createWriteStream } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import test from 'ava'
@@ -84,6 +84,35 @@ for (const [what, codec, size, encoder] of [
     t.is(parameters?.pixFmt.replace('yuvj', 'yuv'), info.pixFmt.replace('yuvj', 'yuv'))
   })
 }
+
+test('an input without an end of a frame is given up before it takes the memory of a pod', async t => {
+  await using folder = await temporaryFolder()
+  const pipe = folder.file('endless')
+  await run('mkfifo', [pipe])
+  const file = await readFile(await encoded(folder, 'start.h264', '320x192', ['-c:v', 'libx264', '-pix_fmt', 'yuv420p']))
+  const given = Promise.withResolvers<string>()
+  await using ffmpeg = await demux(
+    ['-f', 'h264', '-i', pipe],
+    { copyTimestamps: false },
+    { onPacket: () => {}, onLine: () => {}, onDesync: given.resolve },
+  )
+  const output = createWriteStream(pipe)
+  output.on('error', () => {}) // ffmpeg has gone
+  const megabyte = Buffer.alloc(2 ** 20, 0x55)
+  let written = 0
+  output.write(file)
+  const more = () => {
+    while (written < 4096 && !output.destroyed) {
+      written++
+      if (!output.write(megabyte)) return void output.once('drain', more)
+    }
+  }
+  more()
+  t.regex(await given.promise, /512 MiB/)
+  await ffmpeg.stop()
+  output.destroy()
+  t.true(written < 2_000, `${written} MiB`)
+})
 
 test('damaged, foreign and empty keyframes tell nothing, and harm nothing', async t => {
   await using folder = await temporaryFolder()

@@ -1,9 +1,17 @@
 // Cameras that are odd in one way each, from connection to frame: a real sidecar and ffmpeg on a camera made by hand.
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { promisify } from 'node:util'
 import test from 'ava'
+import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
+import { testVideo } from './fixtures/media.ts'
 import { startNats, type NatsServer } from './fixtures/nats.ts'
 import { interleaved, startScriptedCamera, type ScriptedCamera } from './fixtures/rtsp-scripted.ts'
 import { startSidecar, type Sidecar } from './fixtures/sidecar.ts'
+import { temporaryFolder } from './fixtures/tmp.ts'
 import { turns } from './fixtures/turns.ts'
 import { until } from './fixtures/wait.ts'
 
@@ -138,6 +146,62 @@ for (const [what, payload] of [
       t.regex(message ?? '', /64 MiB/)
       await ended
       t.true(largest < 500_000, `${largest} KiB`)
-      t.true((camera.sent[0]?.bytes ?? 0) < 150e6)
     }))
 }
+
+test('an MPEG-TS whose tables name another stream from now on is connected to again within 7 s', t =>
+  turn(async () => {
+    await using folder = await temporaryFolder()
+    const video = await testVideo({ width: 320, height: 192, seconds: 8, gop: 15 })
+    const transportStream = async (pid: number) => {
+      const file = folder.file(`${pid}.ts`)
+      const copy = [
+        '-nostdin',
+        '-v',
+        'error',
+        '-i',
+        video,
+        '-c',
+        'copy',
+        '-mpegts_start_pid',
+        String(pid),
+        '-mpegts_pmt_start_pid',
+        String(pid + 256),
+      ]
+      await promisify(execFile)(ffmpegPath(process.env), [...copy, '-f', 'mpegts', file])
+      return readFile(file)
+    }
+    const streams = [await transportStream(0x100), await transportStream(0x300)]
+    const connected: number[] = []
+    let changedAt = 0
+    const server = createServer((_request, response) => {
+      connected.push(performance.now())
+      response.on('error', () => {}).writeHead(200, { 'content-type': 'video/mp2t' })
+      let [which, at] = [connected.length === 1 ? 0 : 1, 0]
+      const timer = setInterval(() => {
+        const bytes = streams[which] ?? NONE
+        response.write(bytes.subarray(at, (at += Math.ceil(bytes.length / 80 / 188) * 188)))
+        if (at < bytes.length) return
+        if (which === 0) changedAt = performance.now()
+        ;[which, at] = [1, 0]
+      }, 100)
+      response.on('close', () => clearInterval(timer))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    try {
+      const { port } = server.address() as AddressInfo
+      await using sidecar = await startSidecar(nats, {
+        name: `cam-${++made}`,
+        spec: { source: { url: `http://127.0.0.1:${port}/video.ts` } },
+      })
+      await sidecar.stateWith('streaming', ({ connection }) => connection === 'streaming')
+      await until(() => connected.length > 1, { what: 'the next connection' })
+      t.true((connected[1] ?? 0) - changedAt < 7_000, `${(connected[1] ?? 0) - changedAt} ms`)
+      t.regex(sidecar.log(), /"reason":"StreamReplaced"/)
+      await sidecar.stateWith('streaming again', ({ connection, reconnects }) => connection === 'streaming' && reconnects > 0)
+    } finally {
+      server.close()
+      server.closeAllConnections()
+    }
+  }))

@@ -1,5 +1,6 @@
 // A camera's packets as ffmpeg's demuxer sees them, without decoding: a description of each from the `framecrc` muxer, then its bytes
 // from the `data` muxer, one behind the other in one pipe by way of `tee`.
+import { readFileSync } from 'node:fs'
 import { openPipe, runFfmpeg, type End } from './ffmpeg.ts'
 import { isVp9Key, keyframeParameters } from './parameters.ts'
 import { WALL_CLOCK_TIME_BASE, WallClock } from './wall-clock.ts'
@@ -35,6 +36,9 @@ export type DemuxRun = AsyncDisposable & {
 
 /** No picture of any camera is larger. */
 const PACKET_MAX = 64 * 1024 * 1024
+/** Of an ffmpeg that copies packets: several times the largest packet. */
+const MEMORY_MAX = 512 * 1024 * 1024
+const MEMORY_CHECK_MS = 500
 const LINE_MAX = 8_192
 const READ_BYTES = 64 * 1024
 
@@ -52,7 +56,7 @@ export type DemuxHandlers = {
   /** Called for each packet, in decoding order. `info` stays the same object while the stream's description does. */
   onPacket: (packet: DemuxedPacket, info: DemuxInfo) => void
   onLine: (line: string) => void
-  /** The bytes and their description no longer fit together. */
+  /** Nothing good comes of this input any more: its end is for the caller to bring about. */
   onDesync: (problem: string) => void
 }
 
@@ -86,7 +90,13 @@ export async function demux(inputArgs: readonly string[], options: DemuxOptions,
       handlers.onLine(line)
     }
     const run = await runFfmpeg(args, { outputFds: [writeFd], onLine })
-    void run.ended.then(() => reader.resume())
+    const memory = setInterval(() => {
+      if (residentBytes(run.pid) > MEMORY_MAX) handlers.onDesync('the stream has no end of a frame: ffmpeg took more than 512 MiB for it')
+    }, MEMORY_CHECK_MS)
+    void run.ended.then(() => {
+      clearInterval(memory)
+      reader.resume()
+    })
     // What ffmpeg wrote before it went is still delivered.
     const ended = Promise.all([run.ended, drained]).then(([end]) => end)
     const stop = async () => {
@@ -97,6 +107,15 @@ export async function demux(inputArgs: readonly string[], options: DemuxOptions,
   } catch (error) {
     reader.destroy()
     throw error
+  }
+}
+
+/** 0 where the kernel does not say it. */
+function residentBytes(pid: number): number {
+  try {
+    return 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0)
+  } catch {
+    return 0
   }
 }
 

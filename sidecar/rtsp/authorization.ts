@@ -1,6 +1,7 @@
 // Authentication to an RTSP server, as HTTP has it: Basic (RFC 7617) and Digest (RFC 7616, and 2069 for those without qop). Texts here
 // have a character for each byte (latin1), as they go over the wire.
 import { createHash, randomBytes } from 'node:crypto'
+import { Failure } from '../../common/errors.ts'
 import type { Credentials } from '../source/credentials.ts'
 
 export type Challenge = {
@@ -30,7 +31,27 @@ export function challengeOf(values: readonly string[]): Challenge | undefined {
   return allowed.toSorted((a, b) => strengthOf(b) - strengthOf(a))[0]
 }
 
-export const offersDigest = (values: readonly string[]): boolean => values.some(text => /(^|,)\s*digest\s/i.test(text))
+/** The safest login that a camera has ever asked for. */
+export type LoginMemory = { strength: number }
+
+/** The challenge to answer. Throws Failure LoginUnsupported, or LoginDowngraded for one that gives more away than one before. */
+export function safeChallenge(values: readonly string[], memory: LoginMemory): Challenge {
+  const challenge = challengeOf(values)
+  if (challenge === undefined) throw unsupported(values)
+  if (strengthOf(challenge) < memory.strength) throw downgraded()
+  memory.strength = strengthOf(challenge)
+  return challenge
+}
+
+const downgraded = () => new Failure('LoginDowngraded', 'the camera offers a weaker login than before: the password was not sent')
+
+function unsupported(offers: readonly string[]): Failure {
+  const names = offers.map(offer => /^\s*([\w-]{1,20})/.exec(offer)?.[1] ?? '').filter(name => name !== '')
+  const offered = names.length === 0 ? 'none' : names.slice(0, 4).join(', ')
+  return new Failure('LoginUnsupported', `the camera asks for a login and offers none that is supported (${offered})`)
+}
+
+const offersDigest = (values: readonly string[]): boolean => values.some(text => /(^|,)\s*digest\s/i.test(text))
 
 /** Several may stand in one line: what no `=` follows is the name of the next. */
 function offersIn(text: string): Challenge[] {
@@ -60,8 +81,7 @@ function understood(scheme: string, values: ReadonlyMap<string, string>): Challe
 }
 
 /** How little a login gives away: 0 for a password in clear. */
-export const strengthOf = (challenge: Challenge): number =>
-  challenge.scheme === 'Basic' ? 0 : 1 + STRENGTHS.indexOf(hashOf(challenge) ?? '')
+const strengthOf = (challenge: Challenge): number => (challenge.scheme === 'Basic' ? 0 : 1 + STRENGTHS.indexOf(hashOf(challenge) ?? ''))
 
 const hashOf = ({ algorithm = 'MD5' }: Challenge): string | undefined => HASHES[algorithm.toUpperCase().replace(/-SESS$/, '')]
 

@@ -5,7 +5,7 @@ import { isIPv6 } from 'node:net'
 import { Failure, messageOf } from '../../common/errors.ts'
 import type { RtpCodec } from '../../proto/camera.ts'
 import type { Credentials } from '../source/credentials.ts'
-import { Authorization, challengeOf, offersDigest } from './authorization.ts'
+import { Authorization, safeChallenge, type LoginMemory } from './authorization.ts'
 import type { Headers } from './headers.ts'
 import { KeepAlive, type Lapses } from './keep-alive.ts'
 import { refusalOf } from './refusals.ts'
@@ -16,12 +16,11 @@ import { UnitReader, type Message, type Unit } from './units.ts'
 import { namesOf, type Names } from './urls.ts'
 
 /** What was learnt of a camera, by its relays, for later ones. */
-export type Learnt = Lapses & {
-  /** It has offered Digest: Basic, which would send the password in clear, is refused from then on. */
-  digest: boolean
-  /** How often a track was silent: the next one is tried then. */
-  silences: number
-}
+export type Learnt = Lapses &
+  LoginMemory & {
+    /** How often a track was silent: the next one is tried then. */
+    silences: number
+  }
 
 export type RtspOptions = {
   /** `rtsp://camera.example:554/path`, as the user wrote it. */
@@ -231,15 +230,12 @@ export class RtspSession {
     else throw refusalOf(method, status, headers.first, this.#authorization !== undefined)
   }
 
-  /** The same request with an answer to the camera's challenge; undefined when there is none, or the password has been refused. */
+  /** The same request with an answer to the camera's challenge; undefined when there is none, or the password has been refused. Throws Failure. */
   #challenged(asked: Asked, headers: Headers): Buffer | undefined {
     const values = headers.all('www-authenticate')
-    const { learnt } = this.#options
-    learnt.digest ||= offersDigest(values)
-    const challenge = challengeOf(values)
-    if (this.#authorization === undefined || asked.tries > (challenge?.stale === true ? 1 : 0)) return undefined
-    if (learnt.digest && challenge?.scheme !== 'Digest') throw downgraded()
-    if (challenge === undefined) return undefined
+    if (this.#authorization === undefined || values.length === 0) return undefined
+    const challenge = safeChallenge(values, this.#options.learnt)
+    if (asked.tries > (challenge.stale ? 1 : 0)) return undefined
     this.#authorization.challenge(challenge)
     asked.tries++
     asked.cseq = ++this.#cseq
@@ -363,9 +359,3 @@ function othersThan([refused, ...others]: readonly Names[], method: string): Nam
   const nameOf = (names: Names) => (method === 'SETUP' ? names.track : names.session)
   return refused === undefined ? [] : others.filter(other => nameOf(other) !== nameOf(refused))
 }
-
-const downgraded = () =>
-  new Failure(
-    'AuthFailed',
-    'the camera has offered Digest, but in no form that is supported, or only Basic now: the password is not sent in clear',
-  )

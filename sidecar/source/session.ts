@@ -162,7 +162,7 @@ export class Session {
     if (cause !== undefined) this.#cause = moreTelling(this.#cause, cause)
     if (this.#cause?.reason === 'NoDecodableFrames') this.#traits.slow = true
     // Such as an MPEG-TS whose tables change: what follows comes in a stream that nothing reads.
-    if (/New video stream .*index/i.test(line)) this.#newStreamMs ??= performance.now()
+    if (/New video stream (with index |\d+:)/.test(line)) this.#newStreamMs ??= performance.now()
     const trait = this.#config.source.traitIn(line)
     if (trait === undefined || this.#traits[trait]) return
     this.#traits[trait] = true

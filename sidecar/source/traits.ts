@@ -28,5 +28,5 @@ export const newTraits = (): Traits => ({
   ...{ wallClock: false, paced: false, slow: false, sparse: false },
   connectMs: CONNECT_MS,
   times: { isArrival: false, rate: 1 },
-  rtsp: { lapses: 0, digest: false, silences: 0 },
+  rtsp: { lapses: 0, strength: 0, silences: 0 },
 })
