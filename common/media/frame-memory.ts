@@ -5,21 +5,13 @@ import type { MemoryLease } from '../../proto/messages.ts'
 /** Free buffers kept: a picture that is being read, and one that waits for its description. */
 const FREE_MAX = 2
 
-/**
- * A buffer that begins with a page of memory, which only those that can change their size do. Pipes hand on whole pages, and processors with AMD's
- * fast string copies take three times as long to copy one to an address that lies 16 bytes behind a page's begin, where malloc puts what is large.
- */
-function onPages(size: number): Buffer {
-  return Buffer.from(new ArrayBuffer(size, { maxByteLength: size }), 0, size)
-}
-
 /** Of one camera, whose pictures are all of the same size. */
 export class PictureMemory {
   readonly #free: Buffer[] = []
 
   take(size: number): Buffer {
     for (let buffer = this.#free.pop(); buffer !== undefined; buffer = this.#free.pop()) if (buffer.length === size) return buffer
-    return onPages(size)
+    return Buffer.allocUnsafeSlow(size)
   }
 
   /** Nobody reads or writes it any more. */
