@@ -16,7 +16,7 @@ import { Cookies } from './cookies.ts'
 import { isMultipart } from './head.ts'
 import type { LoginMemory } from '../rtsp/authorization.ts'
 import { Login } from './login.ts'
-import { hostOf, Origins, targetOf, type Target } from './origins.ts'
+import { hostOf, Origins, targetOf, type Origin, type Target } from './origins.ts'
 import { Parts } from './parts.ts'
 import { tamed } from './playlist.ts'
 import { refusalOf } from './refusal.ts'
@@ -58,6 +58,7 @@ class Forwarding {
   readonly #resolve: (host: string) => Promise<LookupAddress[]>
   readonly #progress: Progress
   #redirects = 0
+  #foreignLogin: Failure | undefined
   /** What came so far: nothing, a playlist, or what it names. */
   #served: 'nothing' | 'playlist' | 'media' = 'nothing'
 
@@ -105,7 +106,9 @@ class Forwarding {
 
   async #request(target: Target, headers: IncomingHttpHeaders): Promise<string[]> {
     // A playlist may name other servers with user and password: those are ffmpeg's to send.
-    const authorization = this.#login.serves(target.origin) ? this.#login.header(target) : headers.authorization
+    const isOwn = this.#login.serves(target.origin)
+    const authorization = isOwn ? this.#login.header(target) : headers.authorization
+    if (!isOwn && authorization !== undefined && this.#progress.failure === this.#foreignLogin) this.#progress.failure = undefined
     const cookie = await this.#cookies.header(target)
     return [
       `GET ${target.path} HTTP/1.1`,
@@ -126,26 +129,17 @@ class Forwarding {
   }
 
   #refuse({ origin }: Target, { status, fields }: Answer, response: ServerResponse): void {
-    const isOwn = this.#login.serves(origin)
-    // Where a playlist came, what it names may be missing for a while.
-    const isLate = this.#served === 'media' || (this.#served === 'playlist' && status !== 401 && status !== 403)
+    const isForeign = status === 401 && !this.#login.serves(origin)
     const asked = this.#served === 'nothing' ? 'the camera' : 'the server of what the playlist names'
-    const failure =
-      status === 401 && !isOwn && this.#login.hasCredentials
-        ? new Failure(
-            'RedirectRefused',
-            `the camera leads to ${origin.host}, which asks for a login, but the user name and password are sent to the server in spec.source.url only`,
-          )
-        : refusalOf(status, this.#login.hasCredentials, asked)
-    const challenges = isOwn ? [] : fields.all('www-authenticate')
-    if (isLate) this.#progress.refusal = failure
-    else if (challenges.length === 0) this.#progress.failure ??= failure
-    response
-      .writeHead(
-        status,
-        challenges.length === 0 ? {} : { 'www-authenticate': challenges.map(text => text.replaceAll(/[^\x20-\x7e]/g, '')) },
-      )
-      .end()
+    const { hasCredentials } = this.#login
+    const failure = isForeign && hasCredentials ? foreignLogin(origin) : refusalOf(status, hasCredentials, asked)
+    // Where a playlist came, what it names may be missing for a while.
+    if (this.#served === 'media' || (this.#served === 'playlist' && status !== 401 && status !== 403)) this.#progress.refusal = failure
+    else this.#progress.failure ??= failure
+    // ffmpeg may have user and password from the playlist, and then asks again.
+    if (isForeign) this.#foreignLogin = failure
+    const challenges = isForeign ? fields.all('www-authenticate').map(inAscii) : []
+    response.writeHead(status, challenges.length === 0 ? {} : { 'www-authenticate': challenges }).end()
   }
 
   #redirect({ origin }: Target, location: string, status: number, response: ServerResponse): void {
@@ -199,9 +193,17 @@ class Forwarding {
 }
 
 function told({ fields }: Answer, names: readonly string[] = TOLD): OutgoingHttpHeaders {
-  const known = names.map(name => [name.toLowerCase(), fields.last(name.toLowerCase()).replaceAll(/[^\x20-\x7e]/g, '')] as const)
+  const known = names.map(name => [name.toLowerCase(), inAscii(fields.last(name.toLowerCase()))] as const)
   return Object.fromEntries(known.filter(([, value]) => value !== ''))
 }
+
+const inAscii = (text: string): string => text.replaceAll(/[^\x20-\x7e]/g, '')
+
+const foreignLogin = ({ host }: Origin) =>
+  new Failure(
+    'RedirectRefused',
+    `the camera leads to ${host}, which asks for a login, but user name and password are sent to the server in spec.source.url only`,
+  )
 
 const BOUNDARY = 'frame'
 
