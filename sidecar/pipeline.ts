@@ -6,7 +6,7 @@ import type { Nats } from '../common/nats/connect.ts'
 import { Archive } from './archive/archive.ts'
 import type { SidecarConfig } from './config.ts'
 import { DecodingSink } from './decoding.ts'
-import { Proxy } from './forward/forwarding.ts'
+import { Forwarding } from './forward/forwarding.ts'
 import type { Health } from './health.ts'
 import { countPacket, type Metrics } from './metrics.ts'
 import { Pipeline, plainSink } from './packet-sink.ts'
@@ -36,6 +36,6 @@ export function openPipeline(parts: PipelineParts): Pipeline {
     new DecodingSink({ ...parts, gop }),
     ...(proxy === undefined
       ? []
-      : [new Proxy({ ...proxy, nats, camera, deny, gop, metrics, log, onHealth: state => health.set({ proxy: state }) })]),
+      : [new Forwarding({ ...proxy, nats, camera, deny, gop, metrics, log, onHealth: state => health.set({ proxy: state }) })]),
   ])
 }

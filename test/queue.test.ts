@@ -1,7 +1,8 @@
-// A queue bounded in bytes, and the gate that skips to the next keyframe.
+// A queue bounded in bytes, the gate that skips to the next keyframe, and the phases of the buffer.
 import test from 'ava'
 import { KeyframeGate } from '../common/media/keyframe-gate.ts'
 import { ByteQueue } from '../common/queue.ts'
+import { isOpen, nextBufferPhase, type BufferEvent, type BufferPhase } from '../sidecar/publish/buffer-phase.ts'
 
 const key = { key: true }
 const other = { key: false }
@@ -64,4 +65,17 @@ test('a reader waits for an item or for the end, and for neither where it is the
   await waited
   await queue.wait(stop.signal)
   t.is(queue.shift(), undefined)
+})
+
+test('after a refusal packets are tried again once the stream is prepared, and only an acknowledgement ends the trouble', t => {
+  const walk = (...events: BufferEvent[]) => events.reduce<BufferPhase>(nextBufferPhase, 'preparing')
+  t.is(walk('prepared'), 'storing')
+  t.is(walk('prepared', 'interrupted'), 'preparing')
+  t.is(walk('prepared', 'refused', 'prepared'), 'trying')
+  t.is(walk('prepared', 'refused', 'prepared', 'acknowledged'), 'storing')
+  t.is(walk('prepared', 'refused', 'prepared', 'interrupted', 'prepared'), 'trying')
+  // The answer to a packet that was on its way before the refusal.
+  t.is(walk('prepared', 'refused', 'acknowledged'), 'preparing')
+  for (const phase of ['preparing', 'refused'] as const) t.false(isOpen(phase))
+  for (const phase of ['storing', 'trying'] as const) t.true(isOpen(phase))
 })

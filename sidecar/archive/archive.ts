@@ -40,6 +40,22 @@ const SHUTDOWN_MS = 8_000
 /** `isAfterLoss`: packets before it were dropped, so it begins a file. */
 type Item = { packet: Packet; codec: Codec; isAfterLoss: boolean } | 'cut'
 
+/** Why nothing can be written, and when that is tried again. */
+type Trouble = { failure: Failure; sinceMs: number; resumeAtMs: number; bytesNeeded: number }
+
+/**
+ * - `idle`: no file is open; the next keyframe begins one.
+ * - `writing`: packets go to the open file.
+ * - `failing`: a file could not be written. Packets are dropped until `resumeAtMs`; then a keyframe begins a file, and once that is finished, or
+ *   was written for a while, the trouble is over.
+ */
+type Phase = 'idle' | 'writing' | 'failing'
+
+/**
+ * One queue and one writer. At a keyframe the open file ends and the next begins; up to CLOSING_MAX files are finished while the next is
+ * being written. `push` never waits: a full queue drops packets up to the next keyframe, which begins a file of its own. Files appear under
+ * their name only once they are whole; after a failure what can be read of a file is kept.
+ */
 export class Archive implements PacketSink {
   readonly #config: ArchiveConfig
   readonly #folder: string
@@ -55,10 +71,7 @@ export class Archive implements PacketSink {
   /** Closed when the queue was full. */
   readonly #gate = new KeyframeGate('open')
   #segment: Segment | undefined
-  #failure: Failure | undefined
-  #failedAt = -Infinity
-  #resumeAt = 0
-  #roomNeeded = 0
+  #trouble: Trouble | undefined
 
   /** `deviceId` names the camera's folder on the volume. */
   constructor(config: ArchiveConfig, deviceId: string, metrics: Metrics, log: Logger, onHealth: (health: Activity) => void) {
@@ -132,10 +145,11 @@ export class Archive implements PacketSink {
     if (isAfterLoss) await this.#finish(undefined)
     if (packet.key) await this.#turn(packet, codec)
     const segment = this.#segment
-    if (segment === undefined) return this.#drop(this.#failure === undefined ? 'no_keyframe' : 'not_writable')
+    if (segment === undefined) return this.#drop(this.#phase === 'failing' ? 'not_writable' : 'no_keyframe')
     try {
       await segment.add(packet, codec)
-      if (this.#failure !== undefined && performance.now() - Math.max(segment.openedAt, this.#failedAt) > HEALTHY_MS) this.#succeeded()
+      const trouble = this.#trouble
+      if (trouble !== undefined && performance.now() - Math.max(segment.openedAt, trouble.sinceMs) > HEALTHY_MS) this.#succeeded()
     } catch (error) {
       this.#segment = undefined
       this.#abandon(segment, fileFailure(error))
@@ -153,7 +167,7 @@ export class Archive implements PacketSink {
     }
     if (!(await this.#mayBegin())) return
     try {
-      if (this.#failure !== undefined) await mkdir(this.#folder, { recursive: true })
+      if (this.#phase === 'failing') await mkdir(this.#folder, { recursive: true })
       const kind = this.#config.segmentMs === undefined ? 'gop' : 'longer'
       this.#segment = await Segment.open(this.#folder, kind, this.#run, packet, codec)
       this.#report()
@@ -163,15 +177,17 @@ export class Archive implements PacketSink {
   }
 
   async #mayBegin(): Promise<boolean> {
-    if (performance.now() < this.#resumeAt) return false
-    if (this.#roomNeeded === 0) return true
+    const trouble = this.#trouble
+    if (trouble === undefined) return true
+    if (performance.now() < trouble.resumeAtMs) return false
+    if (trouble.bytesNeeded === 0) return true
     try {
       const { bavail, bsize } = await statfs(this.#folder)
-      if (bavail * bsize >= this.#roomNeeded) return true
+      if (bavail * bsize >= trouble.bytesNeeded) return true
     } catch {
       return true // what is wrong now is not the room: opening the file will tell
     }
-    this.#resumeAt = performance.now() + RETRY_MS
+    trouble.resumeAtMs = performance.now() + RETRY_MS
     return false
   }
 
@@ -192,7 +208,7 @@ export class Archive implements PacketSink {
       if (written.packets < segment.packets) this.#drop('not_written', segment.packets - written.packets)
       this.#keeper.add(written)
       // One that was begun before the failure shows only that there was room then.
-      if (segment.openedAt > this.#failedAt) this.#succeeded()
+      if (segment.openedAt > (this.#trouble?.sinceMs ?? -Infinity)) this.#succeeded()
     } catch (error) {
       await this.#giveUp(segment, fileFailure(error))
     }
@@ -228,27 +244,30 @@ export class Archive implements PacketSink {
   }
 
   #failed(failure: Failure, bytes: number): void {
-    if (this.#failure?.reason !== failure.reason) this.#log.warn({ reason: failure.reason }, failure.message)
+    if (this.#trouble?.failure.reason !== failure.reason) this.#log.warn({ reason: failure.reason }, failure.message)
     this.#metrics.archiveFailures.inc({ reason: failure.reason })
-    this.#failure = failure
-    this.#failedAt = performance.now()
-    this.#resumeAt = this.#failedAt + RETRY_MS
-    this.#roomNeeded = failure.reason === 'ArchiveDiskFull' ? ROOM_MIN + Math.min(bytes, ROOM_MAX) : 0
+    const sinceMs = performance.now()
+    const bytesNeeded = failure.reason === 'ArchiveDiskFull' ? ROOM_MIN + Math.min(bytes, ROOM_MAX) : 0
+    this.#trouble = { failure, sinceMs, resumeAtMs: sinceMs + RETRY_MS, bytesNeeded }
     this.#report()
   }
 
   #succeeded(): void {
-    if (this.#failure !== undefined) this.#log.info('the archive is written again')
-    this.#failure = undefined
-    this.#roomNeeded = 0
+    if (this.#phase === 'failing') this.#log.info('the archive is written again')
+    this.#trouble = undefined
     this.#report()
   }
 
+  get #phase(): Phase {
+    if (this.#trouble !== undefined) return 'failing'
+    return this.#segment === undefined ? 'idle' : 'writing'
+  }
+
   #report(): void {
-    const active = this.#segment !== undefined
-    this.#metrics.archiving.set(active && this.#failure === undefined ? 1 : 0)
-    if (this.#failure === undefined) return this.#onHealth({ active, ok: true })
-    const { reason, message } = this.#failure
-    this.#onHealth({ active: false, ok: false, reason, message })
+    const active = this.#phase === 'writing'
+    this.#metrics.archiving.set(active ? 1 : 0)
+    if (this.#trouble === undefined) return this.#onHealth({ active, ok: true })
+    const { reason, message } = this.#trouble.failure
+    this.#onHealth({ active, ok: false, reason, message })
   }
 }

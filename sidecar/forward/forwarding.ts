@@ -15,7 +15,7 @@ import type { PacketSink } from '../packet-sink.ts'
 import { Push } from './push.ts'
 import { noTarget, parseTarget, readTargetText, targetMissing, type Target } from './target.ts'
 
-export type ProxyOptions = {
+export type ForwardingOptions = {
   nats: Nats
   camera: CameraRef & { uid: string }
   /** spec.proxy.enabled */
@@ -35,8 +35,22 @@ const HEALTHY_MS = 10_000
 /** So many packets show how many frames the stream holds back, which the header must say. */
 const KNOWN_MAX = 16
 
-export class Proxy implements PacketSink {
-  readonly #options: ProxyOptions
+/**
+ * - `off`: the switch is off, or not known yet.
+ * - `blocked`: the URL is missing or wrong, or RTMP does not carry the codec: waits for another one.
+ * - `idle`: no packets come.
+ * - `connecting`, `active`: a push runs; the server has not yet, or has, agreed to take the stream.
+ * - `waiting`: no push runs: it failed and waits for its next try, or ends, or waits for a GOP to start with.
+ */
+type Phase = 'off' | 'blocked' | 'idle' | 'connecting' | 'active' | 'waiting'
+
+/**
+ * At most one push at a time, started and ended by `#settle`, which everything calls that may change whether there should be one: the switch,
+ * the URL, each packet. A push starts with the current GOP, which has the packet that started it; all later packets are fed to it. `push`
+ * never waits: a push that is behind skips to a keyframe by itself.
+ */
+export class Forwarding implements PacketSink {
+  readonly #options: ForwardingOptions
   #switches: CameraSwitches | undefined
   /** Until it is known whether somebody has switched it off, nothing is sent. */
   #isSwitchKnown = false
@@ -54,7 +68,7 @@ export class Proxy implements PacketSink {
   #unsent = 0
   #said = ''
 
-  constructor(options: ProxyOptions) {
+  constructor(options: ForwardingOptions) {
     this.#options = options
     this.#target = options.urlFile === undefined ? noTarget() : targetMissing()
   }
@@ -157,10 +171,7 @@ export class Proxy implements PacketSink {
       this.#end()
     }
     const [target, codec] = [this.#target, this.#codec]
-    const isKnown = keyframe > 1 || gop.packets.length >= KNOWN_MAX
-    const isIdle = this.#push === undefined && this.#ending === undefined
-    const mayStart = this.#isWanted && isIdle && isKnown && gop.packets.length > 0 && performance.now() >= this.#restartAfter
-    if (!mayStart || codec === undefined || target instanceof Failure || codec.name === this.#uncarried) {
+    if (!this.#mayStart(keyframe) || codec === undefined || target instanceof Failure) {
       this.#report()
       return false
     }
@@ -170,6 +181,12 @@ export class Proxy implements PacketSink {
     this.#ending = this.#follow(push, codec)
     this.#report()
     return true
+  }
+
+  #mayStart(keyframe: number): boolean {
+    if (this.#phase !== 'waiting' || this.#ending !== undefined || performance.now() < this.#restartAfter) return false
+    const { packets } = this.#options.gop
+    return packets.length >= (keyframe > 1 ? 1 : KNOWN_MAX)
   }
 
   async #follow(push: Push, codec: Codec): Promise<void> {
@@ -211,19 +228,28 @@ export class Proxy implements PacketSink {
     this.#options.onHealth(health)
   }
 
+  get #phase(): Phase {
+    if (!this.#isWanted) return 'off'
+    if (this.#push?.isActive === true) return 'active'
+    if (this.#target instanceof Failure) return 'blocked'
+    if (this.#push !== undefined) return 'connecting'
+    if (this.#codec === undefined) return 'idle'
+    return this.#codec.name === this.#uncarried ? 'blocked' : 'waiting'
+  }
+
   #health(): Activity {
-    if (!this.#isWanted) return { active: false, ok: true }
-    const failing = ({ reason, message }: Failure): Activity => ({ active: false, ok: false, reason, message })
-    if (this.#push !== undefined && this.#push.isActive) return { active: true, ok: true }
-    if (this.#target instanceof Failure) return failing(this.#target)
-    if (this.#failure !== undefined) return failing(this.#failure)
-    if (this.#codec === undefined) return { active: false, ok: true } // nothing comes that could be passed on
-    return failing(new Failure('ForwardingConnecting'))
+    const phase = this.#phase
+    if (phase === 'off' || phase === 'active') return { active: phase === 'active', ok: true }
+    // While it tries again, the reason it failed for still holds.
+    const failure = this.#target instanceof Failure ? this.#target : this.#failure
+    if (failure === undefined && phase === 'idle') return { active: false, ok: true }
+    const { reason, message } = failure ?? new Failure('ForwardingConnecting')
+    return { active: false, ok: false, reason, message }
   }
 }
 
 /** The stream key is part of a secret that no other process can read: the gateway, which needs it for the cloud, asks for it. */
-function answerStreamKey({ nats: { nc }, camera, urlFile, log }: ProxyOptions): Disposable {
+function answerStreamKey({ nats: { nc }, camera, urlFile, log }: ForwardingOptions): Disposable {
   const answer = async (): Promise<StreamKey> => {
     const own = { v: 1, uid: camera.uid } as const
     try {

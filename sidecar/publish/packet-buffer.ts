@@ -1,6 +1,4 @@
-// Packets → the camera's JetStream stream: the time-travel buffer. Whole GOPs only, as far as they go: after a packet was lost
-// the rest of its GOP is not stored, since it could not be decoded. To have each packet acknowledged would cost as much as all the
-// rest, so a keyframe is, and a packet each second: the stream's sequence numbers show whether those between arrived.
+// Packets → the camera's JetStream stream: the time-travel buffer.
 import type { NatsConnection } from 'nats'
 import { messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
@@ -17,6 +15,7 @@ import { bufferSubject, packetSubject } from '../../proto/subjects.ts'
 import type { SidecarConfig } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PacketSink } from '../packet-sink.ts'
+import { isOpen, nextBufferPhase, type BufferEvent, type BufferPhase } from './buffer-phase.ts'
 
 type BufferHealth = CameraState['buffer']
 
@@ -35,6 +34,12 @@ const HEADER_ROOM = 128 * 1024
 /** The server's own default of 1 MiB leaves no room for large headers: extradata is a few hundred bytes in practice. */
 const headerRoom = (payloadMax: number) => Math.min(HEADER_ROOM, Math.floor(payloadMax / 4))
 
+/**
+ * One queue, one publisher, and a phase (`buffer-phase.ts`) that says whether packets may be published now. Only whole GOPs are stored, as far
+ * as they go: after a packet was lost the gate drops the rest of its GOP, which could not be decoded. To have each packet acknowledged would
+ * cost as much as all the rest, so a keyframe is, and a packet each second: the stream's sequence numbers show whether those between arrived.
+ * `push` never waits; `run` waits for NATS, and a full queue is emptied at once.
+ */
 export class PacketBuffer implements PacketSink {
   readonly #nats: Nats
   readonly #config: SidecarConfig
@@ -51,9 +56,7 @@ export class PacketBuffer implements PacketSink {
   #checkedMs = 0
   /** Since then. */
   #since = { packets: 0, messages: 0, bytes: 0 }
-  #ready = false
-  /** The stream is there, and packets are refused. */
-  #refused = false
+  #phase: BufferPhase = 'preparing'
 
   constructor(nats: Nats, config: SidecarConfig, metrics: Metrics, log: Logger, onHealth: (health: BufferHealth) => void) {
     this.#nats = nats
@@ -74,7 +77,7 @@ export class PacketBuffer implements PacketSink {
   async run(signal: AbortSignal): Promise<void> {
     await this.#publish(signal)
     this.#clear('stopped')
-    this.#ready = false
+    this.#enter('interrupted')
   }
 
   /** What waits is still stored; the next packet is a keyframe. */
@@ -86,7 +89,7 @@ export class PacketBuffer implements PacketSink {
   async #publish(signal: AbortSignal): Promise<void> {
     let keySeq: number | Promise<number> = 0
     while (!signal.aborted) {
-      if (!this.#ready) await this.#prepare(signal)
+      if (!isOpen(this.#phase)) await this.#prepare(signal)
       const next = this.#queue.shift()
       if (next === undefined) {
         this.#metrics.bufferQueue.set(0)
@@ -96,7 +99,7 @@ export class PacketBuffer implements PacketSink {
       const { packet, codec } = next
       this.#metrics.bufferQueue.set(this.#queue.bytes)
       if (!this.#nats.connected()) {
-        this.#ready = false
+        this.#enter('interrupted')
         this.#lose('nats_unreachable')
       } else if (packet.key && this.#gate.passes(packet)) {
         keySeq = this.#store(packet, codec, 0).then(seq => seq ?? 0)
@@ -155,8 +158,8 @@ export class PacketBuffer implements PacketSink {
       const lost = last === undefined ? 0 : Math.min(messages, Math.max(0, last + messages + 1 - seq))
       if (lost > 0) this.#lose('not_stored', lost)
       this.#metrics.buffered.inc(Math.max(0, packets + 1 - lost))
-      if (this.#refused) this.#tell({ ok: true })
-      this.#refused = false
+      if (this.#phase === 'refused' || this.#phase === 'trying') this.#tell({ ok: true })
+      this.#enter('acknowledged')
       return seq
     } catch (error) {
       this.#fail(error, packets + 1)
@@ -168,8 +171,12 @@ export class PacketBuffer implements PacketSink {
 
   #fail(error: unknown, packets: number): void {
     this.#lose('publish_failed', packets)
-    this.#ready = false
+    this.#enter('interrupted')
     if (!isStreamMissing(error)) this.#refuse(error)
+  }
+
+  #enter(event: BufferEvent): void {
+    this.#phase = nextBufferPhase(this.#phase, event)
   }
 
   #lose(reason: string, count = 1): void {
@@ -181,7 +188,7 @@ export class PacketBuffer implements PacketSink {
   #refuse(error: unknown): void {
     this.#log.debug({ error: messageOf(error) }, 'a packet was not stored')
     if (!this.#nats.connected()) return
-    this.#refused = true
+    this.#enter('refused')
     this.#tell({ ok: false, reason: 'BufferUnavailable', message: `packets are not stored: ${messageOf(error)}` })
   }
 
@@ -216,8 +223,8 @@ export class PacketBuffer implements PacketSink {
       try {
         await this.#ensure()
         this.#checked = Promise.resolve(undefined)
-        this.#ready = true
-        if (!this.#refused) this.#tell({ ok: true })
+        this.#enter('prepared')
+        if (this.#phase === 'storing') this.#tell({ ok: true })
         return
       } catch (error) {
         this.#clear('no_stream')
