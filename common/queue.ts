@@ -1,7 +1,7 @@
 import { whenAborted } from './abort.ts'
 
 /** Wakes those who wait. Look first whether there is something to wait for, and wait in the same turn of the event loop. */
-class Wakeup {
+export class Wakeup {
   #next: PromiseWithResolvers<void> | undefined
 
   /** Resolves at the next `wake`. */

@@ -5,6 +5,7 @@ import { messageOf } from '../../common/errors.ts'
 import type { Nats } from '../../common/nats/connect.ts'
 import { cameraRecord, type PodState } from '../../common/camera-record.ts'
 import { sleep, whenAborted, within } from '../../common/abort.ts'
+import { Wakeup } from '../../common/queue.ts'
 import { isStreamMissing } from '../../common/nats/streams.ts'
 import type { Camera } from '../../proto/camera.ts'
 import { encodeState, type CameraRecord } from '../../proto/state.ts'
@@ -21,7 +22,7 @@ type Held = { record: CameraRecord; runningSince: number | undefined }
 export class Records {
   readonly #records = new Map<string, Held>()
   readonly #unwritten = new Set<string>()
-  #wake = Promise.withResolvers<void>()
+  readonly #wakeup = new Wakeup()
 
   constructor(cameras: readonly Camera[]) {
     for (const camera of cameras) this.set(camera, STARTING)
@@ -32,7 +33,7 @@ export class Records {
     const runningSince = pod.running ? (this.#records.get(key)?.runningSince ?? performance.now()) : undefined
     this.#records.set(key, { record: cameraRecord(camera, pod), runningSince })
     this.#unwritten.add(key)
-    this.#wake.resolve()
+    this.#wakeup.wake()
   }
 
   list(): Held[] {
@@ -43,13 +44,15 @@ export class Records {
   async run(nats: Nats, onTrouble: (message: string) => void, signal: AbortSignal): Promise<void> {
     using _reconnected = nats.onReconnect(() => {
       for (const key of this.#records.keys()) this.#unwritten.add(key)
-      this.#wake.resolve()
+      this.#wakeup.wake()
     })
-    using _stopped = whenAborted(signal, () => this.#wake.resolve())
+    using _stopped = whenAborted(signal, () => this.#wakeup.wake())
     let kv: KV | undefined
     while (!signal.aborted) {
-      await this.#wake.promise
-      this.#wake = Promise.withResolvers()
+      if (this.#unwritten.size === 0) {
+        await this.#wakeup.next
+        continue
+      }
       try {
         kv ??= await this.#open(nats.nc)
         for (const key of this.#unwritten) await this.#write(kv, key)
@@ -57,7 +60,6 @@ export class Records {
         kv = undefined
         onTrouble(`the list of cameras could not be written: ${messageOf(error)}`)
         await sleep(RETRY_MS, signal)
-        this.#wake.resolve()
       }
     }
   }

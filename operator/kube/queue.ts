@@ -4,6 +4,7 @@ import { backoffMs } from '../../common/backoff.ts'
 import { messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { whenAborted } from '../../common/abort.ts'
+import { Wakeup } from '../../common/queue.ts'
 import type { QueueMetrics } from '../metrics.ts'
 
 const BACKOFF = { minMs: 1_000, maxMs: 300_000 }
@@ -22,7 +23,7 @@ export class KeyedQueue {
   readonly #failures = new Map<string, number>()
   /** No key of #delayed is due before. */
   #due = Infinity
-  #wake = Promise.withResolvers<void>()
+  readonly #wakeup = new Wakeup()
 
   constructor({ now = performance.now.bind(performance), random = Math.random, metrics }: Options = {}) {
     this.#now = now
@@ -39,7 +40,7 @@ export class KeyedQueue {
       this.#ready.set(key, this.#now())
       this.#metrics?.adds.inc()
       this.#metrics?.depth.set(this.#ready.size)
-      this.#wakeUp()
+      this.#wakeup.wake()
     }
   }
 
@@ -50,7 +51,7 @@ export class KeyedQueue {
     this.#delayed.set(key, due)
     if (due >= this.#due) return
     this.#due = due
-    this.#wakeUp()
+    this.#wakeup.wake()
   }
 
   /** The key that waited longest, now being worked on until `done` or `failed`; undefined when none waits. */
@@ -102,10 +103,10 @@ export class KeyedQueue {
     while (!signal.aborted) {
       this.#promote()
       if (this.#ready.size > 0) return
-      const wake = this.#wake.promise
-      const timer = this.#due === Infinity ? undefined : setTimeout(() => this.#wakeUp(), Math.max(1, this.#due - this.#now()))
-      using _ = whenAborted(signal, () => this.#wakeUp())
-      await wake
+      const woken = this.#wakeup.next
+      const timer = this.#due === Infinity ? undefined : setTimeout(() => this.#wakeup.wake(), Math.max(1, this.#due - this.#now()))
+      using _ = whenAborted(signal, () => this.#wakeup.wake())
+      await woken
       clearTimeout(timer)
     }
   }
@@ -126,11 +127,6 @@ export class KeyedQueue {
       if (due <= now) this.add(key)
       else this.#due = Math.min(this.#due, due)
     }
-  }
-
-  #wakeUp(): void {
-    this.#wake.resolve()
-    this.#wake = Promise.withResolvers()
   }
 }
 
