@@ -41,6 +41,20 @@ export type SessionEvents = {
   onCredentials: (credentials: Credentials | undefined) => void
 }
 
+/**
+ * - `connecting`: nothing that could be decoded has come.
+ * - `waiting`: packets come but no keyframe, which is reported.
+ * - `beginning`: packets are passed on, but have not come for long enough to count.
+ * - `streaming`: they have, which is reported.
+ * - `ending`: why it ends is known; the camera and ffmpeg are told.
+ */
+type Phase = 'connecting' | 'waiting' | 'beginning' | 'streaming' | 'ending'
+
+/**
+ * One connection, used once. ffmpeg's packets pass the slice joiner, the hold for the first timestamp and the epoch tracker, each of which may
+ * hold some back; what comes out is passed on at once. A watchdog looks at the facts a few times a second. The first that calls `#end` has the
+ * last word on why it ended; without such a verdict the relay's failure and ffmpeg's log tell.
+ */
 export class Session {
   readonly #config: SidecarConfig
   readonly #deny: BlockList
@@ -60,8 +74,7 @@ export class Session {
   #stepMs = 0
   /** ffmpeg found another video stream in what had begun as one. */
   #newStreamMs: number | undefined
-  #toldWaiting = false
-  #toldStreaming = false
+  #phase: Phase = 'connecting'
   readonly #steadyMs: number
   #relay: Relay | undefined
   #run: DemuxRun | undefined
@@ -136,7 +149,8 @@ export class Session {
   }
 
   #end(verdict: Failure, restart = false): void {
-    if (this.#verdict !== undefined) return
+    if (this.#phase === 'ending') return
+    this.#phase = 'ending'
     this.#verdict = verdict
     this.#restart = restart
     void this.#hangUp()
@@ -174,7 +188,7 @@ export class Session {
   }
 
   #packet(demuxed: DemuxedPacket, info: DemuxInfo): void {
-    if (this.#verdict !== undefined) return
+    if (this.#phase === 'ending') return
     if (!isDecodable(info.codec))
       return this.#end(new Failure('CodecUnsupported', `the camera sends ${info.codec}, which is not supported`))
     this.#lastPacketMs = performance.now()
@@ -188,7 +202,7 @@ export class Session {
   }
 
   #step(step: Step, info: DemuxInfo): void {
-    if (this.#verdict !== undefined || step.kind === 'skip') return
+    if (this.#phase === 'ending' || step.kind === 'skip') return
     this.#traits.times = this.#tracker.learnt
     if (step.kind === 'restart') {
       if (step.why === 'NoTimestamps') this.#traits.wallClock = true
@@ -201,12 +215,13 @@ export class Session {
     if (codec.width === 0 || codec.height === 0) return
     const atMs = ticksToMs(packet.dts, info.timeBase)
     if (this.#firstPictureMs === undefined) {
+      this.#phase = 'beginning'
       this.#firstPictureMs = performance.now()
       this.#traits.connectMs = nextConnectMs(this.#traits, this.#firstPictureMs - this.#startedMs)
       this.#firstTimestampMs = this.#timestampMs = atMs
       this.#cause = undefined // what ffmpeg complained about while probing was not the end of it
-    } else if (!this.#toldStreaming && this.streamedMs >= this.#steadyMs) {
-      this.#toldStreaming = true
+    } else if (this.#phase === 'beginning' && this.streamedMs >= this.#steadyMs) {
+      this.#phase = 'streaming'
       this.#events.onStreaming(this.#run?.pid ?? 0)
     }
     this.#stepMs = atMs - this.#timestampMs
@@ -235,7 +250,7 @@ export class Session {
   /** Ends the session when nothing comes of it: no connection, no packets, or packets of which no picture can be made. */
   async #watch(progress: Progress | undefined, signal: AbortSignal): Promise<void> {
     let failedMs: number | undefined
-    while (!signal.aborted && this.#verdict === undefined) {
+    while (!signal.aborted && this.#phase !== 'ending') {
       const isSteady = this.#firstPictureMs !== undefined && this.#newStreamMs === undefined
       await sleep(isSteady ? Math.min(WATCH_STREAMING_MS, stallsInMs(this.#facts(progress))) : WATCH_MS, signal)
       const facts = this.#facts(progress)
@@ -252,9 +267,9 @@ export class Session {
         else if (looksSparse(verdict, facts)) this.#traits.sparse = !facts.sparse
         return this.#end(progress?.refusal ?? this.#otherTrack(verdict, progress?.tracks ?? 0) ?? verdict)
       }
-      const waiting = this.#toldWaiting ? undefined : waitsForKeyframe(facts)
+      const waiting = this.#phase === 'connecting' ? waitsForKeyframe(facts) : undefined
       if (waiting !== undefined) {
-        this.#toldWaiting = true
+        this.#phase = 'waiting'
         this.#events.onWaiting(this.#run?.pid ?? 0, waiting)
       }
     }
