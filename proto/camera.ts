@@ -44,7 +44,7 @@ export type SecretKeyRef = { name: string; key: string }
 
 export type CameraSpec = {
   source: {
-    /** rtsp, rtsps, rtmp, rtmps, http, https; `testsrc:` for a demo picture, e.g. `testsrc:?size=640x360&rate=15`. */
+    /** Of a scheme that the schema allows, without credentials. */
     url: string
     /** RTSP only. */
     transport: Transport
