@@ -217,7 +217,7 @@ test(
     t.regex(notes, /kubectl get cameras -n cams/)
     t.regex(
       notes,
-      /is restricted in: cams\. Decoders in any other namespace may\nconnect anywhere until networkPolicy\.cameraNamespaces lists it/,
+      /are restricted in: cams\. Camera pods in any other namespace may\nconnect anywhere until networkPolicy\.cameraNamespaces lists it/,
     )
     t.false(hasField(await crd(kube)))
     const made = await keys(kube)
