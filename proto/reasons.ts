@@ -252,6 +252,11 @@ export const REASONS = {
     advice: 'Make it writable by UID 65532, the user that the pod runs as.',
     severity: 'needs-a-person',
   },
+  ArchiveCodecUnsupported: {
+    meaning: 'MP4 files do not carry the camera’s codec.',
+    advice: 'Set the camera to H.264, H.265 or MJPEG.',
+    severity: 'needs-a-person',
+  },
   ArchiveFailed: {
     meaning: 'Writing the archive failed.',
     advice: 'Check the volume, and that UID 65532 may write to it.',

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { copyFile, mkdir, readdir, stat, truncate, unlink, writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { archivedFiles, archivedPictures, parts, probe } from './fixtures/archive.ts'
+import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { testVideo } from './fixtures/media.ts'
 import { startNats } from './fixtures/nats.ts'
 import { pictureHash } from './fixtures/packets.ts'
@@ -13,6 +14,7 @@ import { startCamera, type CameraCodec } from './fixtures/rtsp-camera.ts'
 import { startSidecar, type Sidecar } from './fixtures/sidecar.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 import { until } from './fixtures/wait.ts'
+import { startWebCamera } from './fixtures/web-camera.ts'
 
 const run = promisify(execFile)
 
@@ -93,6 +95,21 @@ for (const [codec, bFrames, archive] of [
     },
   )
 }
+
+test.serial('a codec that MP4 does not carry: the archive says so by its name, and the camera streams all the same', async t => {
+  await using folder = await temporaryFolder()
+  const file = folder.file('vp8.mkv')
+  const encode = ['-c:v', 'libvpx', '-deadline', 'realtime', '-g', '10']
+  await run(ffmpegPath(process.env), ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=320x192:rate=10', '-t', '60', ...encode, file])
+  await using nats = await startNats()
+  await using camera = await startWebCamera({ kind: 'file', file })
+  const spec = { source: { url: camera.url }, archive: {} }
+  await using sidecar = await startSidecar(nats, { spec, env: { CHRYS_ARCHIVE_DIR: folder.path } })
+  const { archive, connection } = await sidecar.stateWith('a refusal', state => state.archive?.ok === false)
+  t.like(archive, { reason: 'ArchiveCodecUnsupported', message: 'MP4 files do not carry vp8, which the camera sends' })
+  t.is(connection, 'streaming')
+  t.deepEqual(await archivedFiles(`${folder.path}/cam`), [])
+})
 
 test.serial('a new picture size begins a new file', async t => {
   await using parts_ = await setUp({ archive: { segment: '1h' } })

@@ -374,6 +374,10 @@ test('each of ffmpeg’s complaints has a cause that a person can act on', t => 
 
 test('what ffmpeg says of a file of the archive names a reason, and no path', t => {
   for (const [line, reason] of [
+    [
+      '[mp4 @ 0x1] [error] Could not find tag for codec vp8 in stream #0, codec not currently supported in container',
+      'ArchiveCodecUnsupported',
+    ],
     ['[error] Error writing trailer of file:/archive/a.mp4: No space left on device', 'ArchiveDiskFull'],
     ['[fatal] file:/archive/a.mp4: Permission denied', 'ArchiveUnwritable'],
     ['[error] av_interleaved_write_frame(): file:/archive/a.mp4: Input/output error', 'ArchiveFailed'],

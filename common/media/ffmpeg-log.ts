@@ -29,6 +29,11 @@ export const CAMERA_LINES: Table = [
 
 /** An ffmpeg that writes a file of the archive. Paths are left out. */
 export const ARCHIVE_LINES: Table = [
+  [
+    /Could not find tag for codec (\w+) in stream/,
+    'ArchiveCodecUnsupported',
+    ([, codec = '']) => `MP4 files do not carry ${codec}, which the camera sends`,
+  ],
   [/No space left on device|Disk quota exceeded|File too large/i, 'ArchiveDiskFull'],
   [
     /Permission denied|Read-only file system|Operation not permitted|No such file or directory/i,

@@ -74,6 +74,7 @@ class Forwarding {
   async handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     const target = this.#origins.find(incoming.url ?? '')
     if (target === undefined || incoming.method !== 'GET') return void response.writeHead(400).end()
+    response.shouldKeepAlive = false
     const gone = new AbortController()
     response.once('close', () => gone.abort())
     try {
