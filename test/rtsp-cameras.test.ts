@@ -74,6 +74,52 @@ for (const [says, methods] of [
     }))
 }
 
+test('a camera that sends reports and no video has stalled, and so has a track of it', t =>
+  turn(async () => {
+    const report = Buffer.from('$\u0001\0\u001c\x80\xc8\0\u0006\0\0\0\u0007'.padEnd(32, '\0'), 'latin1')
+    await using camera = await startScriptedCamera({ send: () => report })
+    await using sidecar = await start(camera)
+    await sidecar.stateWith('StreamStalled', ({ reason }) => reason === 'StreamStalled', 15_000)
+    t.true(camera.requests('TEARDOWN').length > 0)
+  }))
+
+test('a source by HTTP that falls silent is connected to again within 7 s', t =>
+  turn(async () => {
+    await using folder = await temporaryFolder()
+    const file = folder.file('video.ts')
+    const video = await testVideo({ width: 320, height: 192, seconds: 8, gop: 15 })
+    await promisify(execFile)(ffmpegPath(process.env), ['-nostdin', '-v', 'error', '-i', video, '-c', 'copy', '-f', 'mpegts', file])
+    const bytes = await readFile(file)
+    const connected: number[] = []
+    let lastAt = 0
+    const server = createServer((_request, response) => {
+      connected.push(performance.now())
+      response.on('error', () => {}).writeHead(200, { 'content-type': 'video/mp2t' })
+      let at = 0
+      const timer = setInterval(() => {
+        if (at >= bytes.length) return
+        response.write(bytes.subarray(at, (at += Math.ceil(bytes.length / 80))))
+        if (connected.length === 1) lastAt = performance.now()
+      }, 100)
+      response.on('close', () => clearInterval(timer))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    try {
+      const { port } = server.address() as AddressInfo
+      await using sidecar = await startSidecar(nats, {
+        name: `cam-${++made}`,
+        spec: { source: { url: `http://127.0.0.1:${port}/video.ts` } },
+      })
+      await sidecar.stateWith('streaming', ({ connection }) => connection === 'streaming')
+      const again = await until(() => connected[1], { what: 'the next connection' })
+      t.true(again - lastAt < 7_000, `${again - lastAt} ms`)
+    } finally {
+      server.close()
+      server.closeAllConnections()
+    }
+  }))
+
 test('of several video tracks the first that can be decoded plays, and where it is silent the next', t =>
   turn(async () => {
     const silentTrack = 'm=video 0 RTP/AVP 97\r\na=rtpmap:97 H264/90000\r\na=control:trackID=9\r\n'

@@ -47,9 +47,14 @@ export class Conversation {
       .resume() // it was accepted paused
   }
 
-  /** The camera's bytes. True to read on; the memory is the caller's again unless the client holds some of it. */
-  received(chunk: Buffer): boolean {
+  /** The camera's bytes. The memory is the caller's again unless the client holds some of it. */
+  received(chunk: Buffer): void {
+    const { playing, packets } = this.#session
     this.#pass(() => this.#session.response(chunk))
+    // Reports and other tracks are no sign that the track is alive.
+    if (!playing || this.#isUdp || this.#session.packets > packets) this.#progress.lastByteAt = performance.now()
+    if (this.#progress.failure !== undefined) void this.hangUp()
+    if (this.#ending !== undefined) return
     clearTimeout(this.#quiet)
     const { openBody, saidBye } = this.#session
     if (openBody !== undefined) this.#quiet = setTimeout(() => this.#pass(() => this.#session.flush()), QUIET_MS[openBody])
@@ -57,7 +62,6 @@ export class Conversation {
       clearTimeout(this.#bye)
       this.#bye = undefined
     } else this.#bye ??= setTimeout(() => this.#fail(new Failure('StreamEnded', 'the camera ended the stream (RTCP BYE)')), BYE_MS)
-    return !this.#client.writableNeedDrain
   }
 
   /** The camera hears TEARDOWN, ffmpeg the end of its input; resolves when both are closed. */

@@ -12,7 +12,7 @@ import { RtspSession, type RtspOptions } from './session.ts'
 export type Progress = {
   /** `connecting`: no connection yet. `connected`: no video yet. `playing`: the camera sends, or agreed to. */
   phase: 'connecting' | 'connected' | 'playing'
-  /** performance.now() of the last byte from the camera. */
+  /** performance.now() of the last byte from the camera; of RTSP that plays by TCP, of the last packet of its track. */
   lastByteAt: number | undefined
   /** performance.now(): for so long the other side has taken nothing of what waits for it. Not of RTSP. */
   waitsSince?: number | undefined
@@ -95,13 +95,13 @@ function relay(client: Socket, target: Target, progress: Progress, sockets: Set<
   const onread = {
     buffer: () => memory,
     callback: (count: number) => {
-      progress.lastByteAt = performance.now()
       progress.unpackedBytes += count
       if (progress.unpackedBytes > (target.unpackedMax ?? Infinity)) progress.failure ??= unpacked()
       const chunk = memory.subarray(0, count)
-      if (progress.failure !== undefined) void conversation?.hangUp()
       if (conversation !== undefined) conversation.received(chunk)
+      else if (progress.failure !== undefined) camera.destroy()
       else {
+        progress.lastByteAt = performance.now()
         progress.phase = 'playing'
         client.write(chunk)
       }

@@ -14,6 +14,7 @@ export class Rtp {
   #isSeen = false
   #others = 0
   #ssrc = 0
+  packets = 0
   /** RTCP BYE, and no RTP since. */
   saidBye = false
 
@@ -39,6 +40,7 @@ export class Rtp {
     frame[1] = 0
     this.#ssrc = frame.readUInt32BE(HEADER + 8)
     this.saidBye = false
+    this.packets++
     return true
   }
 

@@ -93,6 +93,11 @@ export class RtspSession {
     return this.#rtp?.saidBye === true
   }
 
+  /** Of RTP of the track, so far. */
+  get packets(): number {
+    return this.#rtp?.packets ?? 0
+  }
+
   /** How the body of an answer is still open: `flush` takes it for complete. */
   get openBody(): UnitReader['openBody'] {
     return this.#answers.openBody
