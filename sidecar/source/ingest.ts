@@ -32,6 +32,8 @@ export type IngestEvents = {
 const HEALTHY_MS = 10_000
 /** After a failure packets must come for so long before the failures count as over. */
 const STEADY_MS = 2_000
+/** Of the first try after a stream. */
+const HURRY = 3
 const AUTH_RETRY_MIN_MS = 60_000
 /** Restarts in quicker succession are failures like others. */
 const RESTART_SPACING_MS = 5_000
@@ -73,7 +75,9 @@ export async function ingest(
       continue
     }
     failingStreak++
-    const delayMs = Math.max(retryDelayMs(attempt++), failure.reason === 'AuthFailed' ? AUTH_RETRY_MIN_MS : 0)
+    // A stream that broke is wanted back sooner than a camera that never came.
+    const hurry = attempt === 0 && session.streamedMs > 0 ? HURRY : 1
+    const delayMs = Math.max(retryDelayMs(attempt++) / hurry, failure.reason === 'AuthFailed' ? AUTH_RETRY_MIN_MS : 0)
     log.warn({ reason: failure.reason, failingStreak, retryInMs: delayMs }, failure.message)
     events.onState({ connection: 'waiting', pid: 0, failingStreak, failure })
     await waitForRetry(config, credentials, delayMs, signal)
