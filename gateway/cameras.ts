@@ -71,18 +71,35 @@ export class Cameras {
       .sort((a, b) => (this.deviceId(a.ref) < this.deviceId(b.ref) ? -1 : 1))
   }
 
-  /** The camera that a client means. Throws a Refusal. */
-  resolve(deviceId: string): KnownCamera {
+  /**
+   * The cameras that a client may mean: the one in the namespace that it names, or in the gateway's own; for a bare name those of other
+   * namespaces too. Throws a Refusal for what is no device_id, and before the list is there.
+   */
+  candidates(deviceId: string): { own: KnownCamera[]; elsewhere: KnownCamera[] } {
     const { namespace, name } = parseDeviceId(deviceId)
     const record = this.#records.get(cameraKey({ namespace: namespace ?? this.#namespace, name }))
-    if (record !== undefined) return this.#known(record)
-    if (!this.#isListed) throw notListed()
-    const elsewhere = namespace === undefined ? [...this.#records.values()].filter(other => other.name === name) : []
-    const [only] = elsewhere
-    if (only === undefined) throw new Refusal('notFound', `camera "${deviceId}" not found`)
-    if (elsewhere.length === 1) return this.#known(only)
-    const candidates = elsewhere.map(refText).sort().join(', ')
-    throw new Refusal('invalid', `camera "${deviceId}" exists in several namespaces; name one of ${candidates}`)
+    if (record === undefined && !this.#isListed) throw notListed()
+    const others = namespace === undefined ? [...this.#records.values()].filter(other => other.name === name && other !== record) : []
+    return { own: record === undefined ? [] : [this.#known(record)], elsewhere: others.map(other => this.#known(other)) }
+  }
+
+  notFound = (deviceId: string): Refusal => new Refusal('notFound', `camera "${deviceId}" not found`)
+
+  ambiguous(deviceId: string, cameras: readonly KnownCamera[]): Refusal {
+    const candidates = cameras
+      .map(({ ref }) => refText(ref))
+      .sort()
+      .join(', ')
+    return new Refusal('invalid', `camera "${deviceId}" exists in several namespaces; name one of ${candidates}`)
+  }
+
+  /** The camera that a client means. Throws a Refusal. */
+  resolve(deviceId: string): KnownCamera {
+    const { own, elsewhere } = this.candidates(deviceId)
+    const [camera, ...more] = own.length > 0 ? own : elsewhere
+    if (camera === undefined) throw this.notFound(deviceId)
+    if (more.length > 0) throw this.ambiguous(deviceId, elsewhere)
+    return camera
   }
 
   /** A camera's canonical device_id. */

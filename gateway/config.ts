@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os'
 import { readSettings, serviceConfig, type Env, type ServiceConfig } from '../common/env.ts'
-import { GATEWAY } from '../proto/settings.ts'
+import { GATEWAY, type Values } from '../proto/settings.ts'
 import { readCloudConfig, type CloudConfig } from './annotations/cloud-config.ts'
 import { readTlsConfig, type TlsConfig } from './rpc/tls-config.ts'
 
@@ -8,6 +8,8 @@ export type Config = ServiceConfig & {
   /** Where a device_id without a namespace is looked for first. */
   namespace: string
   grpc: { host: string; port: number; callsMax: number }
+  /** undefined: every client that reaches the port may do everything. */
+  access: AccessConfig | undefined
   /** undefined: clients are served in the clear. */
   tls: TlsConfig | undefined
   /** Bytes of frames held for one camera's clients. */
@@ -22,6 +24,8 @@ export type Config = ServiceConfig & {
   bufferedReadsMax: number
   cloud: CloudConfig
 }
+
+export type AccessConfig = { audiences: readonly string[]; kubeconfig: string | undefined }
 
 /** A 1080p camera takes a quarter of one. */
 const DECODERS_PER_CORE = 4
@@ -48,6 +52,7 @@ export function readConfig(env: Env): Config {
     ...serviceConfig(values),
     namespace: values.CHRYS_NAMESPACE,
     grpc: { host: values.CHRYS_GRPC_HOST, port: values.CHRYS_GRPC_PORT, callsMax: values.CHRYS_GRPC_MAX_CALLS },
+    access: accessOf(values),
     tls: readTlsConfig(reading),
     ringBytesMax: values.CHRYS_RING_MAX_BYTES,
     rawRateMax: values.CHRYS_RAW_FRAMES_MAX_MB * 1e6,
@@ -55,6 +60,22 @@ export function readConfig(env: Env): Config {
     ...others,
     cloud: readCloudConfig(reading),
   }
+  if (
+    config.access !== undefined &&
+    config.tls === undefined &&
+    values.CHRYS_TLS_TERMINATED_ELSEWHERE === '0' &&
+    !isLoopback(config.grpc.host)
+  ) {
+    reading.problem(
+      'CHRYS_ACCESS',
+      'tokens must not cross the network in the clear: set CHRYS_TLS_CERT_FILE and CHRYS_TLS_KEY_FILE, or CHRYS_TLS_TERMINATED_ELSEWHERE=1',
+    )
+  }
   reading.done()
   return config
 }
+
+const accessOf = (values: Values<typeof GATEWAY>): AccessConfig | undefined =>
+  values.CHRYS_ACCESS === 'none' ? undefined : { audiences: values.CHRYS_ACCESS_AUDIENCES, kubeconfig: values.CHRYS_KUBECONFIG }
+
+const isLoopback = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host)

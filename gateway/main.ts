@@ -12,10 +12,15 @@ import { aborted, every, runProcess, unlessStopped, within } from '../common/abo
 import { refText } from '../proto/subjects.ts'
 import { createAnnotationMetrics } from './annotations/metrics.ts'
 import { AnnotationQueue } from './annotations/queue.ts'
+import type { Registry } from 'prom-client'
+import type { Logger } from '../common/log.ts'
+import { OPEN_ACCESS, type Access } from './access/access.ts'
+import { createAccessMetrics } from './access/metrics.ts'
+import { VisibleCameras } from './access/visible-cameras.ts'
 import { Calls } from './rpc/calls.ts'
 import { Cameras } from './cameras.ts'
 import { Cloud } from './annotations/cloud.ts'
-import { readConfig } from './config.ts'
+import { readConfig, type AccessConfig } from './config.ts'
 import { ClientCursors } from './frames/cursor.ts'
 import { Delivery } from './annotations/delivery.ts'
 import { createMetrics } from './metrics.ts'
@@ -49,7 +54,8 @@ await runProcess(process.env, async signal => {
   const { credentials, annotationsUrl, apiUrl, queue } = config.cloud
   const cloud = credentials && new Cloud(credentials, annotationMetrics)
   const annotations = new AnnotationQueue({ ...queue, isDelivered: annotationsUrl !== undefined }, () => link, annotationMetrics)
-  const calls = new Calls(config.grpc.callsMax, metrics, log)
+  const access = config.access === undefined ? OPEN_ACCESS : await kubeAccess(config.access, registry, log)
+  const calls = new Calls(config.grpc.callsMax, access, metrics, log)
 
   const missing = () => [
     ...(link === undefined ? ['NATS has not been reached yet'] : []),
@@ -63,7 +69,18 @@ await runProcess(process.env, async signal => {
   const { bufferedReadsMax: readsMax } = config
   const storage = cloud && apiUrl !== undefined ? { cloud, apiUrl } : undefined
   const live = { frames, cursors, unsent }
-  const parts = { calls, cameras, metrics, isConnected, link: () => link, ...live, packets, readsMax, annotations, storage }
+  const parts = {
+    calls,
+    cameras: new VisibleCameras(cameras, access),
+    metrics,
+    isConnected,
+    link: () => link,
+    ...live,
+    packets,
+    readsMax,
+    annotations,
+    storage,
+  }
   using tls = config.tls && new ServerTls(config.tls.files, config.tls.certificate, metrics.tls, log)
   // From the start: until there is a list of cameras, clients and health checks are told so.
   await using server = await serveGrpc(config.grpc, tls?.credentials ?? ServerCredentials.createInsecure(), parts, log)
@@ -87,6 +104,7 @@ await runProcess(process.env, async signal => {
   using _over = { [Symbol.dispose]: () => over.abort() }
   void every(1_000, count, over.signal)
   void every(10_000, tidy, over.signal)
+  if (access !== OPEN_ACCESS) void calls.recheck(over.signal)
   using _counted = nats.onReconnect(() => metrics.natsReconnects.inc())
   void cameras.follow(nats, log, signal)
   void keepSharedBuckets(nats, log, signal)
@@ -108,3 +126,13 @@ await runProcess(process.env, async signal => {
   if (signal.aborted) await within(QUEUE_END_MS, 'the annotation queue', Promise.all(queueing))
   else throw new Error('the connection to NATS ended for good', { cause: await lost })
 })
+
+/** Kubernetes' client is large, and loaded only where it is used. */
+async function kubeAccess({ audiences, kubeconfig }: AccessConfig, registry: Registry, log: Logger): Promise<Access> {
+  const [{ KubeApi }, { KubeAccess }, { kubeReviewer }] = await Promise.all([
+    import('../common/kube/client.ts'),
+    import('./access/access.ts'),
+    import('./access/reviewer.ts'),
+  ])
+  return new KubeAccess(kubeReviewer(new KubeApi(kubeconfig), audiences), createAccessMetrics(registry), log)
+}

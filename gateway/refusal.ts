@@ -1,6 +1,7 @@
 // A request that is refused on purpose. Each transport turns the kind into a status of its own: gRPC in rpc/status.ts.
 
-export type RefusalKind = 'invalid' | 'notFound' | 'outOfRange' | 'precondition' | 'denied' | 'unavailable' | 'exhausted'
+export type RefusalKind =
+  'unauthenticated' | 'invalid' | 'notFound' | 'outOfRange' | 'precondition' | 'denied' | 'unavailable' | 'exhausted'
 
 /** The message is for the client. */
 export class Refusal extends Error {

@@ -5,7 +5,7 @@ import { createLog } from '../common/log.ts'
 import { messageOf } from '../common/errors.ts'
 import { runProcess, sleep, Stopped } from '../common/abort.ts'
 import { MAKE_IDENTITY } from '../proto/settings.ts'
-import { ApiAway, ApiError, KubeApi } from './kube/client.ts'
+import { ApiAway, ApiError, KubeApi } from '../common/kube/client.ts'
 import { ensureIdentity, secretNames } from './identity/secrets.ts'
 
 const DEADLINE_MS = 120_000

@@ -173,6 +173,24 @@ export const TLS = {
   CHRYS_TLS_CLIENT_CA_FILE: { type: 'readable', about: 'Authorities (PEM). Clients need a certificate that one of them signed.' },
 } as const satisfies Settings
 
+/** Who may use the gateway. */
+const ACCESS = {
+  CHRYS_ACCESS: {
+    ...{ type: 'choice', of: ['none', 'kubernetes'], default: 'none' },
+    about:
+      'Who may use the gateway. With `none` every client that reaches the port may do everything. With `kubernetes` clients need a token, and RBAC decides ([access](access.md)).',
+  },
+  CHRYS_ACCESS_AUDIENCES: {
+    ...{ type: 'list', check: () => undefined },
+    about: 'Audiences that tokens may be for. Without it: the audience of the API server.',
+  },
+  CHRYS_TLS_TERMINATED_ELSEWHERE: {
+    ...{ type: 'choice', of: ['0', '1'], default: '0' },
+    about: 'With `1` the gateway accepts tokens without TLS, because a proxy in front of it ends TLS.',
+  },
+  CHRYS_KUBECONFIG: KUBECONFIG,
+} as const satisfies Settings
+
 export const GATEWAY = {
   ...SERVICE,
   CHRYS_NAMESPACE: {
@@ -183,6 +201,7 @@ export const GATEWAY = {
   CHRYS_GRPC_PORT: { ...PORT, default: 50_001, about: 'Port of gRPC. 0 takes any free port.' },
   CHRYS_GRPC_MAX_CALLS: { type: 'integer', min: 1, max: 100_000, default: 1_000, about: 'gRPC calls at the same time.' },
   ...TLS,
+  ...ACCESS,
   CHRYS_RING_MAX_BYTES: { ...AMOUNT, default: '128Mi', about: 'Bytes of frames that are held for one camera’s clients.' },
   CHRYS_UNSENT_MAX_BYTES: {
     ...{ ...AMOUNT, default: '512Mi' },

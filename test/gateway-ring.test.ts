@@ -257,7 +257,14 @@ test('a request that waits when its camera is deleted is answered, and does not 
     yield { device_id: 'door', key_frame_only: false }
   })()
   const answers: string[] = []
-  const caller = { metadata: new Metadata(), peer: 'somebody', signal: new AbortController().signal, cutOff: () => {} }
+  const caller = {
+    metadata: new Metadata(),
+    peer: 'somebody',
+    signal: new AbortController().signal,
+    cutOff: () => {},
+    subject: undefined,
+    uses: () => {},
+  }
   for await (const answer of images.answer(requests, caller)) answers.push(answer.toString())
   t.deepEqual(answers, ['empty'])
   t.is(waits, 1)

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import test from 'ava'
 import { Registry } from 'prom-client'
-import { ApiAway, ApiError, KubeApi, type WatchEvent } from '../operator/kube/client.ts'
+import { ApiAway, ApiError, KubeApi, type WatchEvent } from '../common/kube/client.ts'
 import { clientMetrics } from '../operator/metrics.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 import { until } from './fixtures/wait.ts'

@@ -1,6 +1,6 @@
 import test from 'ava'
 import pino from 'pino'
-import { ApiAway, ApiError } from '../operator/kube/client.ts'
+import { ApiAway, ApiError } from '../common/kube/client.ts'
 import { Elector, LeadershipLost, leadWith, type Lease, type LeaseSpec, type LeaseStore } from '../operator/kube/leader.ts'
 import { until } from './fixtures/wait.ts'
 

@@ -1,7 +1,7 @@
 import test from 'ava'
 import pino from 'pino'
 import { Registry } from 'prom-client'
-import { ApiAway, ApiError, type Query, type WatchEnd, type WatchEvent } from '../operator/kube/client.ts'
+import { ApiAway, ApiError, type Query, type WatchEnd, type WatchEvent } from '../common/kube/client.ts'
 import { operatorMetrics } from '../operator/metrics.ts'
 import { Reflector, type KubeObject } from '../operator/kube/reflector.ts'
 import { until } from './fixtures/wait.ts'

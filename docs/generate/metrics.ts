@@ -1,6 +1,7 @@
 // docs/metrics.md, from the metrics themselves.
 import { Registry } from 'prom-client'
 import { createAnnotationMetrics } from '../../gateway/annotations/metrics.ts'
+import { createAccessMetrics } from '../../gateway/access/metrics.ts'
 import { createMetrics as createGatewayMetrics } from '../../gateway/metrics.ts'
 import { createMetrics as createSidecarMetrics } from '../../sidecar/metrics.ts'
 import { table, type Page } from './page.ts'
@@ -44,6 +45,7 @@ ${metricTable(
   await described(registry => {
     createGatewayMetrics(registry)
     createAnnotationMetrics(registry)
+    createAccessMetrics(registry)
   }),
 )}
 `,

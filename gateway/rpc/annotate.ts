@@ -5,7 +5,7 @@ import type { CameraRef } from '../../proto/subjects.ts'
 import { problemAt, type Annotation } from '../annotations/annotation.ts'
 import type { AnnotationQueue } from '../annotations/queue.ts'
 import type { Caller } from './calls.ts'
-import type { Cameras } from '../cameras.ts'
+import type { VisibleCameras } from '../access/visible-cameras.ts'
 import { Refusal } from '../refusal.ts'
 
 /** Metadata by which a client that tries again is not taken for one with something new to say. */
@@ -13,13 +13,13 @@ const IDEMPOTENCY_KEY = 'idempotency-key'
 
 /** `bytes`: the annotation as it came, which is how it is kept. */
 export type AnnotateCall = { bytes: Uint8Array; annotation: Annotation }
-export type AnnotateParts = { cameras: Cameras; annotations: AnnotationQueue }
+export type AnnotateParts = { cameras: VisibleCameras; annotations: AnnotationQueue }
 
 export async function annotate({ bytes, annotation }: AnnotateCall, parts: AnnotateParts, caller: Caller): Promise<AnnotateResponse> {
   const problem = problemAt(annotation, Date.now())
   if (problem !== undefined) throw new Refusal('invalid', problem)
   const { device_name, remote_stream_id, type, start_timestamp } = annotation
-  await parts.annotations.store(bytes, idOf(caller), cameraOf(device_name, parts.cameras), caller.signal)
+  await parts.annotations.store(bytes, idOf(caller), await cameraOf(device_name, parts.cameras, caller), caller.signal)
   return { device_name, remote_stream_id, type, start_timestamp }
 }
 
@@ -30,12 +30,12 @@ function idOf({ metadata }: Caller): string {
   throw new Refusal('invalid', `${IDEMPOTENCY_KEY} must be 1 to 128 visible ASCII characters`)
 }
 
-/** Clients annotate under names of their own too, such as those of cameras of elsewhere. */
-function cameraOf(name: string, cameras: Cameras): CameraRef | undefined {
+/** Where access is open, clients annotate under names of their own too, such as those of cameras elsewhere. */
+async function cameraOf(name: string, cameras: VisibleCameras, caller: Caller): Promise<CameraRef | undefined> {
   try {
-    return cameras.resolve(name).ref
+    return (await cameras.resolve(caller, name, 'annotate')).ref
   } catch (error) {
-    if (error instanceof Refusal) return undefined
+    if (error instanceof Refusal && caller.subject === undefined) return undefined
     throw error
   }
 }

@@ -3,7 +3,7 @@ import type { VideoFrameBufferedRequest__Output } from '../../proto/generated/ch
 import { refText } from '../../proto/subjects.ts'
 import { bufferedFrames } from '../past/replay.ts'
 import type { Caller } from './calls.ts'
-import type { Cameras } from '../cameras.ts'
+import type { VisibleCameras } from '../access/visible-cameras.ts'
 import { frameInPlace } from '../../common/patches/grpc-framing.ts'
 import type { Metrics } from '../metrics.ts'
 import { noBuffer, type PacketStream, type Source } from '../past/packet-reader.ts'
@@ -11,7 +11,7 @@ import { decoderWeight, hasRoom } from '../frames/placement.ts'
 import { Refusal } from '../refusal.ts'
 
 export type BufferedImageParts = {
-  cameras: Cameras
+  cameras: VisibleCameras
   /** Throws a Refusal while NATS is away. */
   packets: (source: Source) => PacketStream
   metrics: Metrics
@@ -28,9 +28,10 @@ export class BufferedImages {
     this.#parts = parts
   }
 
-  async *answer(request: VideoFrameBufferedRequest__Output, { signal }: Caller): AsyncGenerator<Buffer> {
+  async *answer(request: VideoFrameBufferedRequest__Output, caller: Caller): AsyncGenerator<Buffer> {
+    const { signal } = caller
     const { cameras, packets, metrics, readsMax } = this.#parts
-    const camera = cameras.resolve(request.device_id)
+    const camera = await cameras.resolve(caller, request.device_id, 'past')
     const { timestamp_from: fromMs, timestamp_to } = request
     if (fromMs < 0 || fromMs > timestamp_to) throw new Refusal('invalid', 'timestamp_from must be >= 0 and <= timestamp_to')
     const stream = packets(camera)

@@ -5,12 +5,14 @@ import { constants } from 'node:http2'
 import type { Logger } from '../../common/log.ts'
 import { sleep, whenAborted } from '../../common/abort.ts'
 import { streamOf } from '../../common/patches/grpc-call.ts'
+import type { Access, Subject } from '../access/access.ts'
+import { denied, type Use, type Visitor } from '../access/visible-cameras.ts'
 import type { Metrics } from '../metrics.ts'
 import { Refusal } from '../refusal.ts'
 import { toStatus, type Status } from './status.ts'
 
 /** What a handler knows of its call besides the request. `signal` aborts when nobody waits for an answer any more. */
-export type Caller = {
+export type Caller = Visitor & {
   readonly metadata: Metadata
   readonly peer: string
   readonly signal: AbortSignal
@@ -21,20 +23,25 @@ export type Caller = {
 type ServerCall = { metadata: Metadata; getPeer(): string; on(event: 'cancelled', listener: () => void): unknown }
 type Writer<Response> = { write(message: Response, callback: () => void): boolean; emit(event: 'error', refusal: Status): boolean }
 /** A call until its last byte is sent. `over` aborts with the Status that ended it from outside. */
-type Call = { over: AbortController; fail: (refusal: Status) => void }
+type Call = { over: AbortController; fail: (refusal: Status) => void; subject: Subject; uses: Map<string, Use> }
+
+/** How often it is asked whether running calls still have the rights that they use. Answers are cached. */
+const RECHECK_MS = 2_000
 
 const CANCELLED: Status = { code: status.CANCELLED, details: 'cancelled' }
 
 export class Calls {
   readonly #max: number
+  readonly #access: Access
   readonly #metrics: Metrics
   readonly #log: Logger
   readonly #open = new Set<Call>()
   #drained: (() => void) | undefined
   #isDraining = false
 
-  constructor(max: number, metrics: Metrics, log: Logger) {
+  constructor(max: number, access: Access, metrics: Metrics, log: Logger) {
     this.#max = max
+    this.#access = access
     this.#metrics = metrics
     this.#log = log
   }
@@ -74,14 +81,34 @@ export class Calls {
     return handler
   }
 
+  /** Ends calls whose caller has lost a right that they use. Until `signal` aborts. */
+  async recheck(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(RECHECK_MS, signal)
+      for (const call of this.#open) {
+        const refusal = await this.#lostRight(call)
+        if (refusal !== undefined) this.#end(call, toStatus(refusal, 'recheck', this.#log))
+      }
+    }
+  }
+
+  async #lostRight({ subject, uses, over }: Call): Promise<unknown> {
+    if (subject === undefined || over.signal.aborted) return undefined
+    try {
+      for (const { right, camera } of uses.values()) {
+        if (!(await this.#access.may(subject, right, camera.ref))) return denied(subject, right, camera)
+      }
+      return undefined
+    } catch (error) {
+      return error
+    }
+  }
+
   /** Ends every call, those still to come too, with UNAVAILABLE. Returns when the clients have been told, at the latest after `ms`. */
   async drain(ms: number): Promise<void> {
     this.#isDraining = true
     const reason = toStatus(shuttingDown(), 'drain', this.#log)
-    for (const { over, fail } of this.#open) {
-      over.abort(reason)
-      fail(reason)
-    }
+    for (const call of this.#open) this.#end(call, reason)
     if (this.#open.size === 0) return
     const drained = new AbortController()
     this.#drained = () => drained.abort()
@@ -95,7 +122,7 @@ export class Calls {
     fail: (refusal: Status) => void,
     work: (caller: Caller) => Promise<void>,
   ): Promise<void> {
-    const call: Call = { over: new AbortController(), fail }
+    const call: Call = { over: new AbortController(), fail, subject: undefined, uses: new Map() }
     const { signal } = call.over
     this.#open.add(call)
     this.#metrics.callsRunning.inc({ method })
@@ -104,7 +131,12 @@ export class Calls {
     try {
       if (this.#isDraining) throw shuttingDown()
       if (this.#open.size > this.#max) throw new Refusal('exhausted', `too many calls, at most ${this.#max} are served at once`)
-      await work({ metadata: serverCall.metadata, peer: serverCall.getPeer(), signal, cutOff: () => cutOff(serverCall) })
+      const { metadata } = serverCall
+      const peer = serverCall.getPeer()
+      call.subject = await this.#access.identify(authorizationIn(metadata), addressOf(peer))
+      if (signal.aborted) return
+      const uses = (use: Use) => void call.uses.set(`${use.right} ${use.camera.uid}`, use)
+      await work({ metadata, peer, signal, cutOff: () => cutOff(serverCall), subject: call.subject, uses })
     } catch (error) {
       // What is thrown after the end is the end's own doing, such as the error of a stream cut off.
       if (!signal.aborted) {
@@ -117,6 +149,11 @@ export class Calls {
     this.#metrics.calls.inc({ method, code: status[endedWith] })
   }
 
+  #end({ over, fail }: Call, reason: Status): void {
+    over.abort(reason)
+    fail(reason)
+  }
+
   #close(call: Call, method: string): void {
     if (!this.#open.delete(call)) return
     call.over.abort(CANCELLED)
@@ -127,6 +164,14 @@ export class Calls {
 
 /** Its client gets RESOURCE_EXHAUSTED. */
 const cutOff = (serverCall: ServerCall): void => streamOf(serverCall)?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+
+function authorizationIn(metadata: Metadata): string | undefined {
+  const values = metadata.get('authorization')
+  return values.length === 1 ? String(values[0]) : undefined
+}
+
+/** Without the port, which is another one for each connection. */
+const addressOf = (peer: string): string => peer.replace(/:\d+$/, '')
 
 const shuttingDown = () => new Refusal('unavailable', 'shutting down')
 

@@ -48,22 +48,23 @@ type RpcParts = Omit<LatestImageParts, 'emptyFrame'> & BufferedImageParts & Anno
 export type ImageParts = RpcParts & { calls: Calls; isConnected: () => boolean }
 
 export function imageService(parts: ImageParts): UntypedServiceImplementation {
-  const { calls, cameras, isConnected, ...rest } = parts
-  const latest = new LatestImages({ ...rest, cameras, emptyFrame: deviceId => encodeFrame({ device_id: deviceId }) })
-  const buffered = new BufferedImages({ ...rest, cameras })
+  const { calls, cameras: visible, isConnected, ...rest } = parts
+  const latest = new LatestImages({ ...rest, cameras: visible, emptyFrame: deviceId => encodeFrame({ device_id: deviceId }) })
+  const buffered = new BufferedImages({ ...rest, cameras: visible })
   return {
     VideoBufferedImage: calls.serverStream('VideoBufferedImage', (request: VideoFrameBufferedRequest__Output, caller) =>
       buffered.answer(request, caller),
     ),
     VideoLatestImage: calls.duplex('VideoLatestImage', (requests, caller) => latest.answer(requests, caller)),
-    VideoProbe: calls.unary('VideoProbe', ({ device_id }: VideoProbeRequest__Output, { signal }) =>
-      probe(cameras.resolve(device_id), rest.packets, signal),
+    VideoProbe: calls.unary('VideoProbe', async ({ device_id }: VideoProbeRequest__Output, caller) =>
+      probe(await visible.resolve(caller, device_id, 'camera'), rest.packets, caller.signal),
     ),
-    ListStreams: calls.serverStream('ListStreams', async function* () {
-      for (const camera of cameras.list()) yield listStream(camera, cameras.deviceId(camera.ref), isConnected(), performance.now())
+    ListStreams: calls.serverStream('ListStreams', async function* (_: unknown, caller) {
+      for (const camera of await visible.list(caller))
+        yield listStream(camera, visible.deviceId(camera.ref), isConnected(), performance.now())
     }),
     Annotate: calls.unary('Annotate', (request: AnnotateCall, caller) => annotate(request, parts, caller)),
-    Proxy: calls.unary('Proxy', (request: ProxyRequest__Output) => setProxy(request, parts)),
+    Proxy: calls.unary('Proxy', (request: ProxyRequest__Output, caller) => setProxy(request, parts, caller)),
     Storage: calls.unary('Storage', (request: StorageRequest__Output, caller) => setStorage(request, parts, caller)),
     SystemTime: calls.unary('SystemTime', systemTime),
   }

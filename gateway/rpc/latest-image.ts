@@ -3,7 +3,8 @@ import type { VideoFrameRequest__Output } from '../../proto/generated/chrys/clou
 import { refText } from '../../proto/subjects.ts'
 import type { LiveFrame } from '../../proto/rendition.ts'
 import type { Caller } from './calls.ts'
-import type { Cameras, KnownCamera } from '../cameras.ts'
+import type { VisibleCameras } from '../access/visible-cameras.ts'
+import type { KnownCamera } from '../cameras.ts'
 import { ClientPace } from '../frames/client-pace.ts'
 import { newCursor, type ClientCursors, type Cursor, type Position, type Reading } from '../frames/cursor.ts'
 import type { How, RenditionFrames } from '../frames/rendition-frames.ts'
@@ -23,7 +24,7 @@ const FRAMES = 'frames'
 const MAX_AGE = 'max-age-ms'
 
 export type LatestImageParts = {
-  cameras: Cameras
+  cameras: VisibleCameras
   frames: FrameSource
   cursors: ClientCursors
   metrics: Metrics
@@ -43,7 +44,7 @@ export class LatestImages {
     const cursors = new CallCursors(this.#parts.cursors, caller)
     const wanted = wantedIn(caller)
     for await (const { device_id: deviceId, key_frame_only: keyframesOnly } of requests) {
-      const camera = this.#parts.cameras.resolve(deviceId)
+      const camera = await this.#parts.cameras.resolve(caller, deviceId, 'frames')
       const frames = this.#parts.frames.ask(camera, { rendition: undefined, keyframesOnly })
       yield* this.#send(camera, deviceId, await cursors.next(camera, frames, { ...wanted, keyframesOnly, waitMs: WAIT_MS }), caller)
     }

@@ -3,14 +3,19 @@ import { messageOf } from '../../common/errors.ts'
 import type { Nats } from '../../common/nats/connect.ts'
 import type { ProxyRequest__Output } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/ProxyRequest.ts'
 import type { ProxyResponse } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/ProxyResponse.ts'
-import type { Cameras } from '../cameras.ts'
+import type { VisibleCameras } from '../access/visible-cameras.ts'
+import type { Caller } from './calls.ts'
 import { Refusal } from '../refusal.ts'
 import { changeSwitches } from '../switches.ts'
 
-export type ProxyParts = { cameras: Cameras; link: () => Nats | undefined }
+export type ProxyParts = { cameras: VisibleCameras; link: () => Nats | undefined }
 
-export async function setProxy({ device_id, passthrough }: ProxyRequest__Output, { cameras, link }: ProxyParts): Promise<ProxyResponse> {
-  const camera = cameras.resolve(device_id)
+export async function setProxy(
+  { device_id, passthrough }: ProxyRequest__Output,
+  { cameras, link }: ProxyParts,
+  caller: Caller,
+): Promise<ProxyResponse> {
+  const camera = await cameras.resolve(caller, device_id, 'forwarding')
   const { hasTarget, enabled } = camera.record.proxy
   if (passthrough && !hasTarget) {
     throw new Refusal(

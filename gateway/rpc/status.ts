@@ -4,6 +4,7 @@ import type { Logger } from '../../common/log.ts'
 import { Refusal, type RefusalKind } from '../refusal.ts'
 
 const CODE = {
+  unauthenticated: status.UNAUTHENTICATED,
   invalid: status.INVALID_ARGUMENT,
   notFound: status.NOT_FOUND,
   outOfRange: status.OUT_OF_RANGE,

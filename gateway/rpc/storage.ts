@@ -8,7 +8,8 @@ import { parseJson } from '../../proto/messages.ts'
 import { StreamKey } from '../../proto/state.ts'
 import { streamKeySubject } from '../../proto/subjects.ts'
 import type { Caller } from './calls.ts'
-import type { Cameras, KnownCamera } from '../cameras.ts'
+import type { VisibleCameras } from '../access/visible-cameras.ts'
+import type { KnownCamera } from '../cameras.ts'
 import { describe, type Cloud } from '../annotations/cloud.ts'
 import { Refusal } from '../refusal.ts'
 import { changeSwitches } from '../switches.ts'
@@ -16,7 +17,7 @@ import { changeSwitches } from '../switches.ts'
 const KEY_MS = 2_000
 
 export type StorageParts = {
-  cameras: Cameras
+  cameras: VisibleCameras
   link: () => Nats | undefined
   /** Undefined where no cloud is configured. */
   storage: { cloud: Cloud; apiUrl: string } | undefined
@@ -25,9 +26,9 @@ export type StorageParts = {
 export async function setStorage(
   { device_id, start }: StorageRequest__Output,
   { cameras, link, storage }: StorageParts,
-  { signal }: Caller,
+  caller: Caller,
 ): Promise<StorageResponse> {
-  const camera = cameras.resolve(device_id)
+  const camera = await cameras.resolve(caller, device_id, 'forwarding')
   if (storage === undefined) {
     throw new Refusal('precondition', 'no cloud is configured: set CHRYS_CLOUD_API_URL, CHRYS_CLOUD_KEY_FILE and CHRYS_CLOUD_SECRET_FILE')
   }
@@ -38,7 +39,7 @@ export async function setStorage(
   if (nats === undefined || !nats.connected()) throw new Refusal('unavailable', 'NATS is away')
   const key = pathElement(await streamKey(nats, camera))
   const url = `${storage.apiUrl}/api/v1/edge/storage/${key}`
-  const outcome = await storage.cloud.call('storage', { method: 'PUT', url, body: JSON.stringify({ enable: start }) }, signal)
+  const outcome = await storage.cloud.call('storage', { method: 'PUT', url, body: JSON.stringify({ enable: start }) }, caller.signal)
   const cause = describe(outcome).replaceAll(key, '***') // a server may repeat the path
   if (outcome.kind === 'failed') throw new Refusal('unavailable', cause)
   if (outcome.status === 401 || outcome.status === 403) throw new Refusal('denied', cause)

@@ -1,6 +1,6 @@
 // What is known of the cluster: Cameras, their Deployments, their pods; each change wants its camera reconciled.
 import type { Logger } from '../../common/log.ts'
-import { CAMERAS_PATH, labelSelector, type KubeApi } from '../kube/client.ts'
+import { CAMERAS_PATH, labelSelector, type KubeApi } from '../../common/kube/client.ts'
 import { cameraKeyOfDeployment, MANAGED_BY } from './deployment.ts'
 import { cameraKeyOf, keepCamera, keepDeployment, keepPod, type Deployment, type Pod, type WatchedCamera } from '../kube/kinds.ts'
 import type { OperatorMetrics } from '../metrics.ts'

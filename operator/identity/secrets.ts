@@ -1,7 +1,7 @@
 // The Secrets that hold a cluster's NATS identity: made where they are missing, completed where something is missing in them, and
 // otherwise kept. Two that run at the same time come to the same result.
 import type { Logger } from '../../common/log.ts'
-import { ignoringMissing, isApiError, MERGE_PATCH, type KubeApi } from '../kube/client.ts'
+import { ignoringMissing, isApiError, MERGE_PATCH, type KubeApi } from '../../common/kube/client.ts'
 import { accountsConf, accountsIn, newKeys, newSigningSeed, type Keys } from './trust.ts'
 import { roleCreds } from './users.ts'
 

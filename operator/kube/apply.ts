@@ -1,6 +1,15 @@
 // The only writer to the API server.
 import type { V1Deployment, V1Secret } from '@kubernetes/client-node'
-import { ApiError, APPLY_PATCH, cameraPath, isApiError, JSON_PATCH, type KubeApi, type Method, type RequestOptions } from './client.ts'
+import {
+  ApiError,
+  APPLY_PATCH,
+  cameraPath,
+  isApiError,
+  JSON_PATCH,
+  type KubeApi,
+  type Method,
+  type RequestOptions,
+} from '../../common/kube/client.ts'
 import { eventObject, type EventRecord } from './events.ts'
 import { FIELD_MANAGER, FINALIZER, isControlledBy, type CameraStatus, type Deployment, type Pod, type WatchedCamera } from './kinds.ts'
 import type { OperatorMetrics } from '../metrics.ts'

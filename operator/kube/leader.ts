@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import type { Logger } from '../../common/log.ts'
 import { messageOf } from '../../common/errors.ts'
 import { sleep, within } from '../../common/abort.ts'
-import { ignoringMissing, isApiError, type KubeApi } from './client.ts'
+import { ignoringMissing, isApiError, type KubeApi } from '../../common/kube/client.ts'
 
 /** Milliseconds; leases carry whole seconds. */
 export type LeaseTimes = { duration: number; renewDeadline: number; retry: number }

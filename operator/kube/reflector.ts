@@ -4,7 +4,7 @@ import { backoffMs } from '../../common/backoff.ts'
 import { messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { sleep } from '../../common/abort.ts'
-import { ApiError, isApiError, type KubeApi, type WatchEvent } from './client.ts'
+import { ApiError, isApiError, type KubeApi, type WatchEvent } from '../../common/kube/client.ts'
 import type { OperatorMetrics } from '../metrics.ts'
 
 export type KubeObject = {

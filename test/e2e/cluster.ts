@@ -2,7 +2,7 @@
 import { KubeConfig } from '@kubernetes/client-node'
 import { request, type RequestOptions } from 'node:https'
 import { text } from 'node:stream/consumers'
-import { APPLY_PATCH, isApiError, KubeApi } from '../../operator/kube/client.ts'
+import { APPLY_PATCH, isApiError, KubeApi } from '../../common/kube/client.ts'
 
 export type Cluster = {
   readonly kubeconfig: string

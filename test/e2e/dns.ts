@@ -1,7 +1,7 @@
 // The cluster's DNS: A records of Services, and of the pods behind headless ones. Everything else does not exist.
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import type { KubeApi } from '../../operator/kube/client.ts'
+import type { KubeApi } from '../../common/kube/client.ts'
 
 type Service = { metadata: { name: string; namespace: string }; spec: { clusterIP?: string } }
 type Endpoints = {

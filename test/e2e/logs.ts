@@ -2,7 +2,7 @@
 import { cp, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { KubeApi } from '../../operator/kube/client.ts'
+import { KubeApi } from '../../common/kube/client.ts'
 import { getText, list, type Pod } from './cluster.ts'
 import { CLIENTS, NAMESPACE } from './objects.ts'
 

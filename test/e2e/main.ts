@@ -3,7 +3,7 @@
 import { rm } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { KubeApi } from '../../operator/kube/client.ts'
+import { KubeApi } from '../../common/kube/client.ts'
 import { missingPodman } from '../../deploy/image/podman.ts'
 import type { Cluster } from './cluster.ts'
 import { ownedFolder, runEnclosed } from './enclosure.ts'

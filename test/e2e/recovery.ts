@@ -1,5 +1,5 @@
 // When frames come back after a container was killed.
-import type { KubeApi } from '../../operator/kube/client.ts'
+import type { KubeApi } from '../../common/kube/client.ts'
 import { until } from '../fixtures/wait.ts'
 import { get, getText, type Cluster, type Pod } from './cluster.ts'
 import { CLIENT_POD } from './objects.ts'

@@ -1,7 +1,7 @@
 // The Camera's schema on a real API server: its verdicts, its words, its defaults, and that local mode's are the same.
 import anyTest, { type TestFn } from 'ava'
 import { cameraSchema, cameraValidator } from '../../deploy/local/manifests.ts'
-import { ApiError } from '../../operator/kube/client.ts'
+import { ApiError } from '../../common/kube/client.ts'
 import { BAD_CAMERAS, camera, GOOD_SPECS } from '../fixtures/camera-manifests.ts'
 import { missingControlPlane, startKube, type Kube } from '../fixtures/kube.ts'
 

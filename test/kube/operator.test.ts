@@ -2,7 +2,7 @@
 import ava, { type TestFn } from 'ava'
 import { messageOf } from '../../common/errors.ts'
 import { sleep } from '../../common/abort.ts'
-import { APPLY_PATCH, MERGE_PATCH } from '../../operator/kube/client.ts'
+import { APPLY_PATCH, MERGE_PATCH } from '../../common/kube/client.ts'
 import { CameraRecord } from '../../proto/state.ts'
 import { BUCKET, packetStream, packetSubject } from '../../proto/subjects.ts'
 import { parseJson } from '../../proto/messages.ts'

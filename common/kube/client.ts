@@ -2,7 +2,7 @@
 // Objects go and come as plain JSON: the library's typed calls drop fields that it does not know.
 import { HttpMethod, IsomorphicFetchHttpLibrary, KubeConfig, RequestContext, Watch } from '@kubernetes/client-node'
 import type { Counter } from 'prom-client'
-import { messageOf, unless } from '../../common/errors.ts'
+import { messageOf, unless } from '../errors.ts'
 import { API_VERSION, type Camera } from '../../proto/camera.ts'
 
 const TIMEOUT_MS = 15_000
