@@ -329,7 +329,7 @@ test(titled('alerts ask for reasons that exist'), async t => {
   const { groups } = (await chartFile('files/alerts.yaml')) as { groups: { rules: { expr: string }[] }[] }
   const exprs = groups.flatMap(({ rules }) => rules.map(({ expr }) => expr))
   const values = exprs.flatMap(expr => [...expr.matchAll(/\breason[!=]~"([^"]+)"/g)].flatMap(([, list = '']) => list.split('|')))
-  const folders = ['common', 'gateway', 'operator', 'sidecar'].map(name => new URL(`../${name}/`, import.meta.url))
+  const folders = ['common', 'gateway', 'operator', 'proto', 'sidecar'].map(name => new URL(`../${name}/`, import.meta.url))
   const files = await Promise.all(
     folders.map(async folder =>
       (await readdir(folder, { recursive: true })).filter(name => name.endsWith('.ts')).map(name => new URL(name, folder)),

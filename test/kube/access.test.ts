@@ -2,7 +2,7 @@
 import { credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js'
 import ava, { type TestFn } from 'ava'
 import { readFile } from 'node:fs/promises'
-import { parseAllDocuments } from 'yaml'
+import { parse } from 'yaml'
 import type { ImageClient } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/Image.ts'
 import { startCameras, type Cameras, type FakeCamera } from '../fixtures/cameras.ts'
 import { collect, Image, startGateway, type Gateway } from '../fixtures/gateway.ts'
@@ -71,7 +71,7 @@ async function makeAccounts(kube: Kube): Promise<Record<string, string>> {
 /** What the chart grants the gateway, and no more. */
 async function grantReviews(kube: Kube): Promise<void> {
   const text = await readFile(new URL('../../charts/chrysalis-edge/files/gateway-role.yaml', import.meta.url), 'utf8')
-  const rules = (parseAllDocuments(text)[0]?.toJS() as { rules: Rule[] }).rules
+  const rules = (parse(text) as { rules: Rule[] }).rules
   await kube.api.request('POST', `${RBAC}/clusterroles`, { body: { metadata: { name: 'gateway' }, rules } })
   const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'gateway' }
   const body = { metadata: { name: 'gateway' }, roleRef, subjects: [{ kind: 'User', name: 'gateway' }] }
