@@ -1,8 +1,11 @@
 // The connection to NATS that every process of ours has.
 import test from 'ava'
+import { once } from 'node:events'
 import { rm, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
 import pino from 'pino'
 import { connectNats } from '../common/nats/connect.ts'
+import { isTooOld } from '../common/nats/server-version.mjs'
 import { startIdentity } from './fixtures/identity.ts'
 import { startNats } from './fixtures/nats.ts'
 import { until, within } from './fixtures/wait.ts'
@@ -49,3 +52,29 @@ for (const [what, spoil] of [
     t.true(nats.connected())
   })
 }
+
+test('versions of nats-server are compared by their numbers', t => {
+  t.deepEqual(['2.9.10', '2.11.99', '2.12.0', '2.15.1', '3.0.0'].map(isTooOld), [true, true, false, false, false])
+})
+
+test('a nats-server that is too old is reported, and used all the same', async t => {
+  const lines: string[] = []
+  const log = pino({ base: null }, { write: line => lines.push(line) })
+  const hello = { server_id: 'old', version: '2.10.4', proto: 1, headers: true, max_payload: 1_048_576 }
+  const old = createServer(socket => {
+    socket.write(`INFO ${JSON.stringify(hello)}\r\n`)
+    socket.on('error', () => {}).on('data', bytes => void (bytes.includes('PING') && socket.write('PONG\r\n')))
+  }).listen(0, '127.0.0.1')
+  await once(old, 'listening')
+  const url = `nats://127.0.0.1:${(old.address() as AddressInfo).port}`
+  {
+    await using nats = await connectNats('test', { url, credsFile: undefined }, log, new AbortController().signal)
+    t.true(nats.connected())
+  }
+  old.close()
+  const reports = lines.map(line => JSON.parse(line) as { level: number; version?: string })
+  t.deepEqual(
+    reports.filter(({ level }) => level === 40).map(({ version }) => version),
+    ['2.10.4'],
+  )
+})

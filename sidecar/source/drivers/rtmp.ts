@@ -13,10 +13,13 @@ import {
 } from './driver.ts'
 import { parseNetworkUrl } from './network-url.ts'
 
+/** Where an RTMP server listens whose URL names no port. */
+export const RTMP_PORTS = { rtmp: 1935, rtmps: 443 } as const
+
 export const rtmp: SourceDriver<FfmpegSource> = {
   schemes: ['rtmp://', 'rtmps://'],
   parse(text) {
-    const { scheme, isTls: tls, host, port, path } = parseNetworkUrl(text, { rtmp: 1935, rtmps: 443 })
+    const { scheme, isTls: tls, host, port, path } = parseNetworkUrl(text, RTMP_PORTS)
     // The server picks the virtual host from tcUrl, so that names the camera, not the relay.
     const tcUrl = `${scheme}://${host}:${port}/${application(path)}`
     return ffmpegSource({
