@@ -15,10 +15,6 @@ export type Found = {
 
 /** Requests that are looked back at. */
 const LOOK_BACK = 8
-/** A client that has not waited yet is slow after so many requests that found a frame. */
-const UNPROVEN_MAX = 4
-/** Until then it is given no frame that arrived longer ago than two intervals and this. */
-const UNPROVEN_AGE_MS = 40
 /** No frame is left out that a client gets in time: after one interval and this. */
 const IN_TIME_MS = 25
 /** With so many more unread frames than so many requests before a client falls behind. */
@@ -26,7 +22,7 @@ const FALLS_BEHIND = [
   { requests: 2, frames: 3 },
   { requests: 4, frames: 2 },
 ]
-/** A slow client keeps up again when it has waited this often in a row. A single wait may be the camera's doing. */
+/** A slow client keeps up again when it has asked soon and waited this often in a row. */
 const WAITS = 2
 /** A client that pauses for so long before there is any frame does not show that it would keep up. */
 const PAUSE_MS = 100
@@ -48,14 +44,13 @@ export class ClientPace {
 
   /** A request of the client, by performance.now(). */
   asked({ unread, oldestMs, intervalMs }: Found, nowMs: number): void {
-    if (!this.#hasFrame && nowMs - (this.#answeredMs ?? nowMs) > PAUSE_MS) this.#isProven = false
-    if (unread === 0) return this.#waited()
+    const pauseMs = nowMs - (this.#answeredMs ?? nowMs)
+    if (!this.#hasFrame && pauseMs > PAUSE_MS) this.#isProven = false
+    if (unread === 0) return this.#waited(pauseMs < intervalMs)
     this.#waits = 0
     this.#unread = [...this.#unread.slice(-LOOK_BACK), unread]
     const isLate = oldestMs > intervalMs + IN_TIME_MS
-    const isTooLate = oldestMs > 2 * intervalMs + UNPROVEN_AGE_MS
-    const fallsBehind = this.#isProven ? this.#fallsBehind() : isTooLate || this.#unread.length > UNPROVEN_MAX
-    this.#isSlow ||= isLate && fallsBehind
+    this.#isSlow ||= isLate && (!this.#isProven || this.#fallsBehind())
   }
 
   answered(hasFrame: boolean, nowMs: number): void {
@@ -63,9 +58,10 @@ export class ClientPace {
     this.#answeredMs = nowMs
   }
 
-  #waited(): void {
+  /** `isFast`: it asked sooner after its last answer than frames come. A slow client may have to wait because of the camera. */
+  #waited(isFast: boolean): void {
     this.#unread = []
-    if (this.#isSlow && ++this.#waits < WAITS) return
+    if (this.#isSlow && (!isFast || ++this.#waits < WAITS)) return
     this.#isSlow = false
     this.#isProven = true
   }

@@ -101,7 +101,7 @@ const after = (ring: Ring, { index, keyframes, gaps }: Entry): Position => ({ ri
 export function found(ring: Ring, position: Position | undefined, keyframesOnly: boolean, nowMs: number): Found {
   const first = position?.ring === ring ? ring.following(position.next, keyframesOnly) : ring.newest(keyframesOnly)
   const last = ring.newest(keyframesOnly)
-  if (first === undefined || last === undefined) return { unread: 0, oldestMs: 0, intervalMs: 0 }
+  if (first === undefined || last === undefined) return { unread: 0, oldestMs: 0, intervalMs: ring.intervalMs }
   const unread = 1 + (keyframesOnly ? last.keyframes - first.keyframes : last.index - first.index)
   return { unread, oldestMs: nowMs - first.receivedMs, intervalMs: ring.intervalMs }
 }
