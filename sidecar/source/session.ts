@@ -264,7 +264,7 @@ export class Session {
       const verdict = overdue(facts)
       if (verdict !== undefined) {
         if (isSlow(verdict, facts)) this.#traits.connectMs = nextConnectMs(facts)
-        else if (looksSparse(verdict, facts)) this.#traits.sparse = !facts.sparse
+        if (looksSparse(verdict, facts)) this.#traits.sparse = !facts.sparse
         return this.#end(progress?.refusal ?? this.#otherTrack(verdict, progress?.tracks ?? 0) ?? verdict)
       }
       const waiting = this.#phase === 'connecting' ? waitsForKeyframe(facts) : undefined
