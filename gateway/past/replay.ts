@@ -10,6 +10,7 @@ import { planOf } from '../../common/media/rendition-plan.ts'
 import { sealDecoded, toLiveFrame } from '../../common/media/encode-frame.ts'
 import { ticksToMs } from '../../common/media/timebase.ts'
 import { whenAborted } from '../../common/abort.ts'
+import { Wakeup } from '../../common/queue.ts'
 import { FRAME_ROOM } from '../../proto/frame.ts'
 import type { BadMessage, StoredPacket } from '../../proto/messages.ts'
 import { FULL_BGR24, type Geometry, type LiveFrame, type Rendition } from '../../proto/rendition.ts'
@@ -105,14 +106,14 @@ async function* decode(
   signal: AbortSignal,
 ): AsyncGenerator<DecodedFrame> {
   const frames: DecodedFrame[] = []
-  let wake = Promise.withResolvers<void>()
+  const wakeup = new Wakeup()
   let end: End | undefined
   let why: string | undefined
   await using decoder = await Decoder.start({
     ...{ codec, outputs: [output], threads: THREADS, room: FRAME_ROOM },
     onFrame: frame => {
       frames.push(frame)
-      wake.resolve()
+      wakeup.wake()
       return frames.length < AHEAD_MAX
     },
     onLine: line => (why ??= complaintIn(line)),
@@ -134,7 +135,7 @@ async function* decode(
   })
   void decoder.ended.then(ended => {
     end = ended
-    wake.resolve()
+    wakeup.wake()
   })
   while (!signal.aborted) {
     const frame = frames.shift()
@@ -142,10 +143,8 @@ async function* decode(
       yield frame
       if (frames.length < AHEAD_MAX) decoder.resume()
     } else if (fault !== undefined) throw fault
-    else if (end === undefined) {
-      await wake.promise
-      wake = Promise.withResolvers()
-    } else if (isFed && end.code === 0) return
+    else if (end === undefined) await wakeup.next
+    else if (isFed && end.code === 0) return
     else throw new Refusal('unavailable', `the decoder ended before its time (${end.signal ?? `code ${end.code}`})${why ? `: ${why}` : ''}`)
   }
 }
