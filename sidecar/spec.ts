@@ -84,7 +84,7 @@ export function readSpec(value: unknown, problem: (reason: string) => void): Spe
   }
   const amount = (name: string, text: string, parse: (text: string) => number) => read(() => positive(name, text, parse)) ?? 0
   const config = {
-    source: read(() => parseSource(source.url, source.transport, source.codecs, source.variant)),
+    source: read(() => parseSource(source.url, source)),
     decoding: { scale: decoding.scale, maxFps: decoding.maxFps, keyFramesOnly: decoding.keyFramesOnly },
     buffer: {
       durationMs: amount('spec.buffer.duration', buffer.duration, parseDuration),

@@ -40,7 +40,7 @@ async function played(head: string, part: (jpeg: string, index: number) => strin
     socket.write(Buffer.from(head, 'latin1'))
     write(socket, 0)
   })
-  const source = http.parse(`${camera.url}/video.cgi?`, 'tcp', [], 'Largest')
+  const source = http.parse(`${camera.url}/video.cgi?`, { transport: 'tcp', codecs: [], variant: 'Largest' })
   await using relay = await source.openRelay(undefined, denied([]), newTraits())
   const { args } = source.input(relay ?? { host: '', port: 0 }, undefined, newTraits())
   const output = ['-c', 'copy', '-frames:v', String(COUNT), '-f', 'image2pipe', '-']

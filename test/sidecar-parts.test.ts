@@ -22,7 +22,7 @@ const TRAITS = newTraits()
 const AT = { host: '127.0.0.1', port: 5000 }
 
 function ffmpegSource(url: string, transport: 'tcp' | 'udp' = 'tcp'): FfmpegSource {
-  const source = parseSource(url, transport)
+  const source = parseSource(url, { transport })
   if (!('input' in source)) throw new Error('ffmpeg does not read it')
   return source as FfmpegSource
 }
@@ -82,7 +82,7 @@ test('sources that can’t be are refused without being repeated', t => {
     'testsrc:?size=3x3',
     'testsrc:?rate=0',
   ]) {
-    const error = t.throws(() => parseSource(url, 'tcp'), undefined, url)
+    const error = t.throws(() => parseSource(url), undefined, url)
     t.false(error?.message.includes('secret'))
   }
 })
@@ -99,11 +99,11 @@ test('UDP is for what is not encrypted', t => {
 test('the Camera’s schema and the sidecar name the same schemes', async t => {
   const crd = await readFile(new URL('../charts/chrysalis-edge/files/cameras.video.chrys.cloud.yaml', import.meta.url), 'utf8')
   t.true(crd.includes(`message: 'must start with ${SCHEMES}'`))
-  t.throws(() => parseSource('ftp://camera/x', 'tcp'), { message: `spec.source.url: must start with ${SCHEMES}` })
+  t.throws(() => parseSource('ftp://camera/x'), { message: `spec.source.url: must start with ${SCHEMES}` })
 })
 
 test('how an HTTP source is read follows from its format', t => {
-  const source = parseSource('http://h/x', 'tcp')
+  const source = parseSource('http://h/x')
   for (const [format, trait] of [
     ['mpjpeg', 'wallClock'],
     ['h264', 'wallClock'],
@@ -116,7 +116,7 @@ test('how an HTTP source is read follows from its format', t => {
     t.is(source.traitIn(`[info] Input #0, ${format}, from 'http://h/x':`), trait)
   }
   t.is(source.traitIn('[info]   Stream #0:0: Video: h264'), undefined)
-  t.is(parseSource('rtsp://h/x', 'tcp').traitIn(`[info] Input #0, h264, from 'rtsp://h/x':`), undefined)
+  t.is(parseSource('rtsp://h/x').traitIn(`[info] Input #0, h264, from 'rtsp://h/x':`), undefined)
 })
 
 test('addresses that the policy excludes are never connected to, by whatever name', async t => {

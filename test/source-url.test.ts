@@ -12,7 +12,9 @@ const DRIVER = { rtsp, rtsps: rtsp, RTSP: rtsp, rtmp, http } as const
 
 /** What ffmpeg opens. */
 function opened(url: string, driver: (typeof DRIVER)[keyof typeof DRIVER]): string | undefined {
-  const { args } = driver.parse(url, 'tcp', [], 'Largest').input({ host: '127.0.0.1', port: 5000 }, undefined, newTraits())
+  const { args } = driver
+    .parse(url, { transport: 'tcp', codecs: [], variant: 'Largest' })
+    .input({ host: '127.0.0.1', port: 5000 }, undefined, newTraits())
   return args[args.indexOf('-i') + 1]
 }
 
@@ -72,6 +74,6 @@ test('a scheme may be in capitals, and user info is refused there too', t => {
   t.like(parseNetworkUrl('RTSP://camera/x', RTSP_PORTS), { scheme: 'rtsp', isTls: false, port: 554, origin: 'rtsp://camera' })
   t.like(parseNetworkUrl('Rtsps://camera/x', RTSP_PORTS), { scheme: 'rtsps', isTls: true, port: 322 })
   t.is(opened('HTTPS://camera/x?', http), 'http://camera:443/x?')
-  for (const scheme of ['RTSP', 'Rtsps', 'HTTPS', 'RTMP']) t.notThrows(() => parseSource(`${scheme}://camera/live/x`, 'tcp'))
-  t.throws(() => parseSource('RTSP://u:p@camera/x', 'tcp'), { message: /credentialsSecretRef/ })
+  for (const scheme of ['RTSP', 'Rtsps', 'HTTPS', 'RTMP']) t.notThrows(() => parseSource(`${scheme}://camera/live/x`))
+  t.throws(() => parseSource('RTSP://u:p@camera/x'), { message: /credentialsSecretRef/ })
 })

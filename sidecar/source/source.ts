@@ -1,6 +1,6 @@
 // A camera's URL → the driver of its scheme.
-import { DEFAULT_RTP_CODECS, type RtpCodec, type Transport, type Variant } from '../../proto/camera.ts'
-import type { Source, SourceDriver } from './drivers/driver.ts'
+import { DEFAULT_RTP_CODECS } from '../../proto/camera.ts'
+import type { Source, SourceDriver, SourceOptions } from './drivers/driver.ts'
 import { http } from './drivers/http.ts'
 import { rtmp } from './drivers/rtmp.ts'
 import { rtsp } from './drivers/rtsp.ts'
@@ -15,16 +15,12 @@ export const SCHEMES = DRIVERS.flatMap(({ schemes }) => schemes)
   .replace(/, ([^,]*)$/, ' or $1')
 
 /** Throws an Error that says what is wrong with `text`, without repeating it. */
-export function parseSource(
-  text: string,
-  transport: Transport,
-  codecs: readonly RtpCodec[] = DEFAULT_RTP_CODECS,
-  variant: Variant = 'Largest',
-): Source {
+export function parseSource(text: string, options: { [K in keyof SourceOptions]?: SourceOptions[K] | undefined } = {}): Source {
+  const { transport = 'tcp', codecs = DEFAULT_RTP_CODECS, variant = 'Largest' } = options
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u0020\u007f]/.test(text)) throw new Error('spec.source.url: control characters and spaces are not allowed')
   const lower = text.toLowerCase()
   const driver = DRIVERS.find(({ schemes }) => schemes.some(scheme => lower.startsWith(scheme)))
   if (driver === undefined) throw new Error(`spec.source.url: must start with ${SCHEMES}`)
-  return driver.parse(text, transport, codecs, variant)
+  return driver.parse(text, { transport, codecs, variant })
 }

@@ -12,8 +12,11 @@ export type SourceDriver<S extends Source = Source> = {
   /** What its URLs begin with, such as `rtsp://`, in lower case. */
   schemes: readonly string[]
   /** Throws an Error that says what is wrong with `text`, without repeating it. */
-  parse(text: string, transport: Transport, codecs: readonly RtpCodec[], variant: Variant): S
+  parse(text: string, options: SourceOptions): S
 }
+
+/** What spec.source says in addition to the URL. */
+export type SourceOptions = { transport: Transport; codecs: readonly RtpCodec[]; variant: Variant }
 
 /** A camera's URL, read. */
 export type Source = {

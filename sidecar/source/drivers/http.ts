@@ -13,7 +13,7 @@ const FORMATS = 'hls,mpegts,mpeg,mov,matroska,flv,mpjpeg,mjpeg,jpeg_pipe,h264,he
 
 export const http: SourceDriver<FfmpegSource> = {
   schemes: ['http://', 'https://'],
-  parse(text, _transport, _codecs, variant) {
+  parse(text, { variant }) {
     const { origin, path } = parseNetworkUrl(text, { http: 80, https: 443 })
     const url = origin + path
     const memory = { strength: 0 }

@@ -19,7 +19,7 @@ const PROBE_SHORT = ['-fpsprobesize', '0', '-probesize', '32']
 
 export const rtsp: SourceDriver<FfmpegSource> = {
   schemes: ['rtsp://', 'rtsps://'],
-  parse(text, wanted, codecs) {
+  parse(text, { transport: wanted, codecs }) {
     const { isTls: tls, host, port, path, origin } = parseNetworkUrl(text, RTSP_PORTS)
     const transport = tls ? 'tcp' : wanted // what is encrypted is one connection
     return ffmpegSource({
