@@ -1,7 +1,7 @@
 // Packets → frames in NATS, as far as gateways want them decoded here.
 import type { Logger } from '../common/log.ts'
 import type { Gop } from '../common/media/gop.ts'
-import { Live } from '../common/media/live-decoder.ts'
+import { LiveDecoder } from '../common/media/live-decoder.ts'
 import type { Nats } from '../common/nats/connect.ts'
 import type { Packet } from '../proto/messages.ts'
 import { imageDemand } from '../proto/rendition.ts'
@@ -18,7 +18,7 @@ export type DecodingParts = { nats: Nats; config: SidecarConfig; gop: Gop; healt
 
 export class DecodingSink implements PacketSink {
   readonly #health: Health
-  readonly #live: Live
+  readonly #live: LiveDecoder
   readonly #demand: Disposable
   #here: Activity = { active: false, ok: true }
   #elsewhere: Activity | undefined
@@ -26,7 +26,7 @@ export class DecodingSink implements PacketSink {
   constructor({ nats, config, gop, health, metrics, log }: DecodingParts) {
     this.#health = health
     const publisher = new FramePublisher(nats, config.camera, metrics, log)
-    this.#live = new Live({
+    this.#live = new LiveDecoder({
       ...{ deviceId: config.deviceId, gop, count: liveCount(metrics), log },
       publish: (_, { message, ...frame }, seq) => {
         if (message !== undefined) publisher.offer({ ...frame, message, seq })

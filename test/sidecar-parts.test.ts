@@ -10,7 +10,7 @@ import { Demand, type Codec } from '../proto/state.ts'
 import { denied, resolveHost } from '../sidecar/source/address.ts'
 import { Wishes } from '../sidecar/demand.ts'
 import { Gop } from '../common/media/gop.ts'
-import { Live } from '../common/media/live-decoder.ts'
+import { LiveDecoder } from '../common/media/live-decoder.ts'
 import { Rate } from '../sidecar/health.ts'
 import { Pictures } from '../sidecar/source/slice-joiner.ts'
 import type { FfmpegSource } from '../sidecar/source/drivers/driver.ts'
@@ -279,7 +279,7 @@ test('a picture that is too large is not decoded, and the reason is told at once
     timeBase: [1, 90_000],
     reorder: 0,
   }
-  const live = new Live({
+  const live = new LiveDecoder({
     ...{ deviceId: 'cam', gop: new Gop() },
     ...{
       publish: () => t.fail(),

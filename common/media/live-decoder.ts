@@ -1,16 +1,13 @@
-// Packets → frames while they are wanted, in one or more renditions: from the last keyframe held, delivered from the newest frame on once the
-// decoder has caught up. One ffmpeg gives all renditions. When a rendition is added, a second one starts, and takes over when it has caught up:
-// each frame is given once and none is left out.
-import { FRAME_ROOM, PIXELS_MAX } from '../../proto/frame.ts'
+// Packets → frames while they are wanted, in one or more renditions.
+import { PIXELS_MAX } from '../../proto/frame.ts'
 import type { Packet } from '../../proto/messages.ts'
 import { IMAGE_KEY, renditionKey, type LiveFrame, type RenditionDemand } from '../../proto/rendition.ts'
 import type { Activity, Codec } from '../../proto/state.ts'
-import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { Decoder, type DecodedFrame, type DecoderOutput } from './decoder.ts'
-import { complaintIn } from './ffmpeg-log.ts'
+import type { DecodedFrame, DecoderOutput } from './decoder.ts'
 import { PictureMemory } from './frame-memory.ts'
 import type { Gop } from './gop.ts'
+import { KeyframeDecoder } from './keyframe-decoder.ts'
 import { RateLimit } from './rate-limit.ts'
 import { planOf, type RenditionPlan } from './rendition-plan.ts'
 import { sealDecoded, toLiveFrame } from './encode-frame.ts'
@@ -41,16 +38,24 @@ export type LiveCount = {
 const RESTART_MS = 1_000
 /** A changed set of renditions starts a decoder no sooner than this after the one before. */
 const CHANGE_MS = 200
-/** A keyframe alone is decoded in a moment, or not at all. */
-const KEYFRAME_MS = 10_000
 /** Keyframes closer than this are not worth a decoder each. */
 const SHORT_GOP_MS = 500
 const DECODERS_MAX = 4
 /** So many times faster than keyframes come a rendition may be wanted that is given keyframes; and, once it is, be wanted further. */
 const KEYED_MAX = { begin: 1.1, goOn: 1.5 }
 
-/** `stream`: all packets are decoded. `keyframes`: those alone. */
+/** What is to be decoded. `stream`: all packets. `keyframes`: those alone. */
 type Mode = 'none' | 'stream' | 'keyframes'
+
+/**
+ * - `off`: nothing is wanted, or no packet has come.
+ * - `refused`: the frames are too large.
+ * - `keyframes`: each keyframe is decoded by itself.
+ * - `waiting`: all packets are to be decoded, and no decoder runs yet: no GOP is at hand, or the last decoder failed just now.
+ * - `running`: one decoder gives the renditions.
+ * - `changing`: it goes on, while a second one for other renditions catches up.
+ */
+type Phase = 'off' | 'refused' | 'keyframes' | 'waiting' | 'running' | 'changing'
 
 /** One rendition that is wanted. */
 type Wanted = {
@@ -76,9 +81,13 @@ type Running = {
   /** Of its newest frame. */
   untilMs: number
 }
-type Keyframe = { packet: Packet; codec: Codec; keys: ReadonlySet<string> }
 
-export class Live implements AsyncDisposable {
+/**
+ * Decoding begins with the last keyframe held, and delivers from the newest frame on. One ffmpeg gives all renditions. When a rendition is
+ * added, a second one starts, and takes over when it has caught up: each frame is given once, and none is left out. `push` never waits: a
+ * decoder that is behind skips to a keyframe, and one that fails is started again after a second.
+ */
+export class LiveDecoder implements AsyncDisposable {
   readonly #options: LiveOptions
   readonly #gop: Gop
   readonly #wanted = new Map<string, Wanted>()
@@ -90,9 +99,7 @@ export class Live implements AsyncDisposable {
   #current: Running | undefined
   /** It gives renditions that `#current` does not, and takes over when it has caught up. */
   #next: Running | undefined
-  #keyBusy = false
-  #keyDecoder: Decoder | undefined
-  #keyWaiting: Keyframe | undefined
+  readonly #keyframes: KeyframeDecoder<Output>
   #restartAfter = 0
   #changeAfter = 0
   /** Why nothing is decoded, until something is. */
@@ -103,6 +110,15 @@ export class Live implements AsyncDisposable {
   constructor(options: LiveOptions) {
     this.#options = options
     this.#gop = options.gop
+    this.#keyframes = new KeyframeDecoder<Output>({
+      outputs: ({ codec, keys }) => (this.#mode === 'keyframes' ? this.#outputs(codec).filter(({ key }) => keys.has(key)) : []),
+      onFrame: (output, frame, codec) => this.#frame(output, frame, codec, true),
+      onFailed: problem => {
+        if (this.#wanted.size > 0) this.#failed(problem)
+      },
+      onDropped: () => options.count.dropped('decoder_behind'),
+      onIdle: () => this.#report(),
+    })
   }
 
   /** From the next packet on; a rendition that was not wanted before is given the newest frame there is. */
@@ -138,14 +154,14 @@ export class Live implements AsyncDisposable {
     if (chosen.size > 0) this.#choices.set(packet, chosen)
     const started = this.#settle()
     for (const running of [this.#current, this.#next]) if (running !== started) running?.stream.feed(packet)
-    if (this.#mode === 'keyframes' && packet.key && chosen.size > 0) this.#decodeKeyframe({ packet, codec, keys: chosen })
+    if (this.#mode === 'keyframes' && packet.key && chosen.size > 0) this.#keyframes.decode({ packet, codec, keys: chosen })
     if (newEpoch) this.#report()
   }
 
   /** The connection has ended: what it left must not be shown as if it were new. */
   reset(): void {
     this.#endStreams()
-    this.#keyWaiting = undefined
+    this.#keyframes.clear()
     this.#markGap()
     this.#report()
   }
@@ -153,8 +169,7 @@ export class Live implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#wanted.clear()
     this.#endStreams()
-    this.#keyWaiting = undefined
-    await this.#keyDecoder?.[Symbol.asyncDispose]()
+    await this.#keyframes[Symbol.asyncDispose]()
     while (this.#running.size > 0) await Promise.all(this.#running)
   }
 
@@ -188,7 +203,7 @@ export class Live implements AsyncDisposable {
     for (const [key, wanted] of this.#wanted) {
       if (joined.has(key) && this.#takes(wanted, newest)) this.#choices.set(newest, (this.#choices.get(newest) ?? new Set()).add(key))
     }
-    if (this.#mode === 'keyframes') this.#decodeKeyframe({ packet: keyframe, codec: this.#codec, keys: joined })
+    if (this.#mode === 'keyframes') this.#keyframes.decode({ packet: keyframe, codec: this.#codec, keys: joined })
   }
 
   /** Starts or ends decoders of all packets as the demand wants it; returns the one that was started, which feeds itself the whole GOP. */
@@ -306,63 +321,24 @@ export class Live implements AsyncDisposable {
     })
   }
 
+  get #phase(): Phase {
+    if (this.#tooLarge) return 'refused'
+    if (this.#mode !== 'stream') return this.#mode === 'none' ? 'off' : 'keyframes'
+    if (this.#next !== undefined) return 'changing'
+    return this.#current === undefined ? 'waiting' : 'running'
+  }
+
   #report(): void {
-    const active = this.#mode !== 'none' && (this.#current !== undefined || this.#mode === 'keyframes')
+    const phase = this.#phase
+    const active = phase === 'keyframes' || phase === 'running' || phase === 'changing'
     const { onHealth } = this.#options
-    if (this.#tooLarge && this.#codec !== undefined) {
+    if (phase === 'refused' && this.#codec !== undefined) {
       const { width, height } = this.#codec
       const message = `${width}×${height} is more than 40 megapixels`
       return onHealth({ active: false, ok: false, reason: 'ResolutionTooLarge', message })
     }
     if (this.#problem !== undefined) return onHealth({ active, ok: false, reason: 'NoDecodableFrames', message: this.#problem })
     onHealth({ active, ok: true })
-  }
-
-  /** A keyframe by itself, in a decoder of its own: one that runs on would hold back keyframes as if B-frames could follow. */
-  #decodeKeyframe(keyframe: Keyframe): void {
-    if (this.#keyBusy) {
-      if (this.#keyWaiting !== undefined) this.#options.count.dropped('decoder_behind')
-      this.#keyWaiting = { ...keyframe, keys: new Set([...keyframe.keys, ...(this.#keyWaiting?.keys ?? [])]) }
-      return
-    }
-    this.#keyBusy = true
-    this.#track(
-      this.#decodeOne(keyframe).finally(() => {
-        this.#keyBusy = false
-        const next = this.#keyWaiting
-        this.#keyWaiting = undefined
-        if (next !== undefined && this.#mode === 'keyframes') this.#decodeKeyframe(next)
-      }),
-    )
-  }
-
-  async #decodeOne({ packet, codec, keys }: Keyframe): Promise<void> {
-    let made = 0
-    let problem = 'no picture in a keyframe'
-    const outputs = this.#outputs(codec).filter(({ key }) => keys.has(key))
-    if (outputs.length === 0) return
-    try {
-      await using decoder = await Decoder.start({
-        ...{ codec, outputs: outputs.map(({ options }) => options), threads: 1, room: FRAME_ROOM },
-        onFrame: frame => {
-          made++
-          this.#frame(outputs[frame.output] as Output, frame, codec, true)
-          return true
-        },
-        onLine: line => (problem = complaintIn(line) ?? problem),
-      })
-      this.#keyDecoder = decoder
-      const timer = setTimeout(() => void decoder[Symbol.asyncDispose](), KEYFRAME_MS)
-      decoder.feed(packet)
-      decoder.end()
-      await decoder.ended
-      clearTimeout(timer)
-    } catch (error) {
-      problem = messageOf(error)
-    } finally {
-      this.#keyDecoder = undefined
-    }
-    if (made === 0 && this.#wanted.size > 0) this.#failed(problem)
   }
 
   #arrived(running: Running, frame: DecodedFrame): void {

@@ -1,7 +1,7 @@
 // A camera's frames, decoded in this process from its packets.
 import type { Logger } from '../../common/log.ts'
 import { Gop } from '../../common/media/gop.ts'
-import { Live } from '../../common/media/live-decoder.ts'
+import { LiveDecoder } from '../../common/media/live-decoder.ts'
 import type { Nats } from '../../common/nats/connect.ts'
 import type { RenditionDemand } from '../../proto/rendition.ts'
 import { MESSAGE_MAX, type Activity } from '../../proto/state.ts'
@@ -33,7 +33,7 @@ export class GatewayDecoder implements Upstream {
   readonly where = 'Gateway'
   readonly key = 'Gateway'
   readonly #packets: LivePackets
-  readonly #live: Live
+  readonly #live: LiveDecoder
   readonly #metrics: Metrics
   readonly #camera: string
   readonly #events: DecoderEvents
@@ -50,7 +50,7 @@ export class GatewayDecoder implements Upstream {
     const camera = refText(source.ref)
     this.#camera = camera
     const gop = new Gop(GOP_BYTES_MAX)
-    this.#live = new Live({
+    this.#live = new LiveDecoder({
       ...{ deviceId: source.deviceId, gop, log: log.child({ camera }) },
       publish: (rendition, frame) => {
         if (frame.message !== undefined) frameInPlace(frame.message)
