@@ -1,4 +1,5 @@
 import { SPEC_DEFAULTS, type Camera } from '../proto/camera.ts'
+import { boundedLabels } from '../proto/labels.ts'
 import type { Reason } from '../proto/reasons.ts'
 import { MESSAGE_MAX, type CameraRecord } from '../proto/state.ts'
 import { EXIT_CONFIG } from './errors.ts'
@@ -16,12 +17,14 @@ export function endReason({ exitCode, oomKilled }: { exitCode: number | undefine
 /** What processes that do not see the spec know of a camera. The operator writes it, in local mode the supervisor. */
 export function cameraRecord({ metadata, spec }: Camera, pod: PodState, problem?: Problem): CameraRecord {
   const { scale, maxFps, keyFramesOnly, placement } = spec.decoding
+  const labels = boundedLabels(metadata.labels)
   return {
     v: 1,
     uid: metadata.uid,
     namespace: metadata.namespace,
     name: metadata.name,
     generation: metadata.generation,
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
     suspended: spec.suspend,
     decoding: { scale, maxFps, keyFramesOnly, placement },
     bufferScale: spec.buffer.scale,

@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import type { AnyReason } from './reasons.ts'
 import { PLACEMENTS, SPEC_BOUNDS } from './camera.ts'
+import { isLabelKey, isLabelValue, LABELS_MAX } from './labels.ts'
 import { isCameraName, isNamespace } from './subjects.ts'
 
 /** Characters of a sentence that says why. Longer ones are not believed: who writes one cuts it. */
@@ -18,6 +19,12 @@ const reasonText = v.pipe(
 
 export const Scale = text(SPEC_BOUNDS.scale.lengthMax)
 export const MaxFps = v.pipe(v.number(), v.minValue(SPEC_BOUNDS.maxFps.min), v.maxValue(SPEC_BOUNDS.maxFps.max))
+
+/** Of a Camera. */
+const Labels = v.pipe(
+  v.record(v.pipe(v.string(), v.check(isLabelKey)), v.pipe(v.string(), v.check(isLabelValue))),
+  v.check(labels => Object.keys(labels).length <= LABELS_MAX),
+)
 
 const PodState = v.object({
   /** Why no container runs, such as PodPending, ImagePullBackOff or OOMKilled; absent while one runs. */
@@ -40,6 +47,7 @@ export const CameraRecord = v.object({
   namespace: v.pipe(v.string(), v.check(isNamespace)),
   name: v.pipe(v.string(), v.check(isCameraName)),
   generation: count,
+  labels: v.optional(Labels),
   suspended: v.boolean(),
   decoding: v.object({
     scale: v.optional(Scale),
