@@ -24,12 +24,12 @@ export type KnownCamera = {
 }
 
 /** `name` or `namespace/name`; throws a Refusal. Any other text must not come near a NATS subject or an answer. */
-function parseDeviceId(deviceId: string): { namespace: string | undefined; name: string } {
-  if (deviceId === '') throw new Refusal('invalid', 'device_id is required')
+function parseDeviceId(deviceId: string, field: string): { namespace: string | undefined; name: string } {
+  if (deviceId === '') throw new Refusal('invalid', `${field} is required`)
   const [first = '', second, ...rest] = deviceId.split('/')
   const [namespace, name] = second === undefined ? [undefined, first] : [first, second]
   if (rest.length > 0 || !isCameraName(name) || (namespace !== undefined && !isNamespace(namespace))) {
-    throw new Refusal('invalid', 'device_id must be a camera name or namespace/name')
+    throw new Refusal('invalid', `${field} must be a camera name or namespace/name`)
   }
   return { namespace, name }
 }
@@ -73,10 +73,11 @@ export class Cameras {
 
   /**
    * The cameras that a client may mean: the one in the namespace that it names, or in the gateway's own; for a bare name those of other
-   * namespaces too. Throws a Refusal for what is no device_id, and before the list is there.
+   * namespaces too. Throws a Refusal for what is no device_id, naming the `field` of
+   * the request, and before the list is there.
    */
-  candidates(deviceId: string): { own: KnownCamera[]; elsewhere: KnownCamera[] } {
-    const { namespace, name } = parseDeviceId(deviceId)
+  candidates(deviceId: string, field = 'device_id'): { own: KnownCamera[]; elsewhere: KnownCamera[] } {
+    const { namespace, name } = parseDeviceId(deviceId, field)
     const record = this.#records.get(cameraKey({ namespace: namespace ?? this.#namespace, name }))
     if (record === undefined && !this.#isListed) throw notListed()
     const others = namespace === undefined ? [...this.#records.values()].filter(other => other.name === name && other !== record) : []

@@ -25,6 +25,7 @@ import { ClientCursors } from './frames/cursor.ts'
 import { Delivery } from './annotations/delivery.ts'
 import { createMetrics } from './metrics.ts'
 import { PacketStream, type Source } from './past/packet-reader.ts'
+import { PastReads } from './past/reads.ts'
 import { wholeReceiving } from '../common/patches/nats-receive.ts'
 import { serveGrpc } from './rpc/server.ts'
 import { Refusal } from './refusal.ts'
@@ -66,7 +67,7 @@ await runProcess(process.env, async signal => {
     if (link === undefined || !isConnected()) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS is away')
     return new PacketStream(link.nc, source)
   }
-  const { bufferedReadsMax: readsMax } = config
+  const reads = new PastReads(config.bufferedReadsMax, metrics)
   const storage = cloud && apiUrl !== undefined ? { cloud, apiUrl } : undefined
   const live = { frames, cursors, unsent }
   const parts = {
@@ -77,7 +78,7 @@ await runProcess(process.env, async signal => {
     link: () => link,
     ...live,
     packets,
-    readsMax,
+    reads,
     annotations,
     storage,
   }

@@ -178,6 +178,11 @@ export const REASONS = {
     advice: 'Raise CHRYS_DECODERS_MAX (gateway.decodersMax in the chart), or set spec.decoding.placement to Auto.',
     severity: 'transient',
   },
+  RenditionUnavailable: {
+    meaning: 'The camera’s frames cannot be given in the rendition that the client asks for.',
+    advice: 'Ask for a region and a size that the camera has, or end calls that ask for other renditions of it.',
+    severity: 'needs-a-person',
+  },
   NoPackets: {
     meaning: 'The camera’s packets do not reach the gateway that decodes them.',
     advice: 'Check that the gateway may subscribe to chrys.packets, or set spec.decoding.placement to Sidecar.',

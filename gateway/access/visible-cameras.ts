@@ -27,9 +27,9 @@ export class VisibleCameras {
     return this.#cameras.deviceId(ref)
   }
 
-  /** The camera that the caller means and may do `right` with. Throws a Refusal. */
-  async resolve(visitor: Visitor, deviceId: string, right: Right): Promise<KnownCamera> {
-    const { own, elsewhere } = this.#cameras.candidates(deviceId)
+  /** The camera that the caller means by what stands in `field` of its request, and may do `right` with. Throws a Refusal. */
+  async resolve(visitor: Visitor, deviceId: string, right: Right, field = 'device_id'): Promise<KnownCamera> {
+    const { own, elsewhere } = this.#cameras.candidates(deviceId, field)
     const permitted = own.length > 0 ? await this.#which(visitor, right, own) : []
     const found = permitted.length > 0 ? permitted : await this.#which(visitor, right, elsewhere)
     const [camera] = found

@@ -7,7 +7,7 @@ import type { VisibleCameras } from '../access/visible-cameras.ts'
 import { frameInPlace } from '../../common/patches/grpc-framing.ts'
 import type { Metrics } from '../metrics.ts'
 import { noBuffer, type PacketStream, type Source } from '../past/packet-reader.ts'
-import { decoderWeight, hasRoom } from '../frames/placement.ts'
+import type { PastReads } from '../past/reads.ts'
 import { Refusal } from '../refusal.ts'
 
 export type BufferedImageParts = {
@@ -15,14 +15,11 @@ export type BufferedImageParts = {
   /** Throws a Refusal while NATS is away. */
   packets: (source: Source) => PacketStream
   metrics: Metrics
-  /** How many reads of 1080p are served at once: each is a decoder. */
-  readsMax: number
+  reads: PastReads
 }
 
 export class BufferedImages {
   readonly #parts: BufferedImageParts
-  /** Of the reads that run, in those of 1080p. */
-  #load = 0
 
   constructor(parts: BufferedImageParts) {
     this.#parts = parts
@@ -30,40 +27,27 @@ export class BufferedImages {
 
   async *answer(request: VideoFrameBufferedRequest__Output, caller: Caller): AsyncGenerator<Buffer> {
     const { signal } = caller
-    const { cameras, packets, metrics, readsMax } = this.#parts
+    const { cameras, packets, metrics, reads } = this.#parts
     const camera = await cameras.resolve(caller, request.device_id, 'past')
     const { timestamp_from: fromMs, timestamp_to } = request
     if (fromMs < 0 || fromMs > timestamp_to) throw new Refusal('invalid', 'timestamp_from must be >= 0 and <= timestamp_to')
     const stream = packets(camera)
-    const weight = decoderWeight(camera.report?.state.codec)
-    if (!hasRoom(this.#load, weight, readsMax)) {
-      throw new Refusal(
-        'exhausted',
-        `too many buffered reads, at most ${readsMax} are served at once, fewer of larger pictures: try again when one has ended`,
-      )
-    }
-    this.#load += weight
-    metrics.bufferedReads.inc()
-    try {
-      const extent = await stream.extent(signal)
-      if (extent === undefined) throw noBuffer(camera.ref)
-      // What is yet to come is not waited for. Frames carry the time of the camera's node, whose clock may be ahead of ours.
-      const toMs = Math.min(timestamp_to, Math.max(Date.now(), extent.endMs))
-      if (fromMs > toMs) return // all of it is yet to come
-      if (toMs < extent.startMs) throw new Refusal('outOfRange', `buffer starts at ${extent.startMs}`)
-      const startSeq = await stream.keyframeBefore(fromMs, extent, signal)
-      // Frames before the first keyframe's can't be decoded, though they may be stored behind it.
-      const stretch = { fromMs: Math.max(fromMs, extent.startMs), toMs, startSeq }
-      const onBad = ({ reason }: { reason: string }) => metrics.badMessages.inc({ reason })
-      const options = { deviceId: request.device_id, scale: camera.record.bufferScale, onBad }
-      for await (const message of bufferedFrames(stream, stretch, options, signal)) {
-        frameInPlace(message)
-        yield message
-        metrics.bufferedServed.inc({ camera: refText(camera.ref) })
-      }
-    } finally {
-      this.#load -= weight
-      metrics.bufferedReads.dec()
+    using _ = reads.enter(camera.report?.state.codec)
+    const extent = await stream.extent(signal)
+    if (extent === undefined) throw noBuffer(camera.ref)
+    // What is yet to come is not waited for. Frames carry the time of the camera's node, whose clock may be ahead of ours.
+    const toMs = Math.min(timestamp_to, Math.max(Date.now(), extent.endMs))
+    if (fromMs > toMs) return // all of it is yet to come
+    if (toMs < extent.startMs) throw new Refusal('outOfRange', `buffer starts at ${extent.startMs}`)
+    const startSeq = await stream.keyframeBefore(fromMs, extent, signal)
+    // Frames before the first keyframe's can't be decoded, though they may be stored behind it.
+    const stretch = { fromMs: Math.max(fromMs, extent.startMs), toMs, startSeq }
+    const onBad = ({ reason }: { reason: string }) => metrics.badMessages.inc({ reason })
+    const options = { deviceId: request.device_id, scale: camera.record.bufferScale, onBad }
+    for await (const message of bufferedFrames(stream, stretch, options, signal)) {
+      frameInPlace(message)
+      yield message
+      metrics.bufferedServed.inc({ camera: refText(camera.ref) })
     }
   }
 }

@@ -20,7 +20,12 @@ import type { Calls } from './calls.ts'
 import { seamlessFraming } from '../../common/patches/grpc-framing.ts'
 import { http2ServersOf, sessionsOf, setHttp2Options } from '../../common/patches/grpc-server.ts'
 import { queuedBytes } from '../../common/patches/node-socket.ts'
+import type { FramesParts } from './frames/parts.ts'
+import { FRAMES_PACKAGE, FRAMES_SERVICE, framesDefinition, framesService } from './frames/service.ts'
 import { IMAGE_PACKAGE, IMAGE_SERVICE, imageDefinition, imageService, type ImageParts } from './image.ts'
+
+/** Those whose calls we serve ourselves. */
+const SERVICES = [IMAGE_SERVICE, FRAMES_SERVICE]
 
 const DRAIN_MS = 10_000
 /** After the last call, for what is on its way. */
@@ -50,7 +55,7 @@ class LibraryCalls {
   readonly #open = new Set<ServerInterceptingCall>()
 
   readonly interceptor: ServerInterceptor = (method, call) => {
-    if (method.path.startsWith(`/${IMAGE_SERVICE}/`)) return untilTheEnd(method, call)
+    if (SERVICES.some(name => method.path.startsWith(`/${name}/`))) return untilTheEnd(method, call)
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, pass) => {
         this.#open.add(followed)
@@ -79,7 +84,7 @@ export type GrpcServer = AsyncDisposable & {
 export async function serveGrpc(
   { host, port, callsMax }: { host: string; port: number; callsMax: number },
   credentials: ServerCredentials,
-  parts: ImageParts,
+  parts: ImageParts & FramesParts,
   log: Logger,
 ): Promise<GrpcServer> {
   // It would write a line of its own for each illegal metadata that a client sends, with what that is. Errors of the server are thrown to us besides.
@@ -91,11 +96,13 @@ export async function serveGrpc(
   const server = new Server({ ...OPTIONS, ...limit, interceptors: [library.interceptor] })
   if (!setHttp2Options(server, RESETS)) log.warn('with this version of grpc-js a client that cancels many calls loses its connection')
   server.addService(imageDefinition, imageService(parts))
-  const health = new HealthImplementation({ '': 'NOT_SERVING', [IMAGE_SERVICE]: 'NOT_SERVING' })
+  server.addService(framesDefinition, framesService(parts))
+  const names = ['', ...SERVICES]
+  const health = new HealthImplementation(Object.fromEntries(names.map(name => [name, 'NOT_SERVING'])))
   health.addToServer(server)
-  new ReflectionService(IMAGE_PACKAGE).addToServer(server)
+  new ReflectionService({ ...IMAGE_PACKAGE, ...FRAMES_PACKAGE }).addToServer(server)
   const setServing = (isServing: boolean) => {
-    for (const name of ['', IMAGE_SERVICE]) health.setStatus(name, isServing ? 'SERVING' : 'NOT_SERVING')
+    for (const name of names) health.setStatus(name, isServing ? 'SERVING' : 'NOT_SERVING')
   }
   const bound = await bind(server, `${isIPv6(host) ? `[${host}]` : host}:${port}`, credentials)
   boundDeadlines(server)

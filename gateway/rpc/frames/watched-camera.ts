@@ -1,0 +1,98 @@
+// One camera of a Watch: its frames in the wished rendition, and what was said of it last.
+import type { CameraStatus } from '../../../proto/generated/chrys/cloud/frames/v1/CameraStatus.ts'
+import { explain, severityOf } from '../../../proto/reasons.ts'
+import type { KnownCamera } from '../../cameras.ts'
+import { newCursor, type Reading } from '../../frames/cursor.ts'
+import { checkedRendition } from '../../frames/rendition.ts'
+import type { RenditionFrames } from '../../frames/rendition-frames.ts'
+import type { FrameSource } from '../../frames/source.ts'
+import { Refusal } from '../../refusal.ts'
+import { noFrames, obstacleOf, streaming } from './camera-status.ts'
+import type { CheckedWish } from './wish.ts'
+
+/** After so long it is looked whether there is a frame, though none was heard of. */
+const LOOK_MS = 10_000
+
+export class WatchedCamera {
+  readonly name: string
+  known: KnownCamera
+  /** There may be an unread frame. */
+  hasNews = true
+  /** What was said of it last, as JSON. */
+  said = ''
+  readonly #wake: () => void
+  readonly #over = new AbortController()
+  readonly #cursor = newCursor()
+  #frames: RenditionFrames | undefined
+  #listensTo: RenditionFrames | undefined
+  #refusal: Refusal | undefined
+  /** Of frames that were read and not sent. */
+  #unsent = { missed: 0, gap: false }
+
+  constructor(known: KnownCamera, wake: () => void) {
+    this.known = known
+    this.name = known.deviceId
+    this.#wake = wake
+  }
+
+  /** Asks for its frames as wished for; returns what speaks against it. */
+  ask(source: FrameSource, { rendition, keyframesOnly, maxFps }: CheckedWish): Refusal | undefined {
+    const before = this.#frames
+    try {
+      const codec = this.known.report?.state.codec
+      if (codec !== undefined && codec.width > 0 && codec.height > 0) checkedRendition(rendition, codec)
+      this.#frames = source.ask(this.known, { rendition, keyframesOnly, maxFps })
+      this.#refusal = undefined
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      this.#frames = undefined
+      this.#refusal = error
+    }
+    if (this.#frames !== before) this.hasNews = true
+    return this.#refusal
+  }
+
+  /** The next frame, held for the caller, if there is one now. */
+  async next({ mode, keyframesOnly, maxFps, maxAgeMs }: CheckedWish): Promise<Reading | undefined> {
+    const frames = this.#frames
+    this.hasNews = false
+    if (frames === undefined || frames.isOver) return undefined
+    this.#listen(frames)
+    const { signal } = this.#over
+    const reading = await frames.next(this.#cursor, { mode, keyframesOnly, maxFps, maxAgeMs, waitMs: 0 }, signal)
+    if (reading.frame === undefined) return undefined
+    this.hasNews = true
+    const { missed, gap } = this.#unsent
+    this.#unsent = { missed: 0, gap: false }
+    return { ...reading, missed: reading.missed + missed, gap: reading.gap || gap }
+  }
+
+  /** The frame was read and is not sent. */
+  withhold({ missed, gap }: Reading): void {
+    this.#unsent = { missed: missed + 1, gap }
+  }
+
+  status(isConnected: boolean, nowMs: number): CameraStatus {
+    const refusal = this.#refusal
+    if (refusal !== undefined && refusal.kind !== 'unavailable') {
+      const reason = 'RenditionUnavailable'
+      return noFrames(this.name, { reason, message: explain(reason, refusal.message), severity: severityOf(reason) })
+    }
+    const obstacle = obstacleOf(this.known, this.#frames?.why(), isConnected && refusal === undefined, nowMs)
+    return obstacle === undefined ? streaming(this.name) : noFrames(this.name, obstacle)
+  }
+
+  end(): void {
+    this.#over.abort()
+  }
+
+  #listen(frames: RenditionFrames): void {
+    if (this.#listensTo === frames) return
+    this.#listensTo = frames
+    void frames.changed(LOOK_MS, this.#over.signal).then(() => {
+      if (this.#listensTo === frames) this.#listensTo = undefined
+      this.hasNews = true
+      this.#wake()
+    })
+  }
+}

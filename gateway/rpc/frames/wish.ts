@@ -1,0 +1,51 @@
+// What a Watch asks for, checked.
+import type { Rendition__Output } from '../../../proto/generated/chrys/cloud/frames/v1/Rendition.ts'
+import type { Wish__Output } from '../../../proto/generated/chrys/cloud/frames/v1/Wish.ts'
+import { PIXEL_FORMATS, type Fit, type PixelFormat, type Rendition } from '../../../proto/rendition.ts'
+import { checkedMaxFps, checkedRendition } from '../../frames/rendition.ts'
+import { Refusal } from '../../refusal.ts'
+import { selectionOf, type Selection } from './selection.ts'
+
+export type CheckedWish = {
+  readonly selection: Selection
+  readonly rendition: Rendition
+  readonly mode: 'newest' | 'every'
+  readonly maxFps: number | undefined
+  readonly maxAgeMs: number | undefined
+  readonly keyframesOnly: boolean
+}
+
+const FITS: Record<string, Fit> = {
+  FIT_UNSPECIFIED: 'stretch',
+  FIT_STRETCH: 'stretch',
+  FIT_LETTERBOX: 'letterbox',
+  FIT_CROP: 'crop',
+}
+const MODES: Record<string, CheckedWish['mode']> = { MODE_UNSPECIFIED: 'newest', MODE_NEWEST: 'newest', MODE_EVERY: 'every' }
+const FORMATS: Record<string, PixelFormat> = {
+  PIXEL_FORMAT_UNSPECIFIED: 'BGR24',
+  ...Object.fromEntries(PIXEL_FORMATS.map(format => [`PIXEL_FORMAT_${format}`, format])),
+}
+
+/** Throws a Refusal. */
+export function checkedWish(wish: Wish__Output): CheckedWish {
+  const selection = selectionOf(wish, 'wish.')
+  if (selection === undefined) throw new Refusal('invalid', 'one of wish.cameras and wish.selector must be set')
+  const mode = MODES[wish.mode]
+  if (mode === undefined) throw new Refusal('invalid', 'wish.mode must be MODE_NEWEST or MODE_EVERY')
+  return {
+    ...{ selection, mode, rendition: renditionOf(wish.rendition), keyframesOnly: wish.keyframes_only },
+    ...{ maxFps: checkedMaxFps(wish.max_fps), maxAgeMs: wish.max_age_ms === 0 ? undefined : wish.max_age_ms },
+  }
+}
+
+/** Of an enum's unknown number that number is said, and refused as no fit or format. Throws a Refusal. */
+function renditionOf(rendition: Rendition__Output | null): Rendition {
+  if (rendition === null) return checkedRendition({})
+  const { width, height, fit, pad_color: padColor, region, format, jpeg_quality: quality } = rendition
+  return checkedRendition({
+    ...{ width, height, padColor, quality, region: region ?? undefined },
+    fit: FITS[fit] ?? (fit as string as Fit),
+    format: FORMATS[format] ?? (format as string as PixelFormat),
+  })
+}
