@@ -224,15 +224,32 @@ test('cursors of cameras and of clients are apart', t => {
 
 test('all frames are wanted while anyone asked for all in the last ten seconds, then keyframes, then nothing', t => {
   const wish = new Wishes()
+  const KEYFRAMES = { keyframesOnly: true, maxFps: undefined }
+  const ALL = { keyframesOnly: false, maxFps: undefined }
   t.is(wish.wants(0), 'none')
-  wish.ask(true, undefined, 1_000)
+  wish.ask(undefined, KEYFRAMES, 1_000)
   t.is(wish.wants(1_000), 'keyframes')
-  wish.ask(false, undefined, 2_000)
-  wish.ask(true, undefined, 5_000)
+  wish.ask(undefined, ALL, 2_000)
+  wish.ask(undefined, KEYFRAMES, 5_000)
   t.is(wish.wants(12_000), 'all')
   t.is(wish.wants(12_001), 'keyframes')
   t.is(wish.wants(15_000), 'keyframes')
   t.is(wish.wants(15_001), 'none')
+})
+
+test('of all rates that consumers ask for the highest counts, and a consumer’s earlier one does not', t => {
+  const wish = new Wishes()
+  const [one, other] = [{}, {}]
+  t.true(wish.ask(one, { keyframesOnly: false, maxFps: 5 }, 0))
+  t.true(wish.ask(other, { keyframesOnly: true, maxFps: 10 }, 0))
+  t.is(wish.maxFps(1), 10)
+  t.true(wish.ask(undefined, { keyframesOnly: false, maxFps: undefined }, 1))
+  t.is(wish.maxFps(1), undefined)
+  t.is(wish.maxFps(10_002), undefined)
+  t.true(wish.ask(one, { keyframesOnly: false, maxFps: 2 }, 10_002))
+  t.is(wish.maxFps(10_002), 2)
+  wish.drop(one)
+  t.is(wish.wants(10_002), 'none')
 })
 
 test('a request that waits when its camera is deleted is answered, and does not look again and again until its time is over', async t => {

@@ -48,10 +48,12 @@ export class CameraFrames {
   }
 
   /** The frames of a rendition; undefined: those of the Image service. Throws a Refusal when there are too many renditions. */
-  of(rendition: Rendition | undefined): RenditionFrames {
+  of(rendition: Rendition | undefined, consumer: object | undefined, nowMs: number): RenditionFrames {
     const key = rendition === undefined ? IMAGE_KEY : renditionKey(rendition)
+    if (consumer !== undefined) for (const [other, { wishes }] of this.#renditions) if (other !== key) wishes.drop(consumer)
     const known = this.#renditions.get(key)
     if (known !== undefined) return known
+    this.#forgetUnwanted(nowMs)
     const others = [...this.#renditions.keys()].filter(other => other !== IMAGE_KEY)
     if (rendition !== undefined && others.length >= RENDITIONS_MAX) {
       throw new Refusal(
@@ -74,16 +76,12 @@ export class CameraFrames {
 
   /** What is wanted of the camera; renditions that no consumer asks for any more end. */
   demand(nowMs: number): RenditionDemand[] {
+    this.#forgetUnwanted(nowMs)
     const { decoding } = this.known.record
     const wanted: RenditionDemand[] = []
     for (const [key, frames] of this.#renditions) {
       const demand = frames.demand(nowMs)
       if (demand !== undefined) wanted.push(key === IMAGE_KEY ? imageDemand(decoding, demand.wants) : demand)
-      else {
-        this.#renditions.delete(key)
-        frames.end()
-        this.#shareBytes()
-      }
     }
     return wanted
   }
@@ -128,6 +126,15 @@ export class CameraFrames {
     const frames = this.#isOver ? undefined : this.#renditions.get(key)
     if (frames === undefined) frame.lease?.release()
     else frames.receive(frame)
+  }
+
+  #forgetUnwanted(nowMs: number): void {
+    for (const [key, frames] of this.#renditions) {
+      if (frames.wishes.wants(nowMs) !== 'none') continue
+      this.#renditions.delete(key)
+      frames.end()
+    }
+    this.#shareBytes()
   }
 
   #shareBytes(): void {

@@ -7,38 +7,43 @@ import { demandSubject, type CameraRef } from '../../proto/subjects.ts'
 const WANTED_MS = 10_000
 /** Until then every wish is repeated this often. */
 export const DEMAND_INTERVAL_MS = 1_000
-/** Limits that are told apart; more of them count as none. */
-const LIMITS_MAX = 64
 
 export type Wants = Demand['wants']
 
+type Asked = { keyframesOnly: boolean; maxFps: number | undefined; askedMs: number }
+
 /** The wishes of all consumers of one rendition together: all frames, if one of them asked for all; the highest of their rates. */
 export class Wishes {
-  #allAskedMs = -Infinity
-  #keyframesAskedMs = -Infinity
-  /** When each limit in frames a second was asked for last; Infinity stands for none. */
-  readonly #limits = new Map<number, number>()
+  readonly #asked = new Map<unknown, Asked>()
 
-  /** True: together they want something else than before. */
-  ask(keyframesOnly: boolean, maxFps: number | undefined, nowMs: number): boolean {
+  /** `consumer`: what it asked before counts no more. True: together they want something else than before. */
+  ask(consumer: object | undefined, { keyframesOnly, maxFps }: Omit<Asked, 'askedMs'>, nowMs: number): boolean {
     const before = [this.wants(nowMs), this.maxFps(nowMs)]
-    if (keyframesOnly) this.#keyframesAskedMs = nowMs
-    else this.#allAskedMs = nowMs
-    const limit = maxFps ?? Infinity
-    this.#limits.set(this.#limits.has(limit) || this.#limits.size < LIMITS_MAX ? limit : Infinity, nowMs)
+    // Those that are not told apart are as one for each thing that they ask.
+    this.#asked.set(consumer ?? `${keyframesOnly} ${maxFps}`, { keyframesOnly, maxFps, askedMs: nowMs })
     return before[0] !== this.wants(nowMs) || before[1] !== this.maxFps(nowMs)
   }
 
+  /** The consumer wants this rendition no more. */
+  drop(consumer: object): void {
+    this.#asked.delete(consumer)
+  }
+
   wants(nowMs: number): Wants {
-    if (nowMs - this.#allAskedMs <= WANTED_MS) return 'all'
-    return nowMs - this.#keyframesAskedMs <= WANTED_MS ? 'keyframes' : 'none'
+    const asked = this.#current(nowMs)
+    if (asked.length === 0) return 'none'
+    return asked.some(({ keyframesOnly }) => !keyframesOnly) ? 'all' : 'keyframes'
   }
 
   /** Frames a second that are enough for all of them; undefined: every frame. */
   maxFps(nowMs: number): number | undefined {
-    for (const [limit, askedMs] of this.#limits) if (nowMs - askedMs > WANTED_MS) this.#limits.delete(limit)
-    const most = Math.max(0, ...this.#limits.keys())
+    const most = Math.max(0, ...this.#current(nowMs).map(({ maxFps = Infinity }) => maxFps))
     return most === 0 || most === Infinity ? undefined : most
+  }
+
+  #current(nowMs: number): Asked[] {
+    for (const [consumer, { askedMs }] of this.#asked) if (nowMs - askedMs > WANTED_MS) this.#asked.delete(consumer)
+    return [...this.#asked.values()]
   }
 }
 

@@ -3,7 +3,7 @@
 //
 // A consumer asks for a camera with a wish, again and again while it wants frames, and reads with a cursor of its own:
 //
-//     const frames = source.ask(camera, { rendition, keyframesOnly: false })   // throws a Refusal
+//     const frames = source.ask(camera, { rendition, keyframesOnly: false }, this)   // throws a Refusal; again at least every few seconds
 //     const { frame, missed, gap } = await frames.next(cursor, { mode: 'newest', keyframesOnly: false, waitMs: 48 }, signal)
 //     if (frame === undefined) … frames.why()
 //     using room = unsent.take({ peer, cutOff }, frame.data.length, performance.now())   // undefined: too much is unsent, give nothing
@@ -94,8 +94,11 @@ export class FrameSource {
     }
   }
 
-  /** The camera's frames as they are wished for, from now on and for ten seconds more. Throws a Refusal. */
-  ask(known: KnownCamera, { rendition, keyframesOnly, maxFps }: Wish): RenditionFrames {
+  /**
+   * The camera's frames as they are wished for, from now on and for ten seconds more. A `consumer` that is given has one wish for a camera: the one
+   * before counts no more. Throws a Refusal.
+   */
+  ask(known: KnownCamera, { rendition, ...wish }: Wish, consumer?: object): RenditionFrames {
     if (this.#nats === undefined) throw new Refusal('unavailable', 'NATS has not been reached yet')
     const nowMs = performance.now()
     let camera = this.#cameras.get(known.uid)
@@ -104,8 +107,8 @@ export class FrameSource {
       this.#cameras.add(camera)
     }
     camera.known = known
-    const frames = camera.of(rendition)
-    if (frames.wishes.ask(keyframesOnly, maxFps, nowMs)) this.#settle(this.#nats, camera, nowMs)
+    const frames = camera.of(rendition, consumer, nowMs)
+    if (frames.wishes.ask(consumer, { maxFps: undefined, ...wish }, nowMs)) this.#settle(this.#nats, camera, nowMs)
     return frames
   }
 
