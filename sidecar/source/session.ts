@@ -69,6 +69,7 @@ export class Session {
   #firstPictureMs: number | undefined
   #lastPacketMs: number | undefined
   #sized = false
+  #info: DemuxInfo | undefined
   #firstTimestampMs = 0
   #timestampMs = 0
   #stepMs = 0
@@ -124,6 +125,7 @@ export class Session {
       using _stopped = whenAborted(either, () => void this.#hangUp())
       if (this.#verdict !== undefined) void this.#hangUp()
       const end = await run.ended
+      if (this.#info !== undefined) this.#pass(this.#opening.end(this.#info.timeBase), this.#info)
       over.abort()
       await Promise.all([watching, rotated])
       return { failure: this.#verdict ?? this.#named(relay?.progress, end.signal), restart: this.#restart }
@@ -194,11 +196,13 @@ export class Session {
     this.#lastPacketMs = performance.now()
     if (this.#relay !== undefined) this.#relay.progress.unpackedBytes = 0
     this.#sized ||= info.width > 0 && info.height > 0
-    for (const picture of this.#pictures.push(demuxed, info)) {
-      const packets = this.#opening.push(picture, info.timeBase)
-      if (packets.length > 0 && this.#firstPictureMs === undefined) this.#tracker.startClock(this.#opening.startOffsetMs)
-      for (const packet of packets) for (const step of this.#tracker.next(packet, info)) this.#step(step, info)
-    }
+    this.#info = info
+    for (const picture of this.#pictures.push(demuxed, info)) this.#pass(this.#opening.push(picture, info.timeBase), info)
+  }
+
+  #pass(packets: readonly DemuxedPacket[], info: DemuxInfo): void {
+    if (packets.length > 0 && this.#firstPictureMs === undefined) this.#tracker.startClock(this.#opening.startOffsetMs)
+    for (const packet of packets) for (const step of this.#tracker.next(packet, info)) this.#step(step, info)
   }
 
   #step(step: Step, info: DemuxInfo): void {

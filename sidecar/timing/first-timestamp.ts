@@ -33,6 +33,12 @@ export class Opening {
     // A clock that is set meanwhile ends the wait too.
     const enough = held.length > 1 && (heldMs < 0 || (heldMs >= HOLD_MS && isEarliestThere(held)))
     if (!enough && held.length < PACKETS_MAX && this.#bytes < BYTES_MAX) return []
+    return this.end(timeBase)
+  }
+
+  /** What is still held: nothing more comes. */
+  end(timeBase: TimeBase): DemuxedPacket[] {
+    const held = this.#held ?? []
     this.#held = undefined
     const tickMs = ticksToMs(1, timeBase)
     const timed = withFirstTime(held, tickMs)
