@@ -67,12 +67,13 @@ test(titled('three Cameras that are applied give frames, are suspended, and go')
     t.deepEqual([width, height, data.length], [320, 180, 320 * 180 * 3])
     t.is(device_id, `${cameras.namespace}/${name}`)
   }
-  const { status } = await cameras.ready('one', 'Streaming', 60_000)
+  // At first the rate may be that of a busy machine, which is late or makes up for it.
+  const settled = async () => {
+    const { status } = await cameras.ready('one', 'Streaming', 60_000)
+    return status?.fps !== undefined && Math.abs(status.fps - 10) < 3 && status
+  }
+  const status = await until(settled, { what: 'the rate of 10 frames a second', timeoutMs: 60_000 })
   t.like(status, { node: 'edge-1', codec: 'h264', size: { width: 320, height: 180 }, restarts: 0 })
-  t.true(
-    status?.fps !== undefined && status.fps > 5 && status.fps < 20,
-    `${status?.fps} a second: a busy machine makes up for what it was late`,
-  )
   t.is((await cameras.event('Streaming')).type, 'Normal')
 
   await cameras.apply('two', { source: { url }, suspend: true })
