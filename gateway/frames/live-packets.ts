@@ -5,6 +5,7 @@ import { messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { Reorder } from '../../common/media/reorder.ts'
 import type { Nats } from '../../common/nats/connect.ts'
+import { ByteQueue } from '../../common/queue.ts'
 import { within } from '../../common/abort.ts'
 import { BadMessage, Reassembly, type Packet, type StoredPacket } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
@@ -47,8 +48,7 @@ export class LivePackets {
   #place: Place | undefined
   #codec: Codec | undefined
   #reorder = new Reorder()
-  #held: StoredPacket[] | undefined
-  #heldBytes = 0
+  #held: ByteQueue<StoredPacket> | undefined
   #reading: Promise<void> = Promise.resolve()
   #readAfterMs = 0
   /** Since it began to listen, or did so anew. */
@@ -105,13 +105,8 @@ export class LivePackets {
     }
   }
 
-  #hold(held: StoredPacket[], packet: StoredPacket): void {
-    held.push(packet)
-    this.#heldBytes += packet.data.length
-    if (held.length <= HELD_MAX && this.#heldBytes <= HELD_BYTES_MAX) return
-    this.#events.onLost(held.length)
-    held.length = 0
-    this.#heldBytes = 0
+  #hold(held: ByteQueue<StoredPacket>, packet: StoredPacket): void {
+    if (!held.push(packet, packet.data.length)) this.#events.onLost(held.clear() + 1)
   }
 
   /** `isLive`: one that had its turn before is no honest sidecar's. */
@@ -147,15 +142,14 @@ export class LivePackets {
   #break(packet: StoredPacket | undefined): boolean {
     this.#place = undefined
     const isHeld = packet !== undefined && this.#readAgain()
-    if (isHeld) this.#hold(this.#held ?? [], packet)
+    if (isHeld && this.#held !== undefined) this.#hold(this.#held, packet)
     this.#events.onBroken()
     return isHeld
   }
 
   /** Reads what is stored; packets that come meanwhile are held. */
   #begin(): void {
-    this.#held = []
-    this.#heldBytes = 0
+    this.#held = new ByteQueue({ bytesMax: HELD_BYTES_MAX, itemsMax: HELD_MAX })
     this.#reading = this.#readStored()
   }
 
@@ -186,11 +180,10 @@ export class LivePackets {
     } catch (error) {
       this.#log.debug({ camera: refText(this.#source.ref), error: messageOf(error) }, 'a camera’s newest packets could not be read')
     }
-    const held = this.#held ?? []
+    const held = this.#held
     this.#held = undefined
-    this.#heldBytes = 0
     if (this.#over.signal.aborted) return
-    for (const packet of held) this.#take(packet, false)
+    for (let packet = held?.shift(); packet !== undefined; packet = held?.shift()) this.#take(packet, false)
     this.#events.onCaughtUp()
   }
 }
