@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cp, readdir, readFile, rm } from 'node:fs/promises'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -77,6 +78,7 @@ const all: Line[] = []
 for (const name of names.toSorted()) {
   let lines: Line[] = []
   for (let tries = 0; tries < TRIES && (tries === 0 || lines.some(isBad)); tries++) lines = withReason(await run(scratch.path, name))
+  console.log(`# ${name}, load ${loadavg()[0]?.toFixed(1)}`)
   await rm(scratch.file(`${name}/out`), { recursive: true, force: true })
   for (const { ok, camera, said, why } of lines) {
     console.log(`${name.padEnd(40)} ${camera.padEnd(12)} ${ok ? 'OK' : why === undefined ? 'FAIL' : 'explained'}  ${said.slice(0, 300)}`)
