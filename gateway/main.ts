@@ -18,6 +18,7 @@ import { OPEN_ACCESS, type Access } from './access/access.ts'
 import { createAccessMetrics } from './access/metrics.ts'
 import { VisibleCameras } from './access/visible-cameras.ts'
 import { Calls } from './rpc/calls.ts'
+import { CallLimit } from './call-limit.ts'
 import { Cameras } from './cameras.ts'
 import { Cloud } from './annotations/cloud.ts'
 import { readConfig, type AccessConfig } from './config.ts'
@@ -56,7 +57,7 @@ await runProcess(process.env, async signal => {
   const cloud = credentials && new Cloud(credentials, annotationMetrics)
   const annotations = new AnnotationQueue({ ...queue, isDelivered: annotationsUrl !== undefined }, () => link, annotationMetrics)
   const access = config.access === undefined ? OPEN_ACCESS : await kubeAccess(config.access, registry, log)
-  const calls = new Calls(config.grpc.callsMax, access, metrics, log)
+  const calls = new Calls(new CallLimit(config.grpc.callsMax), access, metrics, log)
 
   const missing = () => [
     ...(link === undefined ? ['NATS has not been reached yet'] : []),

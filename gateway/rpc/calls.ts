@@ -7,6 +7,7 @@ import { sleep, whenAborted } from '../../common/abort.ts'
 import { streamOf } from '../../common/patches/grpc-call.ts'
 import type { Access, Subject } from '../access/access.ts'
 import { denied, type Use, type Visitor } from '../access/visible-cameras.ts'
+import type { CallLimit } from '../call-limit.ts'
 import type { Metrics } from '../metrics.ts'
 import { Refusal } from '../refusal.ts'
 import { toStatus, type Status } from './status.ts'
@@ -23,7 +24,13 @@ export type Caller = Visitor & {
 type ServerCall = { metadata: Metadata; getPeer(): string; on(event: 'cancelled', listener: () => void): unknown }
 type Writer<Response> = { write(message: Response, callback: () => void): boolean; emit(event: 'error', refusal: Status): boolean }
 /** A call until its last byte is sent. `over` aborts with the Status that ended it from outside. */
-type Call = { over: AbortController; fail: (refusal: Status) => void; subject: Subject; uses: Map<string, Use> }
+type Call = {
+  over: AbortController
+  fail: (refusal: Status) => void
+  place: Disposable | undefined
+  subject: Subject
+  uses: Map<string, Use>
+}
 
 /** How often it is asked whether running calls still have the rights that they use. Answers are cached. */
 const RECHECK_MS = 2_000
@@ -31,7 +38,7 @@ const RECHECK_MS = 2_000
 const CANCELLED: Status = { code: status.CANCELLED, details: 'cancelled' }
 
 export class Calls {
-  readonly #max: number
+  readonly #limit: CallLimit
   readonly #access: Access
   readonly #metrics: Metrics
   readonly #log: Logger
@@ -39,8 +46,8 @@ export class Calls {
   #drained: (() => void) | undefined
   #isDraining = false
 
-  constructor(max: number, access: Access, metrics: Metrics, log: Logger) {
-    this.#max = max
+  constructor(limit: CallLimit, access: Access, metrics: Metrics, log: Logger) {
+    this.#limit = limit
     this.#access = access
     this.#metrics = metrics
     this.#log = log
@@ -122,7 +129,7 @@ export class Calls {
     fail: (refusal: Status) => void,
     work: (caller: Caller) => Promise<void>,
   ): Promise<void> {
-    const call: Call = { over: new AbortController(), fail, subject: undefined, uses: new Map() }
+    const call: Call = { over: new AbortController(), fail, place: undefined, subject: undefined, uses: new Map() }
     const { signal } = call.over
     this.#open.add(call)
     this.#metrics.callsRunning.inc({ method })
@@ -130,7 +137,7 @@ export class Calls {
     let code: status = status.OK
     try {
       if (this.#isDraining) throw shuttingDown()
-      if (this.#open.size > this.#max) throw new Refusal('exhausted', `too many calls, at most ${this.#max} are served at once`)
+      call.place = this.#limit.enter()
       const { metadata } = serverCall
       const peer = serverCall.getPeer()
       call.subject = await this.#access.identify(authorizationIn(metadata), addressOf(peer))
@@ -156,6 +163,7 @@ export class Calls {
 
   #close(call: Call, method: string): void {
     if (!this.#open.delete(call)) return
+    call.place?.[Symbol.dispose]()
     call.over.abort(CANCELLED)
     this.#metrics.callsRunning.dec({ method })
     if (this.#open.size === 0) this.#drained?.()
