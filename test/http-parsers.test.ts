@@ -5,6 +5,7 @@ import { Failure } from '../common/errors.ts'
 import { Chunks } from '../sidecar/http/chunks.ts'
 import { framingOf, HeadReader, type Head } from '../sidecar/http/head.ts'
 import { Parts } from '../sidecar/http/parts.ts'
+import { fuzzRuns } from './fixtures/fuzz.ts'
 
 const bytes = (text: string) => Buffer.from(text, 'latin1')
 
@@ -247,8 +248,6 @@ const pieces = (...texts: string[]) =>
       },
     )
     .map(all => bytes(all.join('')))
-const RUNS = { numRuns: 10_000 }
-
 test('any head is read or refused, alike in whatever pieces it comes', t => {
   const input = pieces(
     ...[
@@ -273,7 +272,7 @@ test('any head is read or refused, alike in whatever pieces it comes', t => {
   )
   fc.assert(
     fc.property(input, SIZES, (answer, sizes) => t.deepEqual(read(answer, sizes), read(answer)) === undefined || true),
-    RUNS,
+    fuzzRuns(),
   )
 })
 
@@ -285,7 +284,7 @@ test('any chunks are put together or refused, alike in whatever pieces they come
       t.deepEqual(unchunked(body, sizes), { body: whole, ...end })
       t.true(whole.length <= body.length)
     }),
-    RUNS,
+    fuzzRuns(),
   )
 })
 
@@ -300,6 +299,6 @@ test('any parts become JPEGs or are refused, alike in whatever pieces they come'
       t.deepEqual(jpegs(stream, sizes), whole)
       for (const jpeg of whole.jpegs) t.true(jpeg.startsWith('\xff\xd8\xff') && stream.toString('latin1').includes(jpeg))
     }),
-    RUNS,
+    fuzzRuns(),
   )
 })

@@ -12,9 +12,8 @@ import { descriptionOf, readDescription } from '../sidecar/rtsp/sdp.ts'
 import { channelsOf } from '../sidecar/rtsp/transport.ts'
 import { UnitReader, type Unit } from '../sidecar/rtsp/units.ts'
 import { namesOf } from '../sidecar/rtsp/urls.ts'
+import { fuzzRuns } from './fixtures/fuzz.ts'
 import { answer, frame, SDP, talk, VIEWER } from './fixtures/rtsp-talk.ts'
-
-const RUNS = { numRuns: 10_000 }
 
 const junk = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 60 }).map(text => Buffer.from(text).toString('latin1')),
@@ -89,7 +88,7 @@ test('units are the same whatever the pieces, and all that is read is either giv
       )
       t.deepEqual(cut.flush().map(shown), whole.flush().map(shown))
     }),
-    RUNS,
+    fuzzRuns(),
   )
 })
 
@@ -115,7 +114,7 @@ test('a conversation ends in nothing worse than a Failure, and is the same whate
       }
       t.deepEqual(outcome(pieces(bytes, sizes)), outcome([Buffer.from(bytes, 'latin1')]))
     }),
-    { numRuns: 3_000 },
+    fuzzRuns(0.3),
   )
 })
 
@@ -148,7 +147,7 @@ test('header lines of any kind give values without control characters', t => {
       const { rtp, rtcp } = channelsOf(values[0], { rtp: 0, rtcp: 1 })
       t.true(rtp >= 0 && rtp <= 255 && rtcp >= 0)
     }),
-    RUNS,
+    fuzzRuns(),
   )
 })
 
@@ -198,7 +197,7 @@ test('a description of any kind gives one clean track, or a reason', t => {
           t.notRegex(url, /[\u0000-\u0020\u007f]/)
       }
     }),
-    RUNS,
+    fuzzRuns(),
   )
 })
 
@@ -211,7 +210,7 @@ test('frames of any kind are the track’s, or nobody’s', t => {
       if (rtp.toFfmpeg(whole)) t.true((whole[1] ?? 9) <= 1)
       t.is(whole.length, content.length + 4)
     }),
-    RUNS,
+    fuzzRuns(),
   )
 })
 
