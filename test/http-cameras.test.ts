@@ -1,5 +1,6 @@
 // HTTP cameras that write answers as people report them, played by ffmpeg through the relay: each JPEG bit for bit, none lost.
 import { execFile } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { promisify } from 'node:util'
 import test from 'ava'
@@ -9,6 +10,7 @@ import { http } from '../sidecar/source/drivers/http.ts'
 import { newTraits } from '../sidecar/source/traits.ts'
 import { testVideo } from './fixtures/media.ts'
 import { startRawWebCamera } from './fixtures/raw-web-camera.ts'
+import { temporaryFolder } from './fixtures/tmp.ts'
 import { turns } from './fixtures/turns.ts'
 
 const turn = turns(2)
@@ -118,3 +120,38 @@ for (const [what, part, head = HEAD] of [
       t.deepEqual(await played(head, part, frames), Buffer.concat(frames))
     }))
 }
+
+test('HLS with keys and segments that want the session’s cookie is played, in its largest variant', t =>
+  turn(async () => {
+    await using folder = await temporaryFolder()
+    const run = promisify(execFile)
+    await writeFile(folder.file('key'), Buffer.alloc(16, 7))
+    await writeFile(folder.file('info'), `seg/key?id=1\n${folder.file('key')}\n`)
+    for (const [name, width] of [
+      ['low', 320],
+      ['high', 640],
+    ] as const) {
+      const video = await testVideo({ width, height: width === 320 ? 192 : 360, seconds: 4, gop: 30 })
+      const hls = ['-f', 'hls', '-hls_time', '1', '-hls_list_size', '0', '-hls_key_info_file', folder.file('info')]
+      const segments = ['-hls_segment_filename', folder.file(`${name}%d.ts`), folder.file(`${name}.m3u8`)]
+      await run(ffmpegPath(process.env), ['-v', 'error', '-i', video, '-c', 'copy', ...hls, ...segments])
+    }
+    const master = ['low', 'high'].map((name, i) => `#EXT-X-STREAM-INF:BANDWIDTH=${i + 1}00000\n${name}.m3u8\n`).join('')
+    await using camera = await startRawWebCamera(({ path, header }, socket) => {
+      const name = path.split('/').at(-1)?.split('?')[0] ?? ''
+      if (name === 'live.m3u8') return `HTTP/1.1 200 OK\r\nSet-Cookie: session=abc; Path=/; HttpOnly\r\n\r\n#EXTM3U\n${master}`
+      if (header('cookie') !== 'session=abc') return 'HTTP/1.1 403 Forbidden\r\n\r\n'
+      void readFile(folder.file(name)).then(body => socket.end(Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\n\r\n'), body])))
+      return undefined
+    })
+    const source = http.parse(`${camera.url}/cam/live.m3u8`, { transport: 'tcp', codecs: [], variant: 'Largest' })
+    await using relay = await source.openRelay(undefined, denied([]), newTraits())
+    const { args } = source.input(relay ?? { host: '', port: 0 }, undefined, newTraits())
+    const { stdout } = await run(ffmpegPath(process.env), ['-nostdin', '-v', 'error', ...args, '-map', '0:v:0', '-f', 'framemd5', '-'], {
+      timeout: 60_000,
+    })
+    t.regex(stdout, /#dimensions 0: 640x360/)
+    t.is(stdout.split('\n').filter(line => line.startsWith('0,')).length, 120)
+    t.is(relay?.progress.refusal, undefined)
+    t.false(camera.asked.some(({ path }) => path.includes('low')))
+  }))

@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib'
 import test from 'ava'
 import type { Failure } from '../common/errors.ts'
 import type { Relay } from '../sidecar/rtsp/relay.ts'
+import { ask } from '../sidecar/http/ask.ts'
 import { openHttpRelay, type HttpRelayOptions } from '../sidecar/http/relay.ts'
 import { denied } from '../sidecar/source/address.ts'
 import { startRawWebCamera, type Asked, type RawWebCamera } from './fixtures/raw-web-camera.ts'
@@ -276,6 +277,15 @@ test('nothing that a camera says becomes a line of a request of ours', async t =
       head,
     )
   }
+})
+
+test('no line break in a header becomes one of a request', async t => {
+  await using camera = await startRawWebCamera(() => OK)
+  const origin = { tls: false, host: '127.0.0.1', port: camera.port }
+  const addresses = [{ address: '127.0.0.1', family: 4 }]
+  using answer = await ask(origin, addresses, ['GET /x HTTP/1.1', 'A: b\r\nX-Evil: 1\n\0'], () => {}, new AbortController().signal)
+  t.is(answer.status, 200)
+  t.is(camera.asked[0]?.head, 'GET /x HTTP/1.1\r\nA: bX-Evil: 1')
 })
 
 test('redirects that lead nowhere are refused by name', async t => {

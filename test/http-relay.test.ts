@@ -103,7 +103,7 @@ test('a playlist without an end is refused', async t => {
 test('of a master playlist ffmpeg sees one variant: the largest, or the one that the spec names', async t => {
   const variants = [
     ['BANDWIDTH=64000,CODECS="mp4a.40.2"', 'sound'],
-    ['BANDWIDTH=200000,RESOLUTION=320x192,CODECS="avc1.42c00c,mp4a.40.2"', '../low/live.m3u8?a=b'],
+    ['BANDWIDTH=950000,RESOLUTION=320x192,CODECS="avc1.42c00c,mp4a.40.2"', '../low/live.m3u8?a=b'],
     ['AVERAGE-BANDWIDTH=9000000,BANDWIDTH=900000,RESOLUTION=640x360', 'mid'],
     ['RESOLUTION=1280x720,BANDWIDTH=2000000', 'https://cdn/high'],
     ['BANDWIDTH=3000000,RESOLUTION=1280x720,CODECS="hvc1.1.6.L93"', 'best'],
