@@ -20,11 +20,14 @@ export type Source = { readonly ref: CameraRef; readonly uid: string }
 /** `gopSeq`: where the keyframe begins that decoding it takes. */
 type Placed = PacketSummary & { seq: number; gopSeq: number }
 
-/** What can be decoded of a stream, by stream sequence and capture time (ms since the epoch). */
-export type Extent = { firstSeq: number; startMs: number; endMs: number; last: Placed }
+/** What can be decoded of a stream, by stream sequence and capture time (ms since the epoch). `bytes`: of the whole stream. */
+export type Extent = { firstSeq: number; startMs: number; endMs: number; last: Placed; bytes: number }
 
-/** A packet, or undefined: parts of it are still to come, or there is none for now. `caughtUp`: nothing more is stored now. */
-export type Read = { packet: StoredPacket | undefined; caughtUp: boolean }
+/**
+ * A packet, or undefined: parts of it are still to come, or there is none for now. `caughtUp`: nothing more is stored now. `seq`: of the message
+ * in the stream; undefined where there is none.
+ */
+export type Read = { packet: StoredPacket | undefined; caughtUp: boolean; seq: number | undefined }
 
 /** Bytes fetched ahead of a reader, unless a message may be larger: a second or two of video. Messages: 100 at a time, as nats.js has it. */
 const AHEAD_BYTES = 4 * 2 ** 20
@@ -59,7 +62,13 @@ export class PacketStream {
     if (info === undefined || info.state.messages === 0) return undefined
     const [first, last] = await Promise.all([this.#firstKeyframe(info.state.first_seq, signal), this.#placed(info.state.last_seq, signal)])
     if (first === undefined || last === undefined) return undefined
-    return { firstSeq: first.seq, startMs: first.timestamp, endMs: Math.max(first.timestamp, last.timestamp), last }
+    return {
+      firstSeq: first.seq,
+      startMs: first.timestamp,
+      endMs: Math.max(first.timestamp, last.timestamp),
+      last,
+      bytes: info.state.bytes,
+    }
   }
 
   /** How many frames there are in `extent`: where packets are stored in parts, as many to a message as in the newest whole GOP. */
@@ -116,8 +125,11 @@ export class PacketStream {
   async *read(seq: number, onBad: (bad: BadMessage) => void, signal: AbortSignal): AsyncGenerator<Read> {
     const reassembly = new Reassembly(this.#source.uid)
     for await (const message of this.#messages(seq, signal)) {
-      if (message === undefined) yield { packet: undefined, caughtUp: true }
-      else yield { packet: checked(() => reassembly.packet(message), onBad), caughtUp: message.info.pending === 0 }
+      if (message === undefined) yield { packet: undefined, caughtUp: true, seq: undefined }
+      else {
+        const packet = checked(() => reassembly.packet(message), onBad)
+        yield { packet, caughtUp: message.info.pending === 0, seq: message.seq }
+      }
     }
   }
 

@@ -18,6 +18,9 @@ import type { Codec } from '../../proto/state.ts'
 import type { PacketStream, Read } from './packet-reader.ts'
 import { Refusal } from '../refusal.ts'
 
+/** What packets are read from. */
+export type PacketSource = Pick<PacketStream, 'read'>
+
 export type Stretch = { fromMs: number; toMs: number; startSeq: number }
 
 /** Of a decoder. ffmpeg would have one for each core of the machine, up to sixteen with the memory for as many pictures, though its client keeps up with no more than three. */
@@ -42,10 +45,9 @@ type Replayed = { frame: DecodedFrame; codec: Codec; geometry: Geometry }
 /**
  * Frames with a timestamp in [fromMs, toMs], every one once and in order; ends when `signal` aborts. The memory of each is used again once the next
  * one is asked for.
- * @public
  */
 export async function* replayFrames(
-  stream: PacketStream,
+  stream: PacketSource,
   stretch: Stretch,
   wish: ReplayWish,
   signal: AbortSignal,
@@ -57,7 +59,7 @@ export async function* replayFrames(
 
 /** The same as serialized VideoFrames. */
 export async function* bufferedFrames(
-  stream: PacketStream,
+  stream: PacketSource,
   stretch: Stretch,
   { deviceId, scale, onBad }: { deviceId: string; scale: string | undefined; onBad: (bad: BadMessage) => void },
   signal: AbortSignal,
@@ -67,7 +69,7 @@ export async function* bufferedFrames(
 }
 
 async function* replay(
-  stream: PacketStream,
+  stream: PacketSource,
   { fromMs, toMs, startSeq }: Stretch,
   { rendition, keyframesOnly = false, maxFps, onBad }: ReplayWish,
   signal: AbortSignal,
@@ -234,6 +236,6 @@ class Segments {
 }
 
 /** When the packet is decoded, on the scale of capture times. */
-function decodingMs(packet: StoredPacket, codec: Codec | undefined): number {
+export function decodingMs(packet: StoredPacket, codec: Codec | undefined): number {
   return packet.timestamp - ticksToMs(packet.pts - packet.dts, codec?.timeBase ?? [0, 1])
 }

@@ -5,14 +5,14 @@ import { explain, severityOf, type AnyReason, type Severity } from '../../../pro
 import type { KnownCamera } from '../../cameras.ts'
 import type { Why } from '../../frames/rendition-frames.ts'
 
-const SEVERITIES = {
+export const SEVERITIES = {
   ok: 'SEVERITY_OK',
   transient: 'SEVERITY_TRANSIENT',
   'needs-a-person': 'SEVERITY_NEEDS_A_PERSON',
 } as const satisfies Record<Severity, string>
 
 /** At `nowMs` (performance.now()). */
-const judgementOf = ({ record, report, runningSince }: KnownCamera, isConnected: boolean, nowMs: number): Judgement =>
+export const judgementOf = ({ record, report, runningSince }: KnownCamera, isConnected: boolean, nowMs: number): Judgement =>
   judge({
     ...{ record, isConnected },
     report: report && { state: report.state, ageMs: nowMs - report.receivedMs },

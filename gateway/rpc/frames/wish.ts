@@ -40,7 +40,7 @@ export function checkedWish(wish: Wish__Output): CheckedWish {
 }
 
 /** Of an enum's unknown number that number is said, and refused as no fit or format. Throws a Refusal. */
-function renditionOf(rendition: Rendition__Output | null): Rendition {
+export function renditionOf(rendition: Rendition__Output | null): Rendition {
   if (rendition === null) return checkedRendition({})
   const { width, height, fit, pad_color: padColor, region, format, jpeg_quality: quality } = rendition
   return checkedRendition({

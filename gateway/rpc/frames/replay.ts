@@ -1,0 +1,73 @@
+// Replay: the frames of a past time range, in order, at the client's pace.
+import type { ReplayRequest__Output } from '../../../proto/generated/chrys/cloud/frames/v1/ReplayRequest.ts'
+import type { ReplayResponse } from '../../../proto/generated/chrys/cloud/frames/v1/ReplayResponse.ts'
+import { refText } from '../../../proto/subjects.ts'
+import { checkedMaxFps, checkedRendition } from '../../frames/rendition.ts'
+import { Losses, LOSS_MESSAGES, type Loss } from '../../past/losses.ts'
+import { replayFrames, type PacketSource } from '../../past/replay.ts'
+import { Refusal } from '../../refusal.ts'
+import type { Caller } from '../calls.ts'
+import { FrameEncoder } from './encode.ts'
+import type { FramesParts } from './parts.ts'
+import { checkedTime, extentBefore } from './past-range.ts'
+import { renditionOf } from './wish.ts'
+
+export type ReplayParts = Pick<FramesParts, 'cameras' | 'packets' | 'reads' | 'metrics'> & {
+  serialize: (response: ReplayResponse) => Buffer
+}
+
+export async function* replay(request: ReplayRequest__Output, parts: ReplayParts, caller: Caller): AsyncGenerator<Buffer> {
+  const { cameras, packets, reads, metrics, serialize } = parts
+  const { signal } = caller
+  const fromMs = checkedTime('from_ms', request.from_ms)
+  const untilMs = request.to_ms === 0 ? Infinity : checkedTime('to_ms', request.to_ms)
+  if (fromMs > untilMs) throw new Refusal('invalid', 'from_ms must be <= to_ms')
+  const wanted = renditionOf(request.rendition)
+  const maxFps = checkedMaxFps(request.max_fps)
+  const camera = await cameras.resolve(caller, request.camera, 'past', 'camera')
+  const codec = camera.report?.state.codec
+  const rendition = codec === undefined ? wanted : checkedRendition(wanted, codec)
+  const stream = packets(camera)
+  using _ = reads.enter(codec)
+  const extent = await extentBefore(camera, stream, untilMs, signal)
+  // What is yet to come is not waited for. The clock of the camera's node may be ahead of ours.
+  const toMs = Math.min(untilMs, Math.max(Date.now(), extent.endMs))
+  if (fromMs > toMs) return
+  const stretch = { fromMs: Math.max(fromMs, extent.startMs), toMs, startSeq: await stream.keyframeBefore(fromMs, extent, signal) }
+  if (fromMs > 0 && fromMs < extent.startMs) yield serialize(lost({ fromMs, toMs: extent.startMs, reason: 'BufferOverrun' }))
+  const losses: Loss[] = []
+  const onBad = ({ reason }: { reason: string }) => metrics.badMessages.inc({ reason })
+  const wish = { rendition, keyframesOnly: request.keyframes_only, maxFps, onBad }
+  const encoder = new FrameEncoder()
+  for await (const frame of replayFrames(watched(stream, losses), stretch, wish, signal)) {
+    let gap = false
+    for (; losses[0] !== undefined && losses[0].toMs <= frame.timestamp; losses.shift()) {
+      if (losses[0].toMs < stretch.fromMs) continue
+      gap = true
+      yield serialize(lost(losses[0]))
+    }
+    const encoded = encoder.encode(frame, { camera: camera.deviceId, skipped: 0, gap, wish: 0 }, Date.now())
+    yield encoded.message
+    encoder.sent(encoded)
+    metrics.bufferedServed.inc({ camera: refText(camera.ref) })
+  }
+  for (const loss of losses) if (loss.toMs >= stretch.fromMs && loss.fromMs <= toMs) yield serialize(lost(loss))
+}
+
+const lost = ({ fromMs, toMs, reason }: Loss): ReplayResponse => ({
+  lost: { from_ms: fromMs, to_ms: toMs, reason, message: LOSS_MESSAGES[reason] },
+})
+
+/** Notes what is missing among the packets that are read: as many losses as lie between reading and decoding. */
+function watched(stream: PacketSource, found: Loss[]): PacketSource {
+  const losses = new Losses()
+  return {
+    async *read(...args) {
+      for await (const read of stream.read(...args)) {
+        const { loss } = losses.see(read)
+        if (loss !== undefined) found.push(loss)
+        yield read
+      }
+    },
+  }
+}

@@ -1,0 +1,92 @@
+// Snapshot: one frame, the newest or the one at a past time.
+import type { SnapshotRequest__Output } from '../../../proto/generated/chrys/cloud/frames/v1/SnapshotRequest.ts'
+import type { LiveFrame, Rendition } from '../../../proto/rendition.ts'
+import { refText } from '../../../proto/subjects.ts'
+import type { KnownCamera } from '../../cameras.ts'
+import { newCursor } from '../../frames/cursor.ts'
+import { checkedRendition } from '../../frames/rendition.ts'
+import type { PacketStream } from '../../past/packet-reader.ts'
+import { decodingMs, replayFrames } from '../../past/replay.ts'
+import { Refusal } from '../../refusal.ts'
+import type { Caller } from '../calls.ts'
+import { obstacleOf } from './camera-status.ts'
+import { FrameEncoder } from './encode.ts'
+import type { FramesParts } from './parts.ts'
+import { checkedTime, extentBefore } from './past-range.ts'
+import { renditionOf } from './wish.ts'
+
+/** How long the newest frame is waited for: a decoder may have to start. */
+const WAIT_MS = 5_000
+const MAX_AGE_MS = 3_000
+
+export type SnapshotParts = Pick<FramesParts, 'cameras' | 'frames' | 'packets' | 'reads' | 'metrics' | 'isConnected'>
+
+export async function snapshot(request: SnapshotRequest__Output, parts: SnapshotParts, caller: Caller): Promise<Buffer> {
+  const wanted = renditionOf(request.rendition)
+  const atMs = request.at_ms === undefined ? undefined : checkedTime('at_ms', request.at_ms)
+  const camera = await parts.cameras.resolve(caller, request.camera, atMs === undefined ? 'frames' : 'past', 'camera')
+  const codec = camera.report?.state.codec
+  const rendition = codec === undefined ? wanted : checkedRendition(wanted, codec)
+  if (atMs === undefined) return await newest(camera, rendition, request.max_age_ms || MAX_AGE_MS, parts, caller)
+  return await past(camera, rendition, atMs, parts, caller)
+}
+
+const encoded = (frame: LiveFrame, camera: KnownCamera): Buffer =>
+  new FrameEncoder().encode(frame, { camera: camera.deviceId, skipped: 0, gap: false, wish: 0 }, Date.now()).message
+
+async function newest(camera: KnownCamera, rendition: Rendition, maxAgeMs: number, parts: SnapshotParts, caller: Caller): Promise<Buffer> {
+  const { frames: source, metrics, isConnected } = parts
+  const frames = source.ask(camera, { rendition, keyframesOnly: false })
+  const obstacle = () => obstacleOf(camera, frames.why(), isConnected(), performance.now())
+  const waitMs = obstacle() === undefined ? WAIT_MS : 0
+  const how = { mode: 'newest', keyframesOnly: false, maxAgeMs, waitMs } as const
+  const { frame } = await frames.next(newCursor(), how, caller.signal)
+  if (frame === undefined) {
+    const { reason, message } = obstacle() ?? { reason: 'NoFrame', message: `none younger than ${maxAgeMs} ms came within ${WAIT_MS} ms` }
+    throw new Refusal('unavailable', `camera "${camera.deviceId}" gives no frame: ${reason}: ${message}`)
+  }
+  const message = encoded(frame, camera)
+  frame.lease?.release()
+  const label = { camera: refText(camera.ref) }
+  metrics.frameAge.observe(label, Math.max(0, Date.now() - frame.timestamp) / 1000)
+  metrics.framesServed.inc(label)
+  metrics.bytesServed.inc(label, message.length)
+  return message
+}
+
+/** The last frame that Replay gives up to then. */
+async function past(camera: KnownCamera, rendition: Rendition, atMs: number, parts: SnapshotParts, caller: Caller): Promise<Buffer> {
+  const { packets, reads, metrics } = parts
+  const { signal } = caller
+  const stream = packets(camera)
+  using _ = reads.enter(camera.report?.state.codec)
+  const extent = await extentBefore(camera, stream, atMs, signal)
+  const startSeq = await stream.keyframeBefore(Math.min(atMs, extent.endMs), extent, signal)
+  const timeMs = await lastTime(stream, startSeq, atMs, signal)
+  const onBad = ({ reason }: { reason: string }) => metrics.badMessages.inc({ reason })
+  // That packet's frame; where it can't be decoded, the last one of those before it that can.
+  for (const fromMs of timeMs === undefined ? [] : [timeMs, extent.startMs]) {
+    let message: Buffer | undefined
+    const stretch = { fromMs, toMs: timeMs ?? atMs, startSeq }
+    for await (const frame of replayFrames(stream, stretch, { rendition, onBad }, signal)) message = encoded(frame, camera)
+    if (message === undefined) continue
+    metrics.bufferedServed.inc({ camera: refText(camera.ref) })
+    return message
+  }
+  throw new Refusal('unavailable', `camera "${camera.deviceId}" has no frame at ${atMs} that can be decoded`)
+}
+
+/** The capture time of the last packet captured at or before `atMs`, from the keyframe at `seq` on. */
+async function lastTime(stream: PacketStream, seq: number, atMs: number, signal: AbortSignal): Promise<number | undefined> {
+  let found: number | undefined
+  let codec: Parameters<typeof decodingMs>[1]
+  for await (const { packet, caughtUp } of stream.read(seq, () => {}, signal)) {
+    codec = packet?.codec ?? codec
+    if (packet !== undefined) {
+      if (decodingMs(packet, codec) > atMs) break
+      if (packet.timestamp <= atMs) found = Math.max(found ?? 0, packet.timestamp)
+    }
+    if (caughtUp) break
+  }
+  return found
+}
