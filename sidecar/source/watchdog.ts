@@ -7,9 +7,9 @@ const CONNECT_MAX_MS = 60_000
 /** Longer than any pause that a network makes. */
 const STALL_MS = 5_000
 const UNDECODABLE_MS = 20_000
-/** For a source whose pictures are seconds apart. */
+/** For a source whose frames are seconds apart. */
 const SPARSE_STALL_MS = 15_000
-/** Groups of pictures may last minutes. To connect anew makes many cameras send a keyframe. */
+/** A GOP may last minutes. Reconnecting makes many cameras send a keyframe. */
 const KEYFRAME_MS = 120_000
 
 export type Facts = {
@@ -19,13 +19,13 @@ export type Facts = {
   phase: 'connecting' | 'connected' | 'playing' | undefined
   lastByteMs: number | undefined
   lastPacketMs: number | undefined
-  /** Packets say how large their pictures are. */
+  /** Packets say how large their frames are. */
   sized: boolean
   /** There was a keyframe: packets are passed on. */
   streaming: boolean
   /** By the camera's own clock, between the last two packets that were passed on. */
   stepMs: number
-  /** Its pictures are taken to come seconds apart, as long as nothing is known of them. */
+  /** Its frames are taken to come seconds apart, as long as nothing is known of them. */
   sparse: boolean
   /** How long this camera may take until its first packet. */
   connectMs: number
@@ -73,7 +73,7 @@ const stallMsOf = ({ streaming, stepMs, sparse }: Facts): number =>
 /** How long until a stream is overdue that sends nothing more. */
 export const stallsInMs = (facts: Facts): number => Math.max(0, stallMsOf(facts) - (facts.nowMs - (facts.lastPacketMs ?? facts.nowMs))) + 10
 
-/** Pictures that come seconds apart look so, and so does a camera that has stopped: the next try is of the other kind. */
+/** Frames that come seconds apart look so, and so does a camera that has stopped: the next try is of the other kind. */
 export const looksSparse = ({ reason }: Failure, { streaming }: Facts): boolean =>
   !streaming && (reason === 'StreamStalled' || reason === 'NoDecodableFrames')
 

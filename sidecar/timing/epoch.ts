@@ -169,7 +169,7 @@ function describe(info: DemuxInfo, inBand: Parameters | undefined, first: boolea
   }
 }
 
-/** Another size, format or sequence: pictures before and after have nothing to do with each other. Some keyframes say nothing. */
+/** Another size, format or sequence: frames before and after have nothing to do with each other. Some keyframes say nothing. */
 function isAnother(inBand: Parameters | undefined, { codec, inBand: before }: Epoch): boolean {
   if (inBand === undefined) return false
   if (inBand.width !== codec.width || inBand.height !== codec.height) return true

@@ -9,7 +9,7 @@ const PACKETS_MAX = 1_000
 const BYTES_MAX = 8 * 2 ** 20
 /** A first time this far from the second is not of the stream. */
 const STRANGE_MS = 10_000
-/** Between two pictures, where nothing tells. */
+/** Between two frames, where nothing tells. */
 const STEP_MS = 40
 
 export class Opening {
@@ -48,7 +48,7 @@ export class Opening {
   }
 }
 
-/** Of the pictures behind the first the earliest is there: B-frames come later than others, but are shown no earlier than they are due. */
+/** Of the frames behind the first the earliest is there: B-frames come later than others, but are shown no earlier than they are due. */
 function isEarliestThere([, ...rest]: readonly DemuxedPacket[]): boolean {
   const due = rest.at(-1)?.dts
   return due === undefined || rest.some(({ pts = due }) => pts <= due)
