@@ -41,7 +41,7 @@ export class WatchedCamera {
     try {
       const codec = this.known.report?.state.codec
       if (codec !== undefined && codec.width > 0 && codec.height > 0) checkedRendition(rendition, codec)
-      this.#frames = source.ask(this.known, { rendition, keyframesOnly, maxFps })
+      this.#frames = source.ask(this.known, { rendition, keyframesOnly, maxFps }, this)
       this.#refusal = undefined
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
