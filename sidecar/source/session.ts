@@ -110,7 +110,7 @@ export class Session {
       const credentials = credentialsDir === undefined ? undefined : await readCredentials(credentialsDir)
       this.#events.onCredentials(credentials)
       this.#secrets = credentials === undefined ? [] : [credentials.password]
-      await using relay = await source.openRelay(credentials, this.#deny, this.#traits)
+      await using relay = await source.openRelay(credentials, this.#deny)
       this.#relay = relay
       await using run = await source.open(relay ?? { host: '', port: 0 }, credentials, this.#traits, {
         onPacket: (packet, info) => this.#packet(packet, info),
@@ -282,7 +282,7 @@ export class Session {
   /** Of a camera with several tracks one that gives no frame is not the only hope. */
   #otherTrack({ reason, message }: Failure, tracks: number): Failure | undefined {
     if (tracks < 2 || this.#firstPictureMs !== undefined || (reason !== 'StreamStalled' && reason !== 'NoDecodableFrames')) return undefined
-    const silent = (this.#traits.rtsp.silences++ % tracks) + 1
+    const silent = this.#config.source.skipTrack(tracks)
     return new Failure(reason, `${message} (video track ${silent} of ${tracks}: the next one is tried)`)
   }
 

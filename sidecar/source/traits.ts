@@ -1,4 +1,3 @@
-import type { Learnt } from '../rtsp/session.ts'
 import type { LearntTimes } from '../timing/epoch.ts'
 import { CONNECT_MS } from './watchdog.ts'
 
@@ -17,8 +16,6 @@ export type Traits = {
   times: LearntTimes
   /** performance.now() when its clock last jumped back in a way that took a restart. */
   jumpedBackMs?: number
-  /** Of an RTSP camera. */
-  rtsp: Learnt
 }
 
 export type LearntTrait = 'wallClock' | 'paced'
@@ -28,5 +25,4 @@ export const newTraits = (): Traits => ({
   ...{ wallClock: false, paced: false, slow: false, sparse: false },
   connectMs: CONNECT_MS,
   times: { isArrival: false, rate: 1 },
-  rtsp: { lapses: 0, strength: 0, silences: 0 },
 })

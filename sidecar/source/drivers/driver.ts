@@ -21,13 +21,15 @@ export type SourceOptions = { transport: Transport; codecs: readonly RtpCodec[];
 /** A camera's URL, read. */
 export type Source = {
   /** Opens what ffmpeg connects to: it never connects to a camera itself. Undefined: the source needs no connection. */
-  openRelay(credentials: Credentials | undefined, deny: BlockList, traits: Traits): Promise<Relay | undefined>
+  openRelay(credentials: Credentials | undefined, deny: BlockList): Promise<Relay | undefined>
   /** Packets come from now on, until the run is stopped. `relay`: where that listens. */
   open(relay: Place, credentials: Credentials | undefined, traits: Traits, handlers: DemuxHandlers): Promise<DemuxRun>
   /** What a line of ffmpeg's log shows of how the source must be read. */
   traitIn(line: string): LearntTrait | undefined
   /** It may be a file, which comes faster than it plays. */
   mayBeFile: boolean
+  /** The video track in use gives no frame: the next connection uses another of `tracks`. Returns the number of this one, from 1 on. */
+  skipTrack(tracks: number): number
   /** The source ended before its first frame, and neither ffmpeg nor the relay said why. */
   withoutFrame(progress: Progress | undefined): Failure
 }
@@ -48,6 +50,7 @@ export type FfmpegSource = Source & { input(relay: Place, credentials: Credentia
 export const LIVE = {
   traitIn: () => undefined,
   mayBeFile: false,
+  skipTrack: () => 1,
   withoutFrame: () => new Failure('ConnectFailed', 'the source ended before its first frame'),
 } satisfies Partial<Source>
 

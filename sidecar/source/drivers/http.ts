@@ -27,6 +27,7 @@ export const http: SourceDriver<FfmpegSource> = {
       },
       traitIn: traitOfFormat,
       mayBeFile: true,
+      skipTrack: LIVE.skipTrack,
       withoutFrame(progress) {
         if (progress?.phase !== 'playing') return LIVE.withoutFrame()
         // A web page, or one image: not every ffmpeg has words for it.

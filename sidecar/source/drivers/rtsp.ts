@@ -1,4 +1,5 @@
 import { openRelay } from '../../rtsp/relay.ts'
+import type { Learnt } from '../../rtsp/session.ts'
 import { resolveHost } from '../address.ts'
 import {
   authority,
@@ -22,9 +23,11 @@ export const rtsp: SourceDriver<FfmpegSource> = {
   parse(text, { transport: wanted, codecs }) {
     const { isTls: tls, host, port, path, origin } = parseNetworkUrl(text, RTSP_PORTS)
     const transport = tls ? 'tcp' : wanted // what is encrypted is one connection
+    const learnt: Learnt = { lapses: 0, strength: 0, silences: 0 }
     return ffmpegSource({
       ...LIVE,
-      async openRelay(credentials, deny, { rtsp: learnt }) {
+      skipTrack: tracks => (learnt.silences++ % tracks) + 1,
+      async openRelay(credentials, deny) {
         const way = { host, addresses: await resolveHost(host, deny), port, tls, unpackedMax: UNPACKED_MAX }
         return openRelay({ ...way, rtsp: { url: origin + path, credentials, codecs, udp: transport === 'udp', learnt } })
       },
