@@ -8,6 +8,7 @@ export type Config = ServiceConfig & {
   /** Where a device_id without a namespace is looked for first. */
   namespace: string
   grpc: { host: string; port: number; callsMax: number }
+  http: { host: string; port: number }
   /** undefined: every client that reaches the port may do everything. */
   access: AccessConfig | undefined
   /** undefined: clients are served in the clear. */
@@ -52,6 +53,7 @@ export function readConfig(env: Env): Config {
     ...serviceConfig(values),
     namespace: values.CHRYS_NAMESPACE,
     grpc: { host: values.CHRYS_GRPC_HOST, port: values.CHRYS_GRPC_PORT, callsMax: values.CHRYS_GRPC_MAX_CALLS },
+    http: { host: values.CHRYS_HTTP_HOST, port: values.CHRYS_HTTP_PORT },
     access: accessOf(values),
     tls: readTlsConfig(reading),
     ringBytesMax: values.CHRYS_RING_MAX_BYTES,
@@ -64,7 +66,7 @@ export function readConfig(env: Env): Config {
     config.access !== undefined &&
     config.tls === undefined &&
     values.CHRYS_TLS_TERMINATED_ELSEWHERE === '0' &&
-    !isLoopback(config.grpc.host)
+    !(isLoopback(config.grpc.host) && isLoopback(config.http.host))
   ) {
     reading.problem(
       'CHRYS_ACCESS',

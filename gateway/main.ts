@@ -28,6 +28,7 @@ import { createMetrics } from './metrics.ts'
 import { PacketStream, type Source } from './past/packet-reader.ts'
 import { PastReads } from './past/reads.ts'
 import { wholeReceiving } from '../common/patches/nats-receive.ts'
+import { serveHttp } from './http/server.ts'
 import { serveGrpc } from './rpc/server.ts'
 import { Refusal } from './refusal.ts'
 import { FrameSource } from './frames/source.ts'
@@ -86,7 +87,11 @@ await runProcess(process.env, async signal => {
   using tls = config.tls && new ServerTls(config.tls.files, config.tls.certificate, metrics.tls, log)
   // From the start: until there is a list of cameras, clients and health checks are told so.
   await using server = await serveGrpc(config.grpc, tls?.credentials ?? ServerCredentials.createInsecure(), parts, log)
-  log.info({ identity, namespace: config.namespace, grpcPort: server.port, probePort: probes.port }, 'the gateway is up')
+  await using http = await serveHttp(config.http, tls, { access, cameras: parts.cameras, frames, unsent, metrics, isConnected }, log)
+  log.info(
+    { identity, namespace: config.namespace, grpcPort: server.port, httpPort: http.port, probePort: probes.port },
+    'the gateway is up',
+  )
 
   if (!wholeReceiving()) log.warn('this version of nats.js gathers large messages at a cost: expect more CPU per frame')
   const connection = await unlessStopped(connectNats(identity, config.nats, log, signal), signal)

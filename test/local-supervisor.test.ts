@@ -136,9 +136,9 @@ test('the second failure in a row is a CrashLoop', t => {
 test('options', t => {
   t.deepEqual(parseOptions(['-f', 'a.yaml', '--file', 'b.yaml', '--port', '0', '--data', 'd', '--log-level', 'info']), {
     do: 'run',
-    options: { files: ['a.yaml', 'b.yaml'], port: 0, data: 'd', logLevel: 'info' },
+    options: { files: ['a.yaml', 'b.yaml'], port: 0, httpPort: undefined, data: 'd', logLevel: 'info' },
   })
-  t.like(parseOptions([]), { do: 'run', options: { files: [], port: 50_001, data: undefined, logLevel: 'warn' } })
+  t.like(parseOptions([]), { do: 'run', options: { files: [], port: 50_001, httpPort: undefined, data: undefined, logLevel: 'warn' } })
   t.is(parseOptions(['--help']).do, 'help')
   for (const args of [
     ['--nonsense'],
@@ -159,7 +159,7 @@ test('a port that is taken is refused with what to do, and 0 finds one', async t
   const { createServer } = await import('node:net')
   const server = createServer().listen(port, '127.0.0.1')
   await once(server, 'listening')
-  await t.throwsAsync(reservePort(port), { message: new RegExp(`^port ${port} is taken.*choose one with --port`) })
+  await t.throwsAsync(reservePort(port), { message: new RegExp(`^port ${port} is taken.*choose another with --port`) })
   server.close()
 })
 

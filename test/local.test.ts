@@ -142,7 +142,7 @@ test('what is wrong with the command line or the manifests is told, and nothing 
       /document 1 \(Camera default\/front\): spec.source.url: .*credentialsSecretRef\n.*port must be 1-65535\nnothing was started\n$/,
     ],
     [['-f', folder.file('missing.yaml')], 65, /missing.yaml: no such file\nnothing was started\n$/],
-    [['--port', String(port)], 1, /^port \d+ is taken, .*choose one with --port/],
+    [['--port', String(port)], 1, /^port \d+ is taken, .*choose another with --port/],
   ]
   for (const [args, code, text] of cases) {
     await using local = await startLocal(...args)

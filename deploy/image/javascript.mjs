@@ -8,7 +8,7 @@ import { basename, dirname, join } from 'node:path'
 const [from, to] = process.argv.slice(2)
 if (from === undefined || to === undefined) throw new Error('usage: node javascript.mjs FROM TO')
 
-for (const file of globSync('*/**/*.{ts,mjs,proto}', { cwd: from })) {
+for (const file of globSync('*/**/*.{ts,mjs,proto,html,css}', { cwd: from })) {
   const [source, target] = [join(from, file), join(to, file)]
   mkdirSync(dirname(target), { recursive: true })
   if (!file.endsWith('.ts')) {

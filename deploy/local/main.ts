@@ -14,6 +14,9 @@ import { fromUser } from './user-path.ts'
 const EXIT = { ok: 0, failure: 1, usage: 64, manifests: 65, killed: 130 } as const
 const DEMO = fileURLToPath(new URL('../examples/demo.yaml', import.meta.url))
 
+/** For the page, unless it is taken. */
+const PAGE_PORT = 8_080
+
 const say = (line: string) => void process.stderr.write(`${line}\n`)
 
 async function main(options: Options): Promise<number> {
@@ -25,8 +28,12 @@ async function main(options: Options): Promise<number> {
   using signals = catchSignals(() => screen.say('stopping; Ctrl-C again ends everything at once'), isOfNpm)
   try {
     const port = await reservePort(options.port)
+    const httpPort = await reservePort(options.httpPort ?? PAGE_PORT).catch(error => {
+      if (options.httpPort !== undefined) throw error
+      return reservePort(0)
+    })
     await using folders = await makeFolders(options.data === undefined ? undefined : fromUser(options.data))
-    await runLocal({ ...manifests, port, logLevel: options.logLevel, folders, screen, signals })
+    await runLocal({ ...manifests, port, httpPort, logLevel: options.logLevel, folders, screen, signals })
   } catch (error) {
     say(messageOf(error))
     return EXIT.failure

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 
 const ADVICE: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'is taken, perhaps by another run of this: choose one with --port, or --port 0 for any',
-  EACCES: 'may not be used by you: choose one above 1023 with --port',
+  EADDRINUSE: 'is taken, perhaps by another run of this: choose another with --port or --http-port; 0 takes any',
+  EACCES: 'may not be used by you: choose one above 1023',
 }
 
 /** A port of 127.0.0.1 that is free now: the one asked for, or any for 0. Rejects with what to do. */

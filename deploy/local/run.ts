@@ -27,11 +27,11 @@ import { Records } from './records.ts'
 import { deviceId, NAMESPACE, sidecarEnv } from './sidecar-env.ts'
 import type { Signals } from './signals.ts'
 import { Starts } from './starts.ts'
-import { Status } from './status.ts'
+import { Status, type Endpoint } from './status.ts'
 import { keepRunning, STARTING } from './supervisor.ts'
 import type { Screen } from './table.ts'
 
-export type Run = Manifests & { port: number; logLevel: LogLevel; folders: Folders; screen: Screen; signals: Signals }
+export type Run = Manifests & { port: number; httpPort: number; logLevel: LogLevel; folders: Folders; screen: Screen; signals: Signals }
 
 const SIDECAR_GRACE_MS = 5_000
 /** The gateway lets running calls end first. */
@@ -113,7 +113,7 @@ async function runSidecar({ records, status, logs, starts, env, signals, secrets
   await keepRunning(program('sidecar', { ...env, ...frugal, ...own }, SIDECAR_GRACE_MS, FRUGAL_FLAGS), { onPod, onLine }, signals.ending)
 }
 
-async function runGateway({ status, logs, env, signals, port }: Started): Promise<void> {
+async function runGateway({ status, logs, env, signals, port, httpPort }: Started): Promise<void> {
   const onLine = logs.open('gateway')
   const probePort = await reservePort(0)
   let last: PodState = STARTING
@@ -125,7 +125,10 @@ async function runGateway({ status, logs, env, signals, port }: Started): Promis
     over = new AbortController()
     void followReadiness(probePort, missing => status.setGateway(missing && `starting: ${missing}`), over.signal)
   }
-  const settings = { CHRYS_NAMESPACE: NAMESPACE, CHRYS_GRPC_HOST: '127.0.0.1', CHRYS_GRPC_PORT: port, CHRYS_PROBE_PORT: probePort }
+  const settings = {
+    ...{ CHRYS_NAMESPACE: NAMESPACE, CHRYS_GRPC_HOST: '127.0.0.1', CHRYS_GRPC_PORT: port, CHRYS_PROBE_PORT: probePort },
+    ...{ CHRYS_HTTP_HOST: '127.0.0.1', CHRYS_HTTP_PORT: httpPort },
+  }
   const own = { ...cloudEnv(process.env), ...toEnv<Omit<typeof GATEWAY, Exclude<keyof typeof SERVICE, 'CHRYS_PROBE_PORT'>>>(settings) }
   await keepRunning(program('gateway', { ...env, ...own }, GATEWAY_GRACE_MS), { onPod, onLine }, signals.ending)
   if (!last.dead) return
@@ -164,11 +167,15 @@ function report(status: Status, log: Logger, key: string, value: Uint8Array | un
   }
 }
 
-function endpointOf({ cameras, port }: Run): { address: string; command: string } {
+function endpointOf({ cameras, port, httpPort }: Run): Endpoint {
   const address = `127.0.0.1:${port}`
   const camera = cameras.find(({ spec }) => !spec.suspend) ?? cameras[0]
   const where = port === 50_001 ? '' : ` --address ${address}`
-  return { address, command: `npm run watch -- ${camera === undefined ? 'CAMERA' : deviceId(camera)}${where}` }
+  return {
+    page: `http://127.0.0.1:${httpPort}/`,
+    address,
+    command: `npm run watch -- ${camera === undefined ? 'CAMERA' : deviceId(camera)}${where}`,
+  }
 }
 
 class Logs implements Disposable {

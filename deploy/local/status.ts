@@ -7,7 +7,7 @@ import type { Screen } from './table.ts'
 
 const REFRESH_MS = 1_000
 
-export type Endpoint = { address: string; command: string }
+export type Endpoint = { page: string; address: string; command: string }
 
 export class Status implements Disposable {
   readonly #records: Records
@@ -61,9 +61,12 @@ export class Status implements Disposable {
     })
     const below = [
       ...(this.#nats === undefined ? [] : [`nats-server ${this.#nats}`]),
-      this.#gateway === ''
-        ? `gRPC at ${this.#endpoint.address}, for this machine only   Try: ${this.#endpoint.command}   Ctrl-C stops`
-        : `gateway: ${this.#gateway}`,
+      ...(this.#gateway === ''
+        ? [
+            `gRPC at ${this.#endpoint.address}, for this machine only   Try: ${this.#endpoint.command}   Ctrl-C stops`,
+            `See the cameras at ${this.#endpoint.page}`,
+          ]
+        : [`gateway: ${this.#gateway}`]),
     ]
     this.#screen.show(rows, below)
   }

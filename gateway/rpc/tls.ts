@@ -3,7 +3,7 @@
 import type { ServerCredentials } from '@grpc/grpc-js'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { createSecureContext } from 'node:tls'
+import { createSecureContext, type Server as TlsServer } from 'node:tls'
 import type { Gauge } from 'prom-client'
 import { messageOf } from '../../common/errors.ts'
 import { readRepeatedly } from '../../common/watch-files.ts'
@@ -60,6 +60,7 @@ export class ServerTls implements Disposable {
   readonly #log: Logger
   readonly #over = new AbortController()
   readonly #serveCurrent: () => void
+  readonly #others: (() => void)[] = []
   #current: Certificate
   /** The content that was seen last and can't be used: said at its second sight, since files don't change at the same instant. */
   #bad: { pem: Pem; said: boolean } | undefined
@@ -74,6 +75,17 @@ export class ServerTls implements Disposable {
     this.credentials = credentials
     this.#serveCurrent = reload
     void this.#follow()
+  }
+
+  /** Lets another TLS server serve the same certificate, now and whenever it is renewed. */
+  secure<S extends TlsServer>(server: S): S {
+    const serve = () => {
+      const { cert, key, clientCa: ca } = this.#current
+      server.setSecureContext({ cert, key, ...(ca === undefined ? {} : { ca }) })
+    }
+    serve()
+    this.#others.push(serve)
+    return server
   }
 
   [Symbol.dispose](): void {
@@ -93,6 +105,7 @@ export class ServerTls implements Disposable {
     }
     this.#good()
     this.#serveCurrent()
+    for (const serve of this.#others) serve()
     this.#metrics.expires.set(this.#current.validTo.getTime() / 1_000)
     this.#log.info({ validTo: this.#current.validTo }, 'a new certificate is served')
   }

@@ -1,0 +1,38 @@
+// GET /cameras: every camera that the caller may see, with its health, codec, size and rate.
+import { judge } from '../../proto/health.ts'
+import { explain, REASONS, type AnyReason } from '../../proto/reasons.ts'
+import type { KnownCamera } from '../cameras.ts'
+import type { Problem } from './answer.ts'
+
+function judgementOf({ record, report, runningSince }: KnownCamera, isConnected: boolean) {
+  const nowMs = performance.now()
+  return judge({
+    ...{ record, isConnected },
+    report: report && { state: report.state, ageMs: nowMs - report.receivedMs },
+    runningMs: runningSince === undefined ? 0 : nowMs - runningSince,
+  })
+}
+
+export function cameraJson(camera: KnownCamera, isConnected: boolean) {
+  const { status, health, cause, severity, state } = judgementOf(camera, isConnected)
+  const { codec } = state ?? {}
+  return {
+    ...{ name: camera.deviceId, namespace: camera.ref.namespace, status, health, severity },
+    ...(cause === undefined ? {} : problemOf(cause.reason, cause.message)),
+    ...(codec === undefined ? {} : { codec: codec.name, width: codec.width, height: codec.height }),
+    ...(state === undefined ? {} : { fps: state.fps, bitsPerSecond: state.bitsPerSecond, lastPacketAt: state.lastPacketAt }),
+  }
+}
+
+/** Why a camera gives no frames. */
+export function whyNoFrame(camera: KnownCamera, isConnected: boolean, here: { reason: string; message: string } | undefined): Problem {
+  const { cause } = judgementOf(camera, isConnected)
+  if (cause !== undefined) return problemOf(cause.reason, cause.message)
+  if (here !== undefined) return problemOf(here.reason as AnyReason, here.message)
+  return { reason: 'NoFrame', message: 'no frame came in time', advice: 'Try again.' }
+}
+
+function problemOf(reason: AnyReason, message: string | undefined): Problem {
+  const { meaning = explain(reason, message), advice = '' } = Object.hasOwn(REASONS, reason) ? REASONS[reason as keyof typeof REASONS] : {}
+  return { reason, message: message === undefined || message === '' ? meaning : message, advice }
+}

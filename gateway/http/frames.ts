@@ -1,0 +1,122 @@
+// A camera's frames as JPEGs: one by one, or as a stream for everything that opens a URL.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { whenAborted } from '../../common/abort.ts'
+import { frameId } from '../../proto/frame-id.ts'
+import type { LiveFrame, Rendition } from '../../proto/rendition.ts'
+import { refText } from '../../proto/subjects.ts'
+import type { KnownCamera } from '../cameras.ts'
+import { newCursor, type Cursor } from '../frames/cursor.ts'
+import { checkedRendition } from '../frames/rendition.ts'
+import type { RenditionFrames } from '../frames/rendition-frames.ts'
+import type { FrameSource } from '../frames/source.ts'
+import type { Unsent } from '../frames/unsent.ts'
+import type { Metrics } from '../metrics.ts'
+import { Refusal } from '../refusal.ts'
+import { answerProblem, HEADERS } from './answer.ts'
+import { whyNoFrame } from './cameras.ts'
+import type { FrameQuery } from './request.ts'
+
+/** How long a request waits for a frame: a camera that nothing watched has to be decoded from its last keyframe first. */
+const WAIT_MS = 3_000
+const BOUNDARY = 'frame'
+
+export type FrameParts = { frames: FrameSource; unsent: Unsent; metrics: Metrics; isConnected: () => boolean }
+type Exchange = { request: IncomingMessage; response: ServerResponse; peer: string; signal: AbortSignal }
+
+const renditionOf = ({ width, height, fit, quality }: FrameQuery, camera: KnownCamera): Rendition => {
+  const codec = camera.report?.state.codec
+  return checkedRendition({ width, height, fit, quality, format: 'JPEG' }, codec && { width: codec.width, height: codec.height })
+}
+
+export class HttpFrames {
+  readonly #parts: FrameParts
+
+  constructor(parts: FrameParts) {
+    this.#parts = parts
+  }
+
+  /** The newest frame, or 503 with the reason: never an old frame as if it were new. */
+  async jpeg(camera: KnownCamera, query: FrameQuery, exchange: Exchange): Promise<void> {
+    const { request, response, signal } = exchange
+    const rendition = renditionOf(query, camera)
+    const frames = this.#parts.frames.ask(camera, { rendition, keyframesOnly: false })
+    const frame = await newest(frames, newCursor(), query.maxAgeMs, signal)
+    if (signal.aborted) return frame?.lease?.release()
+    if (frame === undefined) return answerProblem(response, 503, whyNoFrame(camera, this.#parts.isConnected(), frames.why()))
+    const etag = `"${frameId(frame)}"`
+    const headers = { ...HEADERS, etag, 'x-frame-id': frameId(frame), 'x-capture-time': new Date(frame.timestamp).toISOString() }
+    if (request.headers['if-none-match'] === etag) {
+      frame.lease?.release()
+      return void response.writeHead(304, headers).end()
+    }
+    await this.#send(camera, frame, exchange, sent => {
+      response.writeHead(200, { ...headers, 'content-type': 'image/jpeg', 'content-length': frame.data.length })
+      response.end(frame.data, sent)
+    })
+  }
+
+  /** JPEGs until the client leaves. A client that is slow gets fewer. */
+  async mjpeg(camera: KnownCamera, query: FrameQuery, exchange: Exchange): Promise<void> {
+    const { response, signal } = exchange
+    const rendition = renditionOf(query, camera)
+    const cursor = newCursor()
+    const { fps: maxFps } = query
+    while (!signal.aborted) {
+      const frames = this.#parts.frames.ask(camera, { rendition, keyframesOnly: false, maxFps })
+      const frame = await newest(frames, cursor, undefined, signal, maxFps)
+      if (frame === undefined) {
+        if (!response.headersSent) return answerProblem(response, 503, whyNoFrame(camera, this.#parts.isConnected(), frames.why()))
+        continue
+      }
+      if (signal.aborted) return frame.lease?.release()
+      if (!response.headersSent) response.writeHead(200, { ...HEADERS, 'content-type': `multipart/x-mixed-replace; boundary=${BOUNDARY}` })
+      await this.#send(camera, frame, exchange, sent => {
+        response.write(
+          `--${BOUNDARY}\r\ncontent-type: image/jpeg\r\ncontent-length: ${frame.data.length}\r\nx-capture-time: ${new Date(frame.timestamp).toISOString()}\r\nx-frame-id: ${frameId(frame)}\r\n\r\n`,
+        )
+        response.write(frame.data)
+        response.write('\r\n', sent)
+      })
+    }
+  }
+
+  /** Writes the frame, and waits until the transport has taken it. */
+  async #send(
+    camera: KnownCamera,
+    frame: LiveFrame,
+    { response, peer, signal }: Exchange,
+    write: (sent: () => void) => void,
+  ): Promise<void> {
+    const { unsent, metrics } = this.#parts
+    const { data, lease } = frame
+    const room = unsent.take({ peer, cutOff: () => response.destroy() }, data.length, performance.now())
+    if (room === undefined) {
+      lease?.release()
+      metrics.framesWithheld.inc({ camera: refText(camera.ref) })
+      if (!response.headersSent) throw new Refusal('exhausted', 'too many unsent frames: clients do not read fast enough')
+      return
+    }
+    using _ = room
+    metrics.frameAge.observe({ camera: refText(camera.ref) }, Math.max(0, Date.now() - frame.timestamp) / 1000)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    using _aborted = whenAborted(signal, resolve)
+    write(resolve)
+    metrics.framesServed.inc({ camera: refText(camera.ref) })
+    metrics.bytesServed.inc({ camera: refText(camera.ref) }, data.length)
+    await promise
+    // Of a request that was cut off Node does not say when it is through with what it has.
+    if (signal.aborted) lease?.forfeit()
+    else lease?.release()
+  }
+}
+
+async function newest(
+  frames: RenditionFrames,
+  cursor: Cursor,
+  maxAgeMs: number | undefined,
+  signal: AbortSignal,
+  maxFps?: number,
+): Promise<LiveFrame | undefined> {
+  const { frame } = await frames.next(cursor, { mode: 'newest', keyframesOnly: false, waitMs: WAIT_MS, maxAgeMs, maxFps }, signal)
+  return frame
+}
