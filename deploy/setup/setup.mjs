@@ -8,13 +8,13 @@ import { prepareKubernetes } from './kubernetes.mjs'
 import { prepareNatsServer } from './nats-server.mjs'
 import { preparePackages } from './packages.mjs'
 import { say, SetupProblem } from './system.mjs'
-import { prepareCamera, preparePython } from './test-tools.mjs'
+import { prepareBrowser, prepareCamera, preparePython } from './test-tools.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const steps = [() => preparePackages(root), prepareFfmpeg, prepareNatsServer]
 /** @type {Record<string, (() => Promise<void>)[]>} */
 const more = {
-  '--test': [prepareFfprobe, prepareCamera, preparePython, prepareHelm, prepareKubernetes],
+  '--test': [prepareFfprobe, prepareCamera, preparePython, prepareBrowser, prepareHelm, prepareKubernetes],
   '--image': [prepareImageTools],
   '--release': [prepareHelm, prepareImageTools],
   '--e2e': [prepareCamera, prepareHelm, prepareImageTools, prepareNode],

@@ -34,6 +34,18 @@ export async function prepareCamera() {
   if (!(await works())) say(`tests with a camera will fail: ${CAMERA_MISSING}`)
 }
 
+const BROWSER_PACKAGES = ['chromium']
+export const BROWSER_MISSING = `Chromium, for tests of the page, is missing: install it (as root: ${aptCommand(BROWSER_PACKAGES)})`
+
+/** The browser of the tests; undefined where there is none. */
+export const browserPath = () => ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(isProgram)
+
+export async function prepareBrowser() {
+  if (browserPath() !== undefined) return
+  if (canInstall()) await aptInstall(BROWSER_PACKAGES, 'Chromium, the browser of tests')
+  if (browserPath() === undefined) say(`tests of the page will fail: ${BROWSER_MISSING}`)
+}
+
 const requirements = fileURLToPath(new URL('../../test/requirements.txt', import.meta.url))
 const CLIENT_TOOLS = ['python3-venv']
 export const PYTHON_MISSING = `Python with gRPC, for tests, is missing: see what \`node deploy/setup/setup.mjs --test\` says`
