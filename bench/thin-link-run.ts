@@ -70,7 +70,7 @@ const lost = (before: Counts, after: Counts): number =>
       total(between(before.gateway, after.gateway), 'chrysalis_frames_received_total'),
   )
 
-const hangUps = ({ gateway }: Stage): number => gateway.log().split('"NATS is away"').length - 1
+const hangUps = ({ gateway }: Stage): number => gateway.log().split('"NATS is unreachable"').length - 1
 
 /** Everything to and from the far side, each way a link of its own; all else passes as before. */
 async function makeLink(): Promise<void> {

@@ -66,7 +66,7 @@ await runProcess(process.env, async signal => {
   ]
   await using probes = await serveProbes(config.probes, registry, missing)
   const packets = (source: Source) => {
-    if (link === undefined || !isConnected()) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS is away')
+    if (link === undefined || !isConnected()) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS is unreachable')
     return new PacketStream(link.nc, source)
   }
   const reads = new PastReads(config.bufferedReadsMax, metrics)
@@ -124,7 +124,7 @@ await runProcess(process.env, async signal => {
   void cameras.listed.then(() => {
     if (signal.aborted) return
     server.setServing(true)
-    log.info('the list of cameras is there')
+    log.info('received the list of cameras')
   })
 
   const lost = nats.nc.closed()

@@ -18,14 +18,14 @@ type Change = { proxy?: CameraSwitches['proxy'] | undefined; storage?: boolean }
 
 /**
  * Sets some of a camera's switches and leaves the others; those of a deleted camera of the same name are forgotten. `change` is told what
- * they are now, and may be asked again. Rejects while NATS is away.
+ * they are now, and may be asked again. Rejects while NATS is unreachable.
  */
 export async function changeSwitches(
   nats: Nats,
   { ref, uid }: Pick<KnownCamera, 'ref' | 'uid'>,
   change: (held: CameraSwitches | undefined) => Change,
 ): Promise<void> {
-  if (!nats.connected()) throw new Error('NATS is away')
+  if (!nats.connected()) throw new Error('NATS is unreachable')
   const bucket = await openBucket(nats.nc, 'switches')
   const key = cameraKey(ref)
   for (let left = TRIES; ; left--) {
@@ -64,7 +64,7 @@ export async function removeVoidSwitches(nats: Nats, cameras: Cameras, log: Logg
     },
   }
   const watching = watchBucket(nats, 'switches', view, log, signal)
-  const warn = everyMinute((count, error) => log.warn({ count, error }, 'a void switch could not be removed'))
+  const warn = everyMinute((count, error) => log.warn({ count, error }, 'could not remove a switch of a deleted camera'))
   while (!signal.aborted) {
     const all = cameras.isListed ? cameras.list() : []
     for (const camera of all) {

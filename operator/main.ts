@@ -95,7 +95,7 @@ await runProcess(process.env, async signal => {
     const collectLeftovers = async () => {
       everything()
       const present = await shared.present().catch((error: unknown) => {
-        log.debug({ error: messageOf(error) }, 'NATS was not searched for leftovers')
+        log.debug({ error: messageOf(error) }, 'could not list leftovers in NATS')
         return []
       })
       for (const key of reconciler.collect(present.map(refText))) queue.add(key)

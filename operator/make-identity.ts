@@ -19,7 +19,7 @@ await runProcess(process.env, async signal => {
   for (; !signal.aborted; await sleep(RETRY_MS, signal)) {
     try {
       await ensureIdentity(api, place, log)
-      log.info({ ...place, secrets: Object.values(secretNames(place.prefix)) }, 'the NATS identity is there')
+      log.info({ ...place, secrets: Object.values(secretNames(place.prefix)) }, 'the NATS identity is complete')
       return
     } catch (error) {
       if (!mayPass(error) || performance.now() + RETRY_MS > ends) throw new Error(explain(error, place), { cause: error })

@@ -39,7 +39,7 @@ await runProcess(process.env, async stopped => {
   }
 })
 
-/** Again while the API server is away or busy, until `signal` aborts. */
+/** Again while the API server is unreachable or busy, until `signal` aborts. */
 async function persist(step: () => Promise<void>, log: Logger, signal: AbortSignal): Promise<void> {
   for (;;) {
     signal.throwIfAborted()
@@ -59,15 +59,15 @@ async function stopOperator(api: KubeApi, { namespace, operator }: ReleaseConfig
   type Scaled = { spec: { selector: { matchLabels: Record<string, string> } } }
   const patch = { body: { spec: { replicas: 0 } }, contentType: MERGE_PATCH }
   const deployment = await ignoringMissing(api.request<Scaled>('PATCH', path, patch))
-  if (deployment === undefined) return log.info({ operator }, 'there is no operator to stop')
+  if (deployment === undefined) return log.info({ operator }, 'found no operator to stop')
   const ofOperator = labelSelector(deployment.spec.selector.matchLabels)
   const pods = `/api/v1/namespaces/${namespace}/pods`
   const endMs = performance.now() + STOPPING_MS
   while ((await list<Pod>(api, pods, ofOperator)).some(pod => !isOver(pod))) {
-    if (performance.now() > endMs) return log.warn({ operator }, 'the operator does not end; going on without waiting')
+    if (performance.now() > endMs) return log.warn({ operator }, 'the operator does not stop; continuing')
     await delay(POLL_MS, undefined, { signal })
   }
-  log.info({ operator }, 'the operator is stopped')
+  log.info({ operator }, 'stopped the operator')
 }
 
 async function removeDecoders(api: KubeApi, log: Logger, signal: AbortSignal): Promise<void> {
@@ -76,7 +76,7 @@ async function removeDecoders(api: KubeApi, log: Logger, signal: AbortSignal): P
     const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`
     await ignoringMissing(api.request('DELETE', path, { body: { preconditions: { uid }, propagationPolicy: 'Background' } }))
   })
-  log.info({ count: deployments.length }, 'decoders are removed')
+  log.info({ count: deployments.length }, 'deleted camera Deployments')
 }
 
 async function releaseCameras(api: KubeApi, log: Logger, signal: AbortSignal): Promise<void> {
@@ -86,12 +86,12 @@ async function releaseCameras(api: KubeApi, log: Logger, signal: AbortSignal): P
   await each(left, signal, camera => ignoringMissing(writer.writeStatus(camera, uninstalledStatus(camera, Date.now()))))
   const held = cameras.filter(({ metadata }) => metadata.finalizers?.includes(FINALIZER) === true)
   await each(held, signal, camera => writer.removeFinalizer(camera))
-  log.info({ count: held.length }, 'Cameras are released')
+  log.info({ count: held.length }, 'removed finalizers from Cameras')
 }
 
 async function removeSecrets(api: KubeApi, { namespace, secrets }: ReleaseConfig, log: Logger): Promise<void> {
   for (const name of secrets) await ignoringMissing(api.request('DELETE', `/api/v1/namespaces/${namespace}/secrets/${name}`))
-  if (secrets.length > 0) log.info({ secrets }, 'keys are removed')
+  if (secrets.length > 0) log.info({ secrets }, 'deleted NATS keys')
 }
 
 /** Page by page; nothing where the resource does not exist. */

@@ -90,7 +90,7 @@ export class Health {
 
   /** Writes until `signal` aborts, through outages of NATS. */
   async run(nats: Nats, camera: CameraRef, log: Logger, signal: AbortSignal): Promise<void> {
-    const warn = everyMinute((count, error) => log.warn({ count, error }, 'the camera’s state could not be published'))
+    const warn = everyMinute((count, error) => log.warn({ count, error }, 'could not publish the camera’s state'))
     let bucket: KV | undefined
     while (!signal.aborted) {
       try {

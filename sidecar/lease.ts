@@ -1,5 +1,5 @@
 // One sidecar at a time opens a camera: whoever holds the camera's lease in KV. A Deployment alone doesn't see to that, since a pod on a
-// node that was lost may live on beside its replacement. The lease is lost when another has taken it, and not when NATS is away: then
+// node that was lost may live on beside its replacement. The lease is lost when another has taken it, and not when NATS is unreachable: then
 // nobody can take it either, and archive and proxy go on.
 import { randomUUID } from 'node:crypto'
 import type { KV, KvEntry } from 'nats'
@@ -60,7 +60,7 @@ export async function acquireLease(options: Options, signal: AbortSignal): Promi
   const { log, camera, holder, onWaiting, times = TIMES, isHeir = true } = options
   const leases = new Leases(options)
   const process = randomUUID()
-  const warn = everyMinute((count, error) => log.warn({ count, error }, 'the camera’s lease could not be read or written'))
+  const warn = everyMinute((count, error) => log.warn({ count, error }, 'could not read or write the camera’s lease'))
   let seen: { revision: number; atMs: number } | undefined
   let told = false
   while (!signal.aborted) {
@@ -116,7 +116,7 @@ class Leases {
   }
 
   async #call<T>(use: (kv: KV) => Promise<T>): Promise<T> {
-    if (!this.#nats.connected()) throw new Error('NATS is away')
+    if (!this.#nats.connected()) throw new Error('NATS is unreachable')
     try {
       this.#bucket ??= await within(CALL_MS, 'NATS', openBucket(this.#nats.nc, 'leases'))
       return await within(CALL_MS, 'NATS', use(this.#bucket))
@@ -189,7 +189,7 @@ class HeldLease implements Lease {
         this.#lost.abort()
         return
       } catch (error) {
-        this.#log.debug({ error: messageOf(error) }, 'the camera’s lease was not renewed')
+        this.#log.debug({ error: messageOf(error) }, 'could not renew the camera’s lease')
       }
     }
   }

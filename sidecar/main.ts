@@ -26,7 +26,7 @@ await runProcess(process.env, async signal => {
   const metrics = createMetrics(registry)
   const health = new Health(initialState(config))
   let connected = () => false
-  await using probes = await serveProbes(config.probes, registry, () => (connected() ? [] : ['NATS is away']))
+  await using probes = await serveProbes(config.probes, registry, () => (connected() ? [] : ['NATS is unreachable']))
   log.info({ probePort: probes.port }, 'sidecar starts')
 
   if (!wholeSending()) log.warn('this version of nats.js copies large messages: expect more CPU per frame')

@@ -99,7 +99,7 @@ test('keyframes larger than max_payload are stored in parts and read back whole'
 })
 
 for (const storage of ['Memory', 'File'] as const) {
-  test(`NATS is killed and comes back (${storage}): packets are stored again within seconds, frames flow, and what is missing is counted`, async t => {
+  test(`NATS is killed and comes back (${storage}): the buffer stores packets again within seconds, frames flow, and what is missing is counted`, async t => {
     await using nats = await startNats()
     await using camera = await startCamera({ file: await small() })
     await using sidecar = await startSidecar(nats, { spec: { source: { url: camera.url }, buffer: { storage } } })
@@ -107,7 +107,7 @@ for (const storage of ['Memory', 'File'] as const) {
     await until(() => watching.frames.length > 10, { what: 'frames' })
     const before = (await stored(sidecar, 60)).at(-1)
     await nats.kill()
-    await until(() => /NATS is away/.test(sidecar.log()), { what: 'the outage' })
+    await until(() => /NATS is unreachable/.test(sidecar.log()), { what: 'the outage' })
     // Nobody hears its state meanwhile.
     await until(() => /"BufferUnavailable".*"packets are not stored"/.test(sidecar.log()), { what: 'the reason in the log' })
     await nats.restart()
@@ -126,7 +126,7 @@ for (const storage of ['Memory', 'File'] as const) {
     )
     t.true(gaps(packets).length <= (storage === 'File' ? 1 : 0), gaps(packets).join())
     await sidecar.stateWith('a sound buffer', state => state.buffer.ok)
-    t.regex(sidecar.log(), /"packets are stored again"/)
+    t.regex(sidecar.log(), /"the buffer stores packets again"/)
     // The camera's connection is no business of NATS's.
     t.like(await sidecar.state(), { reconnects: 0, connection: 'streaming' })
     t.regex(await sidecar.metrics(), /chrysalis_buffer_dropped_total\{reason="nats_unreachable"\} \d+/)

@@ -78,7 +78,7 @@ for (const [title, stream, expected] of [
     { status: 'restarting', health_status: 'unhealthy', pid: 0, error: /^SidecarSilent: .* no heartbeat\./ },
   ],
   ['a heartbeat of 15 s is believed', listed({}, {}, { silentMs: 15_000 }), { status: 'running' }],
-  ['NATS is away', listed({}, {}, { silentMs: 60_000, isConnected: false }), { status: 'restarting', running: false, pid: 0 }],
+  ['NATS is unreachable', listed({}, {}, { silentMs: 60_000, isConnected: false }), { status: 'restarting', running: false, pid: 0 }],
   [
     'the image can’t be pulled',
     listed({ pod: { ...POD, running: false, reason: 'ImagePullBackOff', message: 'no such image' } }),

@@ -281,7 +281,7 @@ test('a nats-server that lacked room on its disk is started anew once there is s
     t.deepEqual(lines.slice(0, 4), [
       'started',
       full,
-      'the disk was full and has room again: the server is started anew, to write again',
+      'the disk was full and has room again: restarting the server so that it writes again',
       'started',
     ])
   } finally {

@@ -29,7 +29,7 @@ test('a server that refuses us again and again is away once, and back once', asy
   await nats.nc.flush()
   t.is(times, 1)
   const said = (text: string) => lines.filter(line => line.includes(text)).length
-  t.deepEqual(['NATS is away', 'NATS is back', 'NATS reports an error'].map(said), [1, 1, 1])
+  t.deepEqual(['NATS is unreachable', 'NATS is reachable again', 'NATS reports an error'].map(said), [1, 1, 1])
 })
 
 for (const [what, spoil] of [

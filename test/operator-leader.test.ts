@@ -183,7 +183,7 @@ test('a leader whose lease another holds is told at once', async t => {
   await t.throwsAsync(ended, { instanceOf: LeadershipLost })
 })
 
-test('who waits for the lease while the API server is away takes it when it is back', async t => {
+test('who waits for the lease while the API server is unreachable takes it when it is back', async t => {
   const store = new Store()
   store.away = true
   const stop = new AbortController()

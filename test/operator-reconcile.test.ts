@@ -27,7 +27,7 @@ function reconciling(camera: WatchedCamera, scene: Scene, writer: object, settin
     shared: {
       ...{ report: () => undefined, isListed: true, put: async () => {} },
       awayMs: scene.awayMs ?? 1,
-      remove: async () => Promise.reject(new Error('NATS is away')),
+      remove: async () => Promise.reject(new Error('NATS is unreachable')),
     },
     writer: writer as Writer,
     ...{ record: () => {}, again: () => {}, onLeftoverRemoved: () => {} },

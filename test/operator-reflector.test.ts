@@ -146,7 +146,7 @@ for (const [how, gone] of [
   })
 }
 
-test('while the API server is away it keeps what it knows, and tries again', async t => {
+test('while the API server is unreachable it keeps what it knows, and tries again', async t => {
   const server = new Server()
   server.answer = () => list(7, [object('a', 1)])
   await using run = start(server)

@@ -110,7 +110,7 @@ export class KubeApi {
     } catch (error) {
       this.#requests?.inc({ code: '<error>', method, host: url.host })
       this.#config.renew()
-      throw new ApiAway(`the API server is away: ${causeOf(error)}`)
+      throw new ApiAway(`the API server is unreachable: ${causeOf(error)}`)
     }
     this.#requests?.inc({ code: String(status), method, host: url.host })
     if (status < 200 || status > 299) throw refusal(status, text, retryAfter)

@@ -85,7 +85,7 @@ export async function watchBucket(
       said = ''
     } catch (error) {
       const message = messageOf(error)
-      if (message !== said && nats.connected()) log.warn({ bucket: BUCKET[name], error: message }, 'waiting for a bucket')
+      if (message !== said && nats.connected()) log.warn({ bucket: BUCKET[name], error: message }, 'waiting for a KV bucket')
       said = message
     }
     await sleep(RETRY_MS, signal)

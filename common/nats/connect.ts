@@ -94,10 +94,10 @@ export async function connectNats(
     for await (const { type, data } of nc.status()) {
       if (type === Events.Disconnect) {
         up = false
-        log.warn('NATS is away')
+        log.warn('NATS is unreachable')
       } else if (type === Events.Reconnect) {
         up = true
-        log.info('NATS is back')
+        log.info('NATS is reachable again')
         for (const callback of callbacks) callback()
       } else if (type === Events.Error) {
         warn(messageOf(data))

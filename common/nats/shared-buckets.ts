@@ -11,7 +11,7 @@ const CALL_MS = 10_000
 
 /** Until `signal` aborts. */
 export async function keepSharedBuckets(nats: Nats, log: Logger, signal: AbortSignal): Promise<void> {
-  const say = everyMinute((count, error) => log.warn({ error, count }, 'what cameras share in NATS is not as it should be'))
+  const say = everyMinute((count, error) => log.warn({ error, count }, 'cannot create or update the shared KV buckets'))
   let renew = new AbortController()
   using _ = nats.onReconnect(() => renew.abort())
   while (!signal.aborted) {

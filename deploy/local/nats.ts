@@ -77,7 +77,7 @@ export async function startNats({ scratch, store, guard, onLine, onTrouble }: Se
     try {
       if (!lacksRoom || roomIn(store) < ROOM_BYTES || pid === undefined) return
       lacksRoom = false
-      onLine('the disk was full and has room again: the server is started anew, to write again')
+      onLine('the disk was full and has room again: restarting the server so that it writes again')
       process.kill(pid, 'SIGTERM')
     } catch {
       // it has just ended, or the disk does not answer

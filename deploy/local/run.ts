@@ -163,7 +163,7 @@ function report(status: Status, log: Logger, key: string, value: Uint8Array | un
     status.setReport(key, value === undefined ? undefined : parseJson(CameraState, value), ageMs)
   } catch (error) {
     if (!(error instanceof BadMessage)) throw error
-    log.warn({ key, reason: error.message }, 'a state that makes no sense')
+    log.warn({ key, reason: error.message }, 'dropped an invalid camera state')
   }
 }
 

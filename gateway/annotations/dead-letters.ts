@@ -25,7 +25,7 @@ export class DeadLetters {
     this.#nats = nats
     this.#metrics = metrics
     this.#signal = signal
-    this.#sayDead = everyMinute((count, error) => log.warn({ count, error }, 'an annotation cannot be delivered; it is a dead letter'))
+    this.#sayDead = everyMinute((count, error) => log.warn({ count, error }, 'the cloud refused an annotation; it is now a dead letter'))
     this.#sayFailed = everyMinute((count, error) => log.warn({ count, error }, 'a dead letter cannot be stored; trying again'))
   }
 

@@ -47,8 +47,8 @@ export class Delivery {
     this.#metrics = metrics
     this.#signal = signal
     this.#dead = new DeadLetters(nats, metrics, log, signal)
-    this.#sayFailed = everyMinute((count, error) => log.warn({ count, error }, 'annotations cannot be taken from the queue'))
-    this.#sayLater = everyMinute((count, error) => log.warn({ count, error }, 'the cloud does not take annotations; they are kept'))
+    this.#sayFailed = everyMinute((count, error) => log.warn({ count, error }, 'could not read annotations from the queue'))
+    this.#sayLater = everyMinute((count, error) => log.warn({ count, error }, 'the cloud does not accept annotations; they are kept'))
   }
 
   /** Until the signal aborts. What was not decided by then stays in the queue. */

@@ -84,7 +84,7 @@ export class AnnotationQueue {
       if (performance.now() + pauseMs + TRY_MS > endMs) throw this.#unstored('timeout', unavailable(cause))
       await sleep(pauseMs, signal)
       const nats = this.#link()
-      if (nats === undefined || !nats.connected()) throw this.#unstored('nats', unavailable('NATS is away'))
+      if (nats === undefined || !nats.connected()) throw this.#unstored('nats', unavailable('NATS is unreachable'))
       if (signal.aborted) throw this.#unstored('cancelled', unavailable(cause))
       const bytesMax = (nats.nc.info?.max_payload ?? Infinity) - HEADERS_ROOM
       if (bytes.length > bytesMax) throw this.#unstored('size', new Refusal('invalid', `an annotation may have at most ${bytesMax} bytes`))
@@ -100,7 +100,7 @@ export class AnnotationQueue {
 
   /** Keeps the streams as configured, and the gauges true, until `signal` aborts. */
   async keep(nats: Nats, log: Logger, signal: AbortSignal): Promise<void> {
-    const sayFailed = everyMinute((count, error) => log.warn({ count, error }, 'the annotation queue is not as it should be'))
+    const sayFailed = everyMinute((count, error) => log.warn({ count, error }, 'cannot create or update the annotation queue'))
     let isMade = false
     using _ = nats.onReconnect(() => (isMade = false))
     while (!signal.aborted) {

@@ -64,7 +64,7 @@ export class LivePackets {
     this.#subscription = nats.nc.subscribe(packetSubject(source.ref), {
       callback: (error, message) => {
         if (error === null) this.#receive(message)
-        else log.error({ camera: refText(source.ref), error: messageOf(error) }, 'the subscription to a camera’s packets failed')
+        else log.error({ camera: refText(source.ref), error: messageOf(error) }, 'could not subscribe to the camera’s packets')
       },
     })
     this.#reconnected = nats.onReconnect(() => (this.#hasAny = false))
@@ -178,7 +178,7 @@ export class LivePackets {
         }
       }
     } catch (error) {
-      this.#log.debug({ camera: refText(this.#source.ref), error: messageOf(error) }, 'a camera’s newest packets could not be read')
+      this.#log.debug({ camera: refText(this.#source.ref), error: messageOf(error) }, 'could not read the camera’s newest packets')
     }
     const held = this.#held
     this.#held = undefined

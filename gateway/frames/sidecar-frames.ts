@@ -38,7 +38,7 @@ export class SidecarFrames implements Upstream {
     this.#subscription = nats.nc.subscribe(frameSubject(ref), {
       callback: (error, message) => {
         if (error === null) this.#receive(message)
-        else log.error({ camera: this.#camera, error: messageOf(error) }, 'the subscription to a camera’s frames failed')
+        else log.error({ camera: this.#camera, error: messageOf(error) }, 'could not subscribe to the camera’s frames')
       },
     })
     this.#reconnected = nats.onReconnect(() => (this.#hasAny = false))

@@ -179,7 +179,7 @@ export class PacketStream {
     } catch (error) {
       throw away(error)
     } finally {
-      void consumer.delete().catch(() => false) // it goes by itself when NATS is away
+      void consumer.delete().catch(() => false) // it goes by itself when NATS is unreachable
     }
   }
 

@@ -12,7 +12,7 @@ import { Refusal } from '../refusal.ts'
 
 export type BufferedImageParts = {
   cameras: VisibleCameras
-  /** Throws a Refusal while NATS is away. */
+  /** Throws a Refusal while NATS is unreachable. */
   packets: (source: Source) => PacketStream
   metrics: Metrics
   reads: PastReads

@@ -17,7 +17,7 @@ export async function probe(
   return { video_codec: report?.state.codec === undefined ? null : videoCodec(report.state.codec), buffer }
 }
 
-/** A probe tells what is known: while NATS is away that is the codec. */
+/** A probe tells what is known: while NATS is unreachable that is the codec. */
 async function videoBuffer(
   camera: KnownCamera,
   packets: (source: Source) => PacketStream,

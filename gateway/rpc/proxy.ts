@@ -24,7 +24,7 @@ export async function setProxy(
     )
   }
   const nats = link()
-  if (nats === undefined || !nats.connected()) throw new Refusal('unavailable', 'NATS is away')
+  if (nats === undefined || !nats.connected()) throw new Refusal('unavailable', 'NATS is unreachable')
   try {
     // What the spec says needs no switch.
     const proxy = passthrough === enabled ? undefined : { on: passthrough, base: enabled }

@@ -36,7 +36,7 @@ export async function setStorage(
     throw new Refusal('precondition', `camera "${device_id}" has no spec.proxy.urlSecretRef: what is forwarded there is what can be stored`)
   }
   const nats = link()
-  if (nats === undefined || !nats.connected()) throw new Refusal('unavailable', 'NATS is away')
+  if (nats === undefined || !nats.connected()) throw new Refusal('unavailable', 'NATS is unreachable')
   const key = pathElement(await streamKey(nats, camera))
   const url = `${storage.apiUrl}/api/v1/edge/storage/${key}`
   const outcome = await storage.cloud.call('storage', { method: 'PUT', url, body: JSON.stringify({ enable: start }) }, caller.signal)

@@ -107,7 +107,7 @@ export class ServerTls implements Disposable {
     this.#serveCurrent()
     for (const serve of this.#others) serve()
     this.#metrics.expires.set(this.#current.validTo.getTime() / 1_000)
-    this.#log.info({ validTo: this.#current.validTo }, 'a new certificate is served')
+    this.#log.info({ validTo: this.#current.validTo }, 'serving a new certificate')
   }
 
   #good(): void {

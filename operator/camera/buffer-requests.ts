@@ -43,7 +43,7 @@ export function answerBufferRequests(
       const owner = ownerOf(ref)
       if (owner?.uid !== uid) throw new BadMessage('camera', `${key} has another uid, or is not known`)
       const problem = await make(nc, { ...ref, uid }, owner.limits)
-      if (problem !== undefined) log.info({ camera: key, ...problem }, 'a packet stream was not made')
+      if (problem !== undefined) log.info({ camera: key, ...problem }, 'could not create a packet stream')
       const reply = problem === undefined ? { ok: true } : { ok: false, ...problem, message: problem.message.slice(0, MESSAGE_MAX) }
       message.respond(encodeState({ v: 1, uid, ...reply }))
     } finally {

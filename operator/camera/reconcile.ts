@@ -169,7 +169,7 @@ export class Reconciler {
     try {
       await shared.put(record)
     } catch (error) {
-      log.debug({ camera: key, error: messageOf(error) }, 'the camera’s record was not written')
+      log.debug({ camera: key, error: messageOf(error) }, 'could not write the camera’s record')
       if (shared.awayMs === 0) again(key, RETRY_MS)
     }
   }
@@ -230,7 +230,7 @@ export class Reconciler {
         again(key, RETRY_MS)
         return writeStatus()
       }
-      const message = `Its stream and keys in NATS could not be removed: ${messageOf(error)}. They will be removed when NATS is back.`
+      const message = `Its stream and keys in NATS could not be removed: ${messageOf(error)}. They will be removed when NATS is reachable again.`
       record({ camera, type: 'Warning', reason: 'CleanUpSkipped', message })
     }
     await writer.removeFinalizer(camera)
@@ -248,7 +248,7 @@ export class Reconciler {
       this.#leftovers.delete(key)
       this.#parts.onLeftoverRemoved()
     } catch (error) {
-      this.#parts.log.debug({ camera: key, error: messageOf(error) }, 'what a deleted camera left behind will be removed later')
+      this.#parts.log.debug({ camera: key, error: messageOf(error) }, 'could not remove a deleted camera’s data; trying again later')
     }
   }
 }

@@ -159,7 +159,7 @@ export class SharedState {
   }
 
   #connected(): Nats {
-    if (this.#nats === undefined || !this.#nats.connected()) throw new Error('NATS is away')
+    if (this.#nats === undefined || !this.#nats.connected()) throw new Error('NATS is unreachable')
     return this.#nats
   }
 
@@ -170,7 +170,7 @@ export class SharedState {
       try {
         return await connectNats('operator', nats, log, signal)
       } catch (error) {
-        if (!(error instanceof Stopped)) log.error({ error: messageOf(error) }, 'no connection to NATS can be made')
+        if (!(error instanceof Stopped)) log.error({ error: messageOf(error) }, 'cannot connect to NATS')
       }
       await sleep(CONNECT_RETRY_MS, signal)
     }

@@ -56,7 +56,7 @@ async function ensureKeys(secrets: Secrets, name: string, server: string, log: L
     const known = account === undefined || system === undefined ? await accountsOf(secrets, server) : undefined
     const keys = { ...newKeys(known), ...kept, seed: seed ?? newSigningSeed() }
     const missing = Object.entries({ operator, system, account, seed }).flatMap(([key, value]) => (value === undefined ? [key] : []))
-    log.info({ secret: name, made: missing, account: keys.account }, 'keys that were missing are made')
+    log.info({ secret: name, made: missing, account: keys.account }, 'created missing NATS keys')
     const data = { [OPERATOR_SEED]: keys.operator, [SYSTEM]: keys.system, [ACCOUNT]: keys.account, [SIGNING_SEED]: keys.seed }
     await secrets.write(name, data, found) // whoever was quicker counts: read again
   }

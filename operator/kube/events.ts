@@ -90,7 +90,7 @@ export type EventRecorder = {
 
 export function eventRecorder(write: (record: EventRecord) => Promise<void>, dropped: () => void, log: Logger): EventRecorder {
   const events = new EventLog()
-  const complain = everyMinute((count, error) => log.warn({ error, count }, 'an event could not be written'))
+  const complain = everyMinute((count, error) => log.warn({ error, count }, 'could not write an Event'))
   const drop = (why: string) => {
     dropped()
     complain(why)

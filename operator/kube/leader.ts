@@ -163,14 +163,14 @@ export async function leadWith(
     }
     await renewing
   }
-  await elector.release().catch(error => log.warn({ error: messageOf(error) }, 'the lease could not be released'))
+  await elector.release().catch(error => log.warn({ error: messageOf(error) }, 'could not release the Lease'))
 }
 
 async function holds(elector: Elector, limitMs: number, log: Logger): Promise<boolean> {
   try {
     return await within(limitMs, 'the lease', elector.tryHold())
   } catch (error) {
-    log.warn({ error: messageOf(error) }, 'the lease could not be read or written')
+    log.warn({ error: messageOf(error) }, 'could not read or write the Lease')
     return false
   }
 }

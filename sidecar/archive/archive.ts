@@ -232,7 +232,7 @@ export class Archive implements PacketSink {
         this.#keeper.add(saved)
       }
     } catch (error) {
-      this.#log.debug({ part: segment.part, error: fileFailure(error).message }, 'a file could not be finished, and is tried again')
+      this.#log.debug({ part: segment.part, error: fileFailure(error).message }, 'could not finish a segment; trying again')
       this.#keeper.leave(segment.part)
     }
     this.#drop('write_failed', Math.max(0, segment.packets - packets))

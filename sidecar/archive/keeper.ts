@@ -41,7 +41,7 @@ export class Keeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options
-    this.#warn = everyMinute((count, error) => options.log.warn({ count, error }, 'the archive could not be tidied up'))
+    this.#warn = everyMinute((count, error) => options.log.warn({ count, error }, 'could not remove old segments from the archive'))
   }
 
   /** A file was finished. */

@@ -200,7 +200,7 @@ export class Forwarding implements PacketSink {
   #active(push: Push): void {
     if (this.#push !== push) return
     this.#failure = undefined
-    this.#options.log.info('the RTMP server takes the stream')
+    this.#options.log.info('forwarding to the RTMP server')
     this.#report()
   }
 
@@ -267,7 +267,7 @@ function answerStreamKey({ nats: { nc }, camera, urlFile, log }: ForwardingOptio
     try {
       for await (const message of subscription) message.respond(encodeState(await answer()))
     } catch (error) {
-      log.warn({ error: messageOf(error) }, 'the gateway can’t ask for the stream key any more')
+      log.warn({ error: messageOf(error) }, 'cannot answer requests for the stream key')
     }
   }
   void answering()

@@ -24,7 +24,7 @@ export class FramePublisher {
     this.#subject = frameSubject(camera)
     this.#uid = camera.uid
     this.#metrics = metrics
-    this.#warn = everyMinute((count, error) => log.warn({ count, error }, 'frames could not be published'))
+    this.#warn = everyMinute((count, error) => log.warn({ count, error }, 'could not publish frames'))
   }
 
   offer(frame: Frame): void {

@@ -186,17 +186,17 @@ export class PacketBuffer implements PacketSink {
 
   /** NATS answers, but does not take packets. */
   #refuse(error: unknown): void {
-    this.#log.debug({ error: messageOf(error) }, 'a packet was not stored')
+    this.#log.debug({ error: messageOf(error) }, 'could not store a packet')
     if (!this.#nats.connected()) return
     this.#enter('refused')
-    this.#tell({ ok: false, reason: 'BufferUnavailable', message: `packets are not stored: ${messageOf(error)}` })
+    this.#tell({ ok: false, reason: 'BufferUnavailable', message: `the buffer stores no packets: ${messageOf(error)}` })
   }
 
-  /** The log has it too: while NATS is away nobody hears of it otherwise. */
+  /** The log has it too: while NATS is unreachable nobody hears of it otherwise. */
   #tell(health: BufferHealth): void {
     if (health.reason !== this.#saidReason) {
-      if (health.ok) this.#log.info('packets are stored again')
-      else this.#log.warn({ reason: health.reason, message: health.message }, 'packets are not stored')
+      if (health.ok) this.#log.info('the buffer stores packets again')
+      else this.#log.warn({ reason: health.reason, message: health.message }, 'the buffer stores no packets')
     }
     this.#saidReason = health.reason
     this.#onHealth(health)

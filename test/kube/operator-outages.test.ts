@@ -202,7 +202,7 @@ test(titled('an operator that ends gives its lease away within 3 s although NATS
 })
 
 test(
-  titled('a Camera deleted while NATS is away goes after a while, with an Event; what it left is removed when NATS is back'),
+  titled('a Camera deleted while NATS is unreachable goes after a while, with an Event; what it left is removed when NATS is back'),
   async t => {
     const { nats } = t.context
     await using operator = await operatorBy(t.context, undefined, { ...SAME, CHRYS_CLEAN_UP_SECONDS: '4' })
@@ -224,7 +224,7 @@ test(
     await cameras.delete('front')
     await cameras.gone('front')
     t.true(performance.now() - begun > 3_000)
-    t.regex((await cameras.event('CleanUpSkipped')).message, /could not be removed: NATS is away.*when NATS is back/)
+    t.regex((await cameras.event('CleanUpSkipped')).message, /could not be removed: NATS is unreachable.*when NATS is reachable again/)
 
     await nats.restart()
     const nc = await connect({ servers: nats.url })
@@ -236,7 +236,7 @@ test(
   },
 )
 
-test(titled('while NATS is away cameras are made all the same'), async t => {
+test(titled('while NATS is unreachable cameras are made all the same'), async t => {
   const { nats } = t.context
   await nats.kill('SIGTERM')
   await using operator = await operatorBy(t.context, undefined)
