@@ -84,6 +84,8 @@ export const HEADER = {
   frame: 'Chrys-Frame',
   /** `1/3`: this message's place among the parts of one payload; absent when there is one. */
   part: 'Chrys-Part',
+  /** On an annotation: the id of the frame that it is about (frame-id.ts), where the client says it. */
+  frameId: 'Chrys-Frame-Id',
   /** On a dead letter: why it is one, for a person, and the subject it had. */
   reason: 'Chrys-Reason',
   subject: 'Chrys-Subject',

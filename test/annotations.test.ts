@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { problemAt, cloudJson, decodeAnnotation, type Annotation } from '../gateway/annotations/annotation.ts'
 import { readConfig } from '../gateway/config.ts'
 import type { AnnotateRequest } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/AnnotateRequest.ts'
+import { frameId } from '../proto/frame-id.ts'
 import { ANNOTATION_STREAM } from '../proto/subjects.ts'
 import { annotate, annotation, serialized, stored } from './fixtures/annotations.ts'
 import { startCameras } from './fixtures/cameras.ts'
@@ -93,6 +94,24 @@ test('the cloud gets the names of the proto, one of them misspelt, every digit, 
   const zero = JSON.parse(cloudJson(decoded(annotation({ object_id: '0', offset_packet_id: 0 })), 'id-3')) as Record<string, unknown>
   t.is(zero['object_id'], '0', 'a text is there, whatever it says')
   t.false('offset_packet_id' in zero)
+})
+
+test('the id of the frame that an annotation is about is stored with it, and any other text is refused', async t => {
+  await using nats = await startNats()
+  await using _cameras = await startCameras(nats.url, [{ namespace: 'default', name: 'door', uid: 'uid-door' }])
+  await using gateway = await startGateway(nats.url)
+  await until(() => gateway.ready(), { what: 'the gateway to be ready' })
+  await using client = grpcClient(gateway.port)
+  const id = frameId({ epoch: NOW, keyframe: 3, index: 14 })
+  await annotate(client, annotation(), undefined, undefined, id)
+  await annotate(client, annotation())
+  const [about, other] = await stored(nats, ANNOTATION_STREAM)
+  t.is(about?.header.get('Chrys-Frame-Id'), id)
+  t.false(other?.header.has('Chrys-Frame-Id'))
+  for (const bad of ['', 'x', `${id} x`, `${id}-1`, '01-1-1']) {
+    const details = 'frame-id must be the id of a frame, as FramesService gives it'
+    t.deepEqual(await failure(annotate(client, annotation(), undefined, undefined, bad)), { code: status.INVALID_ARGUMENT, details })
+  }
 })
 
 test('an annotation is stored as it came, before it is acknowledged, on its camera’s subject', async t => {

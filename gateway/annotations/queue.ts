@@ -1,5 +1,14 @@
 // Annotations are stored before they are acknowledged, and stay stored until the cloud has decided on them; see delivery.ts.
-import { DiscardPolicy, nanos, NatsError, RetentionPolicy, StorageType, type JetStreamManager, type NatsConnection } from 'nats'
+import {
+  DiscardPolicy,
+  headers as newHeaders,
+  nanos,
+  NatsError,
+  RetentionPolicy,
+  StorageType,
+  type JetStreamManager,
+  type NatsConnection,
+} from 'nats'
 import { backoffMs } from '../../common/backoff.ts'
 import { messageOf } from '../../common/errors.ts'
 import { everyMinute, type Logger } from '../../common/log.ts'
@@ -12,6 +21,7 @@ import {
   ANNOTATION_SUBJECTS,
   DEAD_LETTER_STREAM,
   DEAD_LETTER_SUBJECT,
+  HEADER,
   type CameraRef,
 } from '../../proto/subjects.ts'
 import type { AnnotationMetrics, Unstored } from './metrics.ts'
@@ -23,6 +33,9 @@ export type QueueOptions = {
   /** Without it nobody takes annotations out: the oldest make room for new ones. */
   isDelivered: boolean
 }
+
+/** What is stored of an annotation besides itself. `frameId`: of the frame that it is about. */
+export type About = { readonly id: string; readonly camera: CameraRef | undefined; readonly frameId: string | undefined }
 
 /** For so long an annotation that comes again with its key is stored once. */
 const REPETITION_MS = 3_600_000
@@ -77,7 +90,7 @@ export class AnnotationQueue {
    * Returns when the annotation is stored: on disk, to be delivered, whatever ends then. `id`: a second one with the same id is not
    * stored again. `camera`: undefined for a name that is no camera's. Throws a Refusal.
    */
-  async store(bytes: Uint8Array, id: string, camera: CameraRef | undefined, signal: AbortSignal): Promise<void> {
+  async store(bytes: Uint8Array, about: About, signal: AbortSignal): Promise<void> {
     const endMs = performance.now() + STORE_MS
     for (let attempt = 0, cause = ''; ; attempt++) {
       const pauseMs = attempt === 0 ? 0 : backoffMs(attempt - 1, PAUSE)
@@ -89,7 +102,7 @@ export class AnnotationQueue {
       const bytesMax = (nats.nc.info?.max_payload ?? Infinity) - HEADERS_ROOM
       if (bytes.length > bytesMax) throw this.#unstored('size', new Refusal('invalid', `an annotation may have at most ${bytesMax} bytes`))
       try {
-        return await this.#publish(nats.nc, bytes, id, camera)
+        return await this.#publish(nats.nc, bytes, about)
       } catch (error) {
         if (isFull(error)) throw this.#unstored('full', new Refusal('exhausted', 'annotation queue full'))
         cause = messageOf(error)
@@ -120,11 +133,10 @@ export class AnnotationQueue {
     }
   }
 
-  async #publish(nc: NatsConnection, bytes: Uint8Array, id: string, camera: CameraRef | undefined): Promise<void> {
-    const { duplicate } = await nc.jetstream().publish(annotationSubject(camera), bytes, {
-      msgID: id,
-      timeout: TRY_MS,
-    })
+  async #publish(nc: NatsConnection, bytes: Uint8Array, { id, camera, frameId }: About): Promise<void> {
+    const headers = newHeaders()
+    if (frameId !== undefined) headers.set(HEADER.frameId, frameId)
+    const { duplicate } = await nc.jetstream().publish(annotationSubject(camera), bytes, { msgID: id, timeout: TRY_MS, headers })
     if (duplicate) this.#metrics.repeated.inc()
     else this.#metrics.accepted.inc()
   }

@@ -1,6 +1,7 @@
 // Annotate: what a client has seen, stored before it is acknowledged.
 import { randomUUID } from 'node:crypto'
 import type { AnnotateResponse } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/AnnotateResponse.ts'
+import { placeOfFrame } from '../../proto/frame-id.ts'
 import type { CameraRef } from '../../proto/subjects.ts'
 import { problemAt, type Annotation } from '../annotations/annotation.ts'
 import type { AnnotationQueue } from '../annotations/queue.ts'
@@ -11,6 +12,9 @@ import { Refusal } from '../refusal.ts'
 /** Metadata by which a client that tries again is not taken for one with something new to say. */
 const IDEMPOTENCY_KEY = 'idempotency-key'
 
+/** Metadata that says which frame the annotation is about, for those who read annotations. */
+const FRAME_ID = 'frame-id'
+
 /** `bytes`: the annotation as it came, which is how it is kept. */
 export type AnnotateCall = { bytes: Uint8Array; annotation: Annotation }
 export type AnnotateParts = { cameras: VisibleCameras; annotations: AnnotationQueue }
@@ -19,7 +23,8 @@ export async function annotate({ bytes, annotation }: AnnotateCall, parts: Annot
   const problem = problemAt(annotation, Date.now())
   if (problem !== undefined) throw new Refusal('invalid', problem)
   const { device_name, remote_stream_id, type, start_timestamp } = annotation
-  await parts.annotations.store(bytes, idOf(caller), await cameraOf(device_name, parts.cameras, caller), caller.signal)
+  const about = { id: idOf(caller), frameId: frameIdOf(caller), camera: await cameraOf(device_name, parts.cameras, caller) }
+  await parts.annotations.store(bytes, about, caller.signal)
   return { device_name, remote_stream_id, type, start_timestamp }
 }
 
@@ -28,6 +33,12 @@ function idOf({ metadata }: Caller): string {
   if (key === undefined) return randomUUID()
   if (typeof key === 'string' && /^[\x21-\x7e]{1,128}$/.test(key)) return key
   throw new Refusal('invalid', `${IDEMPOTENCY_KEY} must be 1 to 128 visible ASCII characters`)
+}
+
+function frameIdOf({ metadata }: Caller): string | undefined {
+  const [id] = metadata.get(FRAME_ID)
+  if (id === undefined || (typeof id === 'string' && placeOfFrame(id) !== undefined)) return id
+  throw new Refusal('invalid', `${FRAME_ID} must be the id of a frame, as FramesService gives it`)
 }
 
 /** Where access is open, clients annotate under names of their own too, such as those of cameras elsewhere. */
