@@ -20,6 +20,8 @@ import { checkedTime } from './past-range.ts'
 
 /** A live client that has not had all that is stored for so long skips to the newest keyframe. */
 const BEHIND_MS = 2_000
+/** A client that takes a packet within this time does not hold up those behind it. */
+const PROMPT_MS = 200
 /** Where the camera gives nothing, it is tried again after so long. */
 const RETRY_MS = 500
 /** Where too much is unsent, it is tried again after so long. */
@@ -89,13 +91,16 @@ class Packets {
       .packets(this.#camera)
       .read(seq, ({ reason }) => this.#parts.metrics.badMessages.inc({ reason }), this.#caller.signal)
     for await (const read of reads) {
+      const sendingMs = performance.now()
       yield* this.#packet(read, isPast)
-      if (read.caughtUp) {
+      // A packet that was the newest when it was read is not so any more when the client took its time with it.
+      const isPrompt = performance.now() - sendingMs < PROMPT_MS
+      if (read.caughtUp && isPrompt) {
         behindSinceMs = performance.now()
         isPast = false
         isLive = true
       }
-      if (read.packet === undefined && read.caughtUp) {
+      if (read.packet === undefined && read.caughtUp && isPrompt) {
         yield* this.#status()
         if ((await this.#newest()) === undefined) return
       } else if (isLive && performance.now() - behindSinceMs > BEHIND_MS) {
