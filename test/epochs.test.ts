@@ -171,7 +171,11 @@ test('a camera with B-frames whose clock jumps back again and again is not conne
     await framesWith(setting, 'frames of another connection', ({ epoch }) => epoch > last)
     await sidecar.stateWith('streaming', ({ connection }) => connection === 'streaming')
   }
-  const { reconnects, epoch } = (await sidecar.state()) ?? {}
+  // The state of the newest connection: it is reported a moment after its first frames.
+  const isSettled = (state: { epoch: number }) => state.epoch === watching.frames.at(-1)?.epoch
+  const settledAt = Date.now()
+  await framesWith(setting, 'a second of frames', ({ timestamp }) => timestamp > settledAt + 1000)
+  const { reconnects, epoch } = await sidecar.stateWith('the newest epoch', isSettled)
   await camera.jump(-3)
   const jumpedAt = Date.now()
   await framesWith(setting, 'frames after the third jump', ({ timestamp }) => timestamp > jumpedAt + 2000)
