@@ -1,4 +1,4 @@
-// Writes the types of the protos; with --check it only says whether the written ones are up to date.
+// Writes the types of the protos, and the descriptors that the Python client makes its messages from; with --check it only says whether the written ones are up to date.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const generated = join(root, 'proto', 'generated')
+const descriptors = join(root, 'clients', 'python', 'src', 'chrysalis_edge', 'services.binpb')
 const options = ['--grpcLib=@grpc/grpc-js', '--longs=Number', '--enums=String', '--keepCase', '--defaults', '--oneofs']
 const extensions = ['--targetFileExtension=.ts', '--importFileExtension=.ts']
 
@@ -19,6 +20,12 @@ function generate(folder) {
   })
 }
 
+/** @param {string} file */
+function describe(file) {
+  const program = join(root, 'node_modules', '.bin', 'buf')
+  execFileSync(program, ['build', 'proto', '--exclude-source-info', '-o', file], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
+}
+
 /** @param {string} folder */
 function contents(folder) {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'))
@@ -29,14 +36,21 @@ if (process.argv.includes('--check')) {
   const folder = mkdtempSync(join(tmpdir(), 'chrysalis-proto-'))
   try {
     generate(folder)
-    if (contents(folder) !== contents(generated)) {
-      console.error('proto/generated is not what the protos say: npm run generate')
-      process.exitCode = 1
-    }
+    if (contents(folder) !== contents(generated)) complain('proto/generated')
+    const file = join(folder, 'services.binpb')
+    describe(file)
+    if (!readFileSync(file).equals(readFileSync(descriptors))) complain('clients/python/src/chrysalis_edge/services.binpb')
   } finally {
     rmSync(folder, { recursive: true })
   }
 } else {
   rmSync(generated, { recursive: true, force: true })
   generate(generated)
+  describe(descriptors)
+}
+
+/** @param {string} what */
+function complain(what) {
+  console.error(`${what} is not what the protos say: npm run generate`)
+  process.exitCode = 1
 }

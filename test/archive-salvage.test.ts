@@ -114,7 +114,7 @@ test('a sidecar tries a leftover again when ffmpeg failed, ever more seldom, unt
   // The one that fails is in nobody's way.
   await until(async () => (await parts(cam)).join() === whole, { what: `the other leftovers to go\n${sidecar.log()}` })
   t.deepEqual(await archivedFiles(cam), [])
-  t.regex(sidecar.log(), /could not be tidied up/)
+  t.regex(sidecar.log(), /could not tidy the archive/)
 
   await writeFile(works, '')
   await until(async () => (await archivedFiles(cam)).length === 1, { what: `the file\n${sidecar.log()}`, timeoutMs: 60_000 })

@@ -109,7 +109,7 @@ for (const storage of ['Memory', 'File'] as const) {
     await nats.kill()
     await until(() => /NATS is unreachable/.test(sidecar.log()), { what: 'the outage' })
     // Nobody hears its state meanwhile.
-    await until(() => /"BufferUnavailable".*"packets are not stored"/.test(sidecar.log()), { what: 'the reason in the log' })
+    await until(() => /"BufferUnavailable".*"the buffer stores no packets"/.test(sidecar.log()), { what: 'the reason in the log' })
     await nats.restart()
     const seen = watching.frames.length
     await until(() => watching.frames.length > seen + 20, { what: `frames after the outage\n${sidecar.log().slice(-1500)}` })

@@ -41,7 +41,7 @@ export class Keeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options
-    this.#warn = everyMinute((count, error) => options.log.warn({ count, error }, 'could not remove old segments from the archive'))
+    this.#warn = everyMinute((count, error) => options.log.warn({ count, error }, 'could not tidy the archive'))
   }
 
   /** A file was finished. */

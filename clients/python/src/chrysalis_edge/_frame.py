@@ -1,0 +1,152 @@
+"""A frame, with its pixels as an array."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _messages as pb
+from ._errors import BadOption
+
+if TYPE_CHECKING:
+    from ._edge import Edge
+
+Box = tuple[float, float, float, float]
+
+
+class Frame:
+    """One frame of a camera. `image` shares the memory of the message, so it is read-only: copy it to draw on it."""
+
+    __slots__ = ("_edge", "_header", "_received", "data", "gap", "image")
+
+    def __init__(self, edge: Edge, header: Any, data: memoryview, gap: bool = False) -> None:
+        self._edge = edge
+        self._header = header
+        self._received = time.monotonic()
+        #: The bytes of the frame: pixels, or a JPEG file.
+        self.data = data
+        #: Frames are missing before this one for a reason outside this program: the camera, the network or the gateway was interrupted.
+        self.gap: bool = gap or header.gap
+        #: bgr, rgb: (height, width, 3). gray: (height, width). i420, nv12: (height * 3 / 2, width), as OpenCV converts it. jpeg: (bytes,).
+        self.image: npt.NDArray[np.uint8] = _array(header, data)
+
+    @property
+    def camera(self) -> str:
+        """The camera's name, or NAMESPACE/NAME."""
+        return str(self._header.camera)
+
+    @property
+    def id(self) -> str:
+        """The same for this frame live, in the past, in a snapshot, as a packet and in an annotation."""
+        return str(self._header.id)
+
+    @property
+    def time(self) -> float:
+        """When the camera captured it, in seconds since the epoch."""
+        return float(self._header.capture_time_ms / 1000)
+
+    @property
+    def time_ms(self) -> int:
+        """The same in milliseconds."""
+        return int(self._header.capture_time_ms)
+
+    @property
+    def age(self) -> float:
+        """Seconds since its capture. This computer's clock may be wrong."""
+        return float(self._header.age_ms / 1000) + time.monotonic() - self._received
+
+    @property
+    def skipped(self) -> int:
+        """Frames before this one that this program did not take: it is slower than the camera, or wanted fewer."""
+        return int(self._header.skipped)
+
+    @property
+    def keyframe(self) -> bool:
+        return bool(self._header.keyframe)
+
+    @property
+    def corrupt(self) -> bool:
+        """It was decoded from damaged or incomplete packets."""
+        return bool(self._header.corrupt)
+
+    @property
+    def width(self) -> int:
+        return int(self._header.width)
+
+    @property
+    def height(self) -> int:
+        return int(self._header.height)
+
+    @property
+    def format(self) -> str:
+        return pb.FORMAT_NAMES[self._header.format]
+
+    @property
+    def source_size(self) -> tuple[int, int]:
+        """Width and height of the camera's own frame."""
+        return self._header.geometry.source_width, self._header.geometry.source_height
+
+    def source_box(self, box: Box) -> Box:
+        """A box (left, top, right, bottom) of this frame in pixels of the camera's own frame."""
+        left, top, right, bottom = (float(side) for side in box)
+        geometry = self._header.geometry
+        width, height = self.source_size
+        scale_x, scale_y = float(geometry.scale_x) or 1.0, float(geometry.scale_y) or 1.0
+        shown_x, shown_y = float(geometry.region.x), float(geometry.region.y)
+        pad_x, pad_y = float(geometry.pad_left), float(geometry.pad_top)
+
+        def x(value: float) -> float:
+            return min(max(shown_x + (value - pad_x) / scale_x, 0.0), float(width))
+
+        def y(value: float) -> float:
+            return min(max(shown_y + (value - pad_y) / scale_y, 0.0), float(height))
+
+        return x(left), y(top), x(right), y(bottom)
+
+    def annotate(
+        self,
+        type: str,
+        box: Box | None = None,
+        *,
+        confidence: float = 0.0,
+        key: str | None = None,
+        timeout: float = 30.0,
+        **fields: Any,
+    ) -> None:
+        """Stores what was seen in this frame. `box`: (left, top, right, bottom) in this frame's pixels. Returns when it is stored.
+        `fields`: others of AnnotateRequest, such as object_id or ml_model. It is stored once, however often it is sent: `key` names it."""
+        request = pb.AnnotateRequest(
+            device_name=self.camera, type=type, start_timestamp=self.time_ms, confidence=confidence, is_keyframe=self.keyframe
+        )
+        request.width, request.height = self.source_size
+        if box is not None:
+            left, top, right, bottom = (round(side) for side in self.source_box(box))
+            bounds = request.object_bouding_box
+            bounds.left, bounds.top, bounds.width, bounds.height = left, top, right - left, bottom - top
+        try:
+            request.MergeFrom(pb.AnnotateRequest(**fields))
+        except (TypeError, ValueError) as error:
+            raise BadOption(f"no such annotation: {error}") from None
+        own = [("idempotency-key", key or str(uuid.uuid4())), ("frame-id", self.id)]
+        connection = self._edge._connection
+        connection.unary(lambda left: connection.annotate(request, timeout=left, metadata=connection.metadata() + own), timeout)
+
+    def __repr__(self) -> str:
+        return f"<Frame {self.id} of {self.camera}: {self.width}x{self.height} {self.format}, {self.age * 1000:.0f} ms old>"
+
+
+def _array(header: Any, data: memoryview) -> npt.NDArray[np.uint8]:
+    name = pb.FORMAT_NAMES.get(header.format, "bgr")
+    if name == "jpeg":
+        return np.frombuffer(data, np.uint8)
+    width, height = header.width, header.height
+    stride = header.strides[0] if header.strides else 0
+    if name in ("bgr", "rgb"):
+        return np.ndarray((height, width, 3), np.uint8, data, strides=(stride or width * 3, 3, 1))
+    if name == "gray":
+        return np.ndarray((height, width), np.uint8, data, strides=(stride or width, 1))
+    return np.frombuffer(data, np.uint8).reshape(height * 3 // 2, width)
