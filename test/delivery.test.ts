@@ -216,7 +216,7 @@ test('a wrong key is nobody’s fault but the key’s: annotations wait for the 
   t.deepEqual(w.cloud.accepted(), ids(4))
   t.is((await stored(w.nats, DEAD_LETTER_STREAM)).length, 0)
   const log = w.gateway.log()
-  t.is(log.match(/the cloud does not take annotations/g)?.length, 1)
+  t.is(log.match(/the cloud does not accept annotations/g)?.length, 1)
   t.notRegex(log, /edge-secret|new-secret/)
   t.notRegex(await w.gateway.metrics(), /edge-key|edge-secret|new-key|new-secret/)
 })

@@ -374,7 +374,7 @@ test('a new list of cameras that stays empty for a while denies none of them', a
   using stream = client.stream()
   await stream.ask(REQUEST)
   await (await cameras.nc.jetstreamManager()).streams.delete(`KV_${BUCKET.cameras}`)
-  await until(() => gateway.log().includes('waiting for a bucket'), { what: 'the loss to be noticed' })
+  await until(() => gateway.log().includes('waiting for a KV bucket'), { what: 'the loss to be noticed' })
   await openBucket(cameras.nc, 'cameras')
   // The operator has to look at each camera before it tells of it.
   const filling = delay(3_000).then(() => cameras.put(CAMERA))
