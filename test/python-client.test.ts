@@ -67,6 +67,8 @@ test('a loop over frames, snapshots, the past, annotations and mistakes, as the 
   t.deepEqual(one('cameras')['names'], ['demo', 'yard/dead'])
   t.deepEqual(one('cameras')['why'], [null, 'AuthFailed'])
   for (const { expected, got } of said('mistake')) t.is(got, expected)
+  t.like(one('batch'), { frames: 1 })
+  t.like(one('batches closed'), { threads: [] })
   t.like(one('capture'), { opened: true, ok: true, shape: [180, 320, 3], width: 320 })
   t.like(one('released'), { opened: false })
   t.is(await gateway.metric('chrysalis_annotations_accepted_total'), 1)

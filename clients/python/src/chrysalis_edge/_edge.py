@@ -200,7 +200,7 @@ class Edge:
 
         return connection.unary(ask, timeout)
 
-    def _watch(self, wish: Any, window: int) -> Iterator[Frame]:
+    def _watch(self, wish: Any, window: int, ended: _End | None = None) -> Iterator[Frame]:
         """Frames until the caller ends it. A frame's room is given back when the next one is asked for: what comes then is the newest."""
         connection = self._connection
         tries = Tries(connection)
@@ -210,6 +210,8 @@ class Edge:
             requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
             requests.put(pb.WatchRequest(wish=wish, credit=window))
             call = connection.watch(iter(requests.get, None), metadata=connection.metadata())
+            if ended is not None:
+                ended.cancels(call)
             error = None
             try:
                 for raw in call:
@@ -230,7 +232,7 @@ class Edge:
             finally:
                 call.cancel()
                 requests.put(None)  # the thread in which gRPC reads them ends
-            if connection.closed.is_set():
+            if connection.closed.is_set() or (ended is not None and ended.is_set()):
                 return
             if error is not None and not passes(error, worked):
                 raise error_of(error) from None
@@ -246,8 +248,8 @@ class Edge:
         """Frames are taken in a thread, as gRPC has no wait with a limit."""
         taken: queue.Queue[Frame | BaseException | None] = queue.Queue()
         room = threading.Semaphore(size)
-        ended = threading.Event()
-        frames = self._watch(wish, 1)
+        ended = _End()
+        frames = self._watch(wish, 1, ended)
 
         def take() -> None:
             last: BaseException | None = None
@@ -291,6 +293,22 @@ class Edge:
         finally:
             ended.set()
             room.release()
+
+
+class _End(threading.Event):
+    """Ends a running call from another thread."""
+
+    _call: Any = None
+
+    def cancels(self, call: Any) -> None:
+        self._call = call
+        if self.is_set():
+            call.cancel()
+
+    def set(self) -> None:
+        super().set()
+        if self._call is not None:
+            self._call.cancel()
 
 
 class Camera:
