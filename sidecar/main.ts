@@ -14,7 +14,7 @@ import { Health, initialState, WAITING_FOR_LEASE } from './health.ts'
 import { whileHolding, type Lease } from './lease.ts'
 import { createMetrics } from './metrics.ts'
 import { openPipeline } from './pipeline.ts'
-import { denied } from './source/address.ts'
+import { denied } from '../common/net/address.ts'
 import { ingest, type IngestEvents, type IngestState } from './source/ingest.ts'
 
 countBuffersAsHeap()

@@ -2,8 +2,8 @@
 import * as fc from 'fast-check'
 import test from 'ava'
 import { Failure } from '../common/errors.ts'
-import { Chunks } from '../sidecar/http/chunks.ts'
-import { framingOf, HeadReader, type Head } from '../sidecar/http/head.ts'
+import { Chunks } from '../common/net/chunks.ts'
+import { framingOf, HeadReader, type Head } from '../common/net/head.ts'
 import { Parts } from '../sidecar/http/parts.ts'
 import { fuzzRuns } from './fixtures/fuzz.ts'
 

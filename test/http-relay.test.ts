@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import test from 'ava'
-import { denied } from '../sidecar/source/address.ts'
+import { denied } from '../common/net/address.ts'
 import { openHttpRelay, type HttpRelayOptions } from '../sidecar/http/relay.ts'
 
 /** What ffmpeg gets where the camera answers so. */

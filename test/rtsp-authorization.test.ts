@@ -1,7 +1,7 @@
 // How a password is said to a server that asks for it: tables, and the examples of the standards.
 import { createHash } from 'node:crypto'
 import test from 'ava'
-import { Authorization, challengeOf } from '../sidecar/rtsp/authorization.ts'
+import { Authorization, challengeOf } from '../common/net/authorization.ts'
 
 const offers = (...values: string[]) => challengeOf(values)
 

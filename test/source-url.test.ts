@@ -6,7 +6,7 @@ import { rtmp } from '../sidecar/source/drivers/rtmp.ts'
 import { rtsp, RTSP_PORTS } from '../sidecar/source/drivers/rtsp.ts'
 import { parseSource } from '../sidecar/source/source.ts'
 import { newTraits } from '../sidecar/source/traits.ts'
-import { splitUrl, withoutTls } from '../sidecar/source/url.ts'
+import { splitUrl, withoutTls } from '../common/net/url.ts'
 
 const DRIVER = { rtsp, rtsps: rtsp, RTSP: rtsp, rtmp, http } as const
 

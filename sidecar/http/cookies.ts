@@ -1,7 +1,7 @@
 // A camera's cookies, which some servers want to see with each segment and key. ffmpeg keeps cookies too, but by a proxy it does not send
 // them: it compares their path with a whole URL.
 import type { CookieJar, MemoryCookieStore } from 'tough-cookie'
-import { urlOf, type Target } from './origins.ts'
+import { urlOf, type Target } from '../../common/net/target.ts'
 
 const COOKIES_MAX = 50
 /** RFC 6265 asks for no more. */

@@ -1,8 +1,8 @@
 // The login to a camera by HTTP. The password goes to the server of source.url only, in the safest way that is offered.
-import { Authorization, safeChallenge, type LoginMemory } from '../rtsp/authorization.ts'
-import type { Credentials } from '../source/credentials.ts'
-import type { Fields } from './head.ts'
-import type { Origin, Target } from './origins.ts'
+import { Authorization, safeChallenge, type LoginMemory } from '../../common/net/authorization.ts'
+import type { Credentials } from '../../common/net/credentials.ts'
+import type { Fields } from '../../common/net/head.ts'
+import type { Origin, Target } from '../../common/net/target.ts'
 
 export class Login {
   readonly #own: Origin

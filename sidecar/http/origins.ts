@@ -1,26 +1,9 @@
 // Where requests go. ffmpeg asks for http only, as all TLS ends in the relay, which remembers where it is spoken.
 import { Failure } from '../../common/errors.ts'
-import { splitUrl, withoutTls } from '../source/url.ts'
+import { targetOf, type Origin, type Target } from '../../common/net/target.ts'
+import { withoutTls } from '../../common/net/url.ts'
 
 const ORIGINS_MAX = 64
-
-export type Origin = { tls: boolean; host: string; port: number }
-/** `path`: with the query, as it stands in the URL. */
-export type Target = { origin: Origin; path: string }
-
-/** Undefined for another protocol than HTTP. */
-export function targetOf(text: string): Target | undefined {
-  const url = splitUrl(text)
-  if (url === undefined || url.host === '' || !/^https?$/.test(url.scheme)) return undefined
-  const tls = url.scheme === 'https'
-  const path = url.rest.startsWith('/') ? url.rest : `/${url.rest}`
-  return { origin: { tls, host: url.host, port: url.port ?? (tls ? 443 : 80) }, path }
-}
-
-export const urlOf = ({ origin, path }: Target): string => `${origin.tls ? 'https' : 'http'}://${origin.host}:${origin.port}${path}`
-
-/** As the header Host has it. */
-export const hostOf = ({ tls, host, port }: Origin): string => (port === (tls ? 443 : 80) ? host : `${host}:${port}`)
 
 export class Origins {
   readonly #tls = new Set<string>()

@@ -2,7 +2,7 @@
 // lengths, empty lines. Browsers and VLC show them all the same. A JPEG says itself where it ends, so that is where a part ends here.
 // What stands between two JPEGs matters only where it names a part that is none.
 import { Failure } from '../../common/errors.ts'
-import { fieldOf } from './head.ts'
+import { fieldOf } from '../../common/net/head.ts'
 
 /** For the bytes since the last complete part. */
 const PART_MAX = 64 * 1024 * 1024

@@ -1,6 +1,7 @@
 // HLS playlists, as ffmpeg gets them: it reads what they name through the relay only, and of several variants it sees one.
 import type { Variant } from '../../proto/camera.ts'
-import type { Origin, Origins } from './origins.ts'
+import type { Origin } from '../../common/net/target.ts'
+import type { Origins } from './origins.ts'
 
 /** A playlist from `base`, by which ffmpeg goes nowhere past the relay. Throws Failure RedirectRefused. */
 export function tamed(playlist: string, origins: Origins, base: Origin, variant: Variant): string {

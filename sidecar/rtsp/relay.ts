@@ -5,7 +5,8 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { Failure } from '../../common/errors.ts'
-import { oneAfterTheOther } from '../source/address.ts'
+import { oneAfterTheOther } from '../../common/net/address.ts'
+import { CAMERA_TLS, isName } from '../../common/net/camera-tls.ts'
 import { Conversation } from './conversation.ts'
 import { RtspSession, type RtspOptions } from './session.ts'
 
@@ -45,12 +46,6 @@ type Target = {
   /** With TLS: the certificate must be valid for `host`. */
   isVerified?: boolean
 }
-
-/**
- * A camera's certificate is hardly ever signed by anyone; the connection is encrypted, and its address is the one we chose. Old cameras speak
- * TLS 1.0 or 1.1 alone, which OpenSSL allows at this level only.
- */
-export const CAMERA_TLS = { rejectUnauthorized: false, minVersion: 'TLSv1', ciphers: 'DEFAULT:@SECLEVEL=0' } as const
 
 const CONNECT_TIMEOUT_MS = 10_000
 const READ_BYTES = 64 * 1024
@@ -164,9 +159,6 @@ function own(sockets: Set<Socket>, client: Socket, camera: Socket, conversation:
       })
   }
 }
-
-/** Of a host in a URL: no address. */
-export const isName = (host: string) => /[a-z]/i.test(host) && !host.includes(':')
 
 export function connectFailure(error: NodeJS.ErrnoException, { phase }: { phase: Progress['phase'] }): Failure {
   if (error instanceof Failure) return error

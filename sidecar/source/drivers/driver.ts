@@ -5,7 +5,7 @@ import { demux, type DemuxHandlers, type DemuxRun } from '../../../common/media/
 import type { RtpCodec, Transport, Variant } from '../../../proto/camera.ts'
 import { PIXELS_MAX } from '../../../proto/frame.ts'
 import type { Progress, Relay } from '../../rtsp/relay.ts'
-import type { Credentials } from '../credentials.ts'
+import type { Credentials } from '../../../common/net/credentials.ts'
 import type { LearntTrait, Traits } from '../traits.ts'
 
 export type SourceDriver<S extends Source = Source> = {

@@ -2,7 +2,7 @@
 import { Failure } from '../../../common/errors.ts'
 import { openHttpRelay } from '../../http/relay.ts'
 import type { LearntTrait } from '../traits.ts'
-import { withoutTls } from '../url.ts'
+import { withoutTls } from '../../../common/net/url.ts'
 import { commonInput, ffmpegSource, ioTimeoutUs, LIVE, type FfmpegSource, type SourceDriver } from './driver.ts'
 import { parseNetworkUrl } from './network-url.ts'
 

@@ -1,4 +1,4 @@
-import { splitUrl } from '../url.ts'
+import { splitUrl } from '../../../common/net/url.ts'
 
 export type NetworkUrl = { scheme: string; isTls: boolean; host: string; port: number; path: string; origin: string }
 

@@ -1,5 +1,5 @@
 import { openRelay } from '../../rtsp/relay.ts'
-import { resolveHost } from '../address.ts'
+import { resolveHost } from '../../../common/net/address.ts'
 import {
   authority,
   commonInput,

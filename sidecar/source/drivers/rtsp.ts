@@ -1,6 +1,6 @@
 import { openRelay } from '../../rtsp/relay.ts'
 import type { Learnt } from '../../rtsp/session.ts'
-import { resolveHost } from '../address.ts'
+import { resolveHost } from '../../../common/net/address.ts'
 import {
   authority,
   commonInput,

@@ -1,6 +1,6 @@
 // The head of a camera's HTTP answer, read as ffmpeg, curl and browsers read it: Node's own parser refuses most of what cameras get wrong.
 // What would be dangerous to guess is refused in `framingOf`.
-import { Failure } from '../../common/errors.ts'
+import { Failure } from '../errors.ts'
 
 const HEAD_MAX = 64 * 1024
 const LF = 0x0a

@@ -4,12 +4,12 @@ import { connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { pipeline } from 'node:stream'
 import { constants, createGunzip } from 'node:zlib'
-import { Failure } from '../../common/errors.ts'
-import { CAMERA_TLS, isName } from '../rtsp/relay.ts'
-import { oneAfterTheOther } from '../source/address.ts'
+import { Failure } from '../errors.ts'
+import { oneAfterTheOther } from './address.ts'
+import { CAMERA_TLS, isName } from './camera-tls.ts'
 import { Chunks } from './chunks.ts'
 import { framingOf, HeadReader, type Framing, type Head } from './head.ts'
-import type { Origin } from './origins.ts'
+import type { Origin } from './target.ts'
 
 /** The watchdog and ffmpeg give up earlier. */
 const TIMEOUT_MS = 90_000

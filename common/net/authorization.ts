@@ -1,8 +1,8 @@
 // Authentication to an RTSP server, as HTTP has it: Basic (RFC 7617) and Digest (RFC 7616, and 2069 for those without qop). Texts here
 // have a character for each byte (latin1), as they go over the wire.
 import { createHash, randomBytes } from 'node:crypto'
-import { Failure } from '../../common/errors.ts'
-import type { Credentials } from '../source/credentials.ts'
+import { Failure } from '../errors.ts'
+import type { Credentials } from './credentials.ts'
 
 export type Challenge = {
   scheme: 'Basic' | 'Digest'

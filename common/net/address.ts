@@ -3,8 +3,8 @@
 import type { LookupAddress } from 'node:dns'
 import { lookup } from 'node:dns/promises'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
-import { Failure, messageOf } from '../../common/errors.ts'
-import { within } from '../../common/abort.ts'
+import { Failure, messageOf } from '../errors.ts'
+import { within } from '../abort.ts'
 
 const LOOKUP_MS = 5_000
 /** For one of several addresses: a first packet that was lost has been sent anew by then. */

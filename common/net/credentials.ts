@@ -1,8 +1,8 @@
 // A camera's user name and password, from the files of a mounted Secret. They are read at each connect and watched, so
 // that a Secret made late or rotated takes effect without a new pod.
 import { join } from 'node:path'
-import { Failure } from '../../common/errors.ts'
-import { readMounted, readRepeatedly } from '../../common/watch-files.ts'
+import { Failure } from '../errors.ts'
+import { readMounted, readRepeatedly } from '../watch-files.ts'
 
 export type Credentials = { username: string; password: string }
 

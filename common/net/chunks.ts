@@ -1,5 +1,5 @@
 // A body in chunks (RFC 9112 7.1), taken as leniently as ffmpeg does.
-import { Failure } from '../../common/errors.ts'
+import { Failure } from '../errors.ts'
 
 const LINE_MAX = 4096
 const LF = 0x0a
