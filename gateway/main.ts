@@ -31,6 +31,8 @@ import { wholeReceiving } from '../common/patches/nats-receive.ts'
 import { serveHttp } from './http/server.ts'
 import { serveGrpc } from './rpc/server.ts'
 import { Refusal } from './refusal.ts'
+import { Groups } from './groups/groups.ts'
+import { createGroupMetrics } from './groups/metrics.ts'
 import { FrameSource } from './frames/source.ts'
 import { Unsent } from './frames/unsent.ts'
 import { removeVoidSwitches } from './switches.ts'
@@ -71,7 +73,8 @@ await runProcess(process.env, async signal => {
   }
   const reads = new PastReads(config.bufferedReadsMax, metrics)
   const storage = cloud && apiUrl !== undefined ? { cloud, apiUrl } : undefined
-  const live = { frames, cursors, unsent }
+  const groups = new Groups(createGroupMetrics(registry), log)
+  const live = { frames, cursors, unsent, groups }
   const parts = {
     calls,
     cameras: new VisibleCameras(cameras, access),
@@ -115,6 +118,7 @@ await runProcess(process.env, async signal => {
   using _counted = nats.onReconnect(() => metrics.natsReconnects.inc())
   void cameras.follow(nats, log, signal)
   void keepSharedBuckets(nats, log, signal)
+  void groups.run(nats, signal)
   void removeVoidSwitches(nats, cameras, log, signal)
   const queueing = [annotations.keep(nats, log, signal)]
   if (cloud && annotationsUrl !== undefined) {

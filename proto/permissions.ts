@@ -22,6 +22,7 @@ import {
   demandSubject,
   FRAME_SUBJECTS,
   frameSubject,
+  GROUP_SUBJECTS,
   packetStream,
   packetSubject,
   PACKET_SUBJECTS,
@@ -102,9 +103,9 @@ const gatewayPermissions = (): Permissions => ({
     allow: [
       `${API}.INFO`,
       ...streamApi(['INFO', 'MSG.GET'], ['*']),
-      ...streamApi(['CREATE', 'UPDATE'], [...QUEUES, ...SHARED]),
+      ...streamApi(['CREATE', 'UPDATE'], [...QUEUES, ...SHARED, bucketStream(BUCKET.groups)]),
       ...streamApi(['PURGE'], [ANNOTATION_STREAM]),
-      ...buckets('cameras', 'states', 'switches').flatMap(follow),
+      ...buckets('cameras', 'states', 'switches', 'groups').flatMap(follow),
       // Readers of the past: a consumer of a camera's packets each.
       `${API}.CONSUMER.CREATE.*.*`,
       `${API}.CONSUMER.CREATE.*.*.>`,
@@ -113,14 +114,15 @@ const gatewayPermissions = (): Permissions => ({
       `${API}.CONSUMER.MSG.NEXT.*.*`,
       `${API}.DIRECT.GET.${ANNOTATION_STREAM}`,
       `$JS.ACK.${ANNOTATION_STREAM}.${ANNOTATION_CONSUMER}.>`,
-      bucketSubject(BUCKET.switches, '>'),
+      ...buckets('switches', 'groups').map(bucket => bucketSubject(bucket, '>')),
+      GROUP_SUBJECTS,
       ANNOTATION_SUBJECTS,
       DEAD_LETTER_SUBJECT,
       DEMAND_SUBJECTS,
       STREAM_KEY_SUBJECTS,
     ],
   },
-  sub: { allow: [inbox('gateway'), FRAME_SUBJECTS, PACKET_SUBJECTS] },
+  sub: { allow: [inbox('gateway'), FRAME_SUBJECTS, PACKET_SUBJECTS, GROUP_SUBJECTS] },
 })
 
 export const rolePermissions = (role: Role): Permissions => (role === 'operator' ? operatorPermissions() : gatewayPermissions())

@@ -40,6 +40,19 @@ export const cameraKey = (ref: CameraRef): string => checked(ref, '.')
 
 export const FRAME_SUBJECTS = 'chrys.frames.*.*'
 
+/** Beats of the members of a group (GroupBeat). `key`: 32 hexadecimal digits. */
+export function groupSubject(key: string): string {
+  if (!GROUP_KEY.test(key)) throw new Error(`group key ${JSON.stringify(key)} must be 32 hexadecimal digits`)
+  return `chrys.groups.${key}`
+}
+export const GROUP_SUBJECTS = 'chrys.groups.*'
+/** The key that a beat's subject names; undefined where it is none. */
+export function groupOfSubject(subject: string): string | undefined {
+  const key = subject.slice(GROUP_SUBJECTS.length - 1)
+  return GROUP_KEY.test(key) ? key : undefined
+}
+const GROUP_KEY = /^[0-9a-f]{32}$/
+
 /** Annotations that were acknowledged and wait for the cloud; with no cloud configured, the newest ones, for whoever listens. */
 export const ANNOTATION_STREAM = 'chrys_annotations'
 export const ANNOTATION_SUBJECTS = 'chrys.annotations.>'
@@ -61,6 +74,8 @@ export const BUCKET = {
   switches: 'chrys_switches',
   /** sidecar ↔ sidecar: which of a camera's sidecars may open it. */
   leases: 'chrys_leases',
+  /** gateway ↔ gateway: which member of a group has which camera. */
+  groups: 'chrys_groups',
 } as const
 
 /** The stream of a bucket, and the subject of a key in it (`>`: of all), as KV itself names them. */

@@ -19,7 +19,9 @@ const SETTINGS = {
   states: { storage: StorageType.Memory, max_bytes: 16 * MIB, max_msg_size: 96 * KIB },
   switches: { storage: StorageType.File, max_bytes: 4 * MIB, max_msg_size: 4 * KIB },
   leases: { storage: StorageType.Memory, max_bytes: 4 * MIB, max_msg_size: 4 * KIB },
-} as const satisfies Record<BucketName, { storage: StorageType; max_bytes: number; max_msg_size: number }>
+  // Of groups whose members are all gone too: hence the age.
+  groups: { storage: StorageType.Memory, max_bytes: 4 * MIB, max_msg_size: 256 * KIB, max_age: nanos(86_400_000) },
+} as const satisfies Record<BucketName, { storage: StorageType; max_bytes: number; max_msg_size: number; max_age?: number }>
 
 /**
  * Opens the bucket, creating it where it is missing and may be created. Rejects while JetStream is away. Values are read by the API of

@@ -19,7 +19,7 @@ const BUFFER_MS = 2_000
 /** Buffers asked for at once. */
 const BUFFERS_AT_ONCE = 8
 
-const EVERY: Selection = { by: 'selector', matches: () => true }
+const EVERY: Selection = { by: 'selector', text: '', matches: () => true }
 
 export type CamerasParts = Pick<FramesParts, 'cameras' | 'packets' | 'isConnected'>
 

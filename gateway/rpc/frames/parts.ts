@@ -3,6 +3,7 @@ import type { Nats } from '../../../common/nats/connect.ts'
 import type { VisibleCameras } from '../../access/visible-cameras.ts'
 import type { FrameSource } from '../../frames/source.ts'
 import type { Unsent } from '../../frames/unsent.ts'
+import type { Groups } from '../../groups/groups.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { PacketStream, Source } from '../../past/packet-reader.ts'
 import type { PastReads } from '../../past/reads.ts'
@@ -11,6 +12,7 @@ export type FramesParts = {
   cameras: VisibleCameras
   frames: FrameSource
   unsent: Unsent
+  groups: Groups
   metrics: Metrics
   isConnected: () => boolean
   link: () => Nats | undefined

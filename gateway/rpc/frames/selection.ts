@@ -8,9 +8,13 @@ import type { Caller } from '../calls.ts'
 
 export type Selection =
   | { readonly by: 'name'; readonly names: readonly string[]; readonly field: string }
-  | { readonly by: 'selector'; readonly matches: (camera: KnownCamera) => boolean }
+  | { readonly by: 'selector'; readonly text: string; readonly matches: (camera: KnownCamera) => boolean }
 
 const NAMES_MAX = 1_000
+
+/** The same for selections that say the same. */
+export const selectionText = (selection: Selection): string =>
+  selection.by === 'selector' ? `selector ${selection.text}` : `names ${[...new Set(selection.names)].sort().join(' ')}`
 
 /** The cameras of one call, which may come and go. */
 export class Selected {
@@ -61,7 +65,7 @@ export function selectionOf({ cameras, selector }: SelectionFields, prefix: stri
   if (selector === undefined) return undefined
   try {
     const matches = parseSelector(selector)
-    return { by: 'selector', matches: ({ record }) => matches(record.labels ?? {}) }
+    return { by: 'selector', text: selector, matches: ({ record }) => matches(record.labels ?? {}) }
   } catch (error) {
     if (error instanceof BadSelector) throw new Refusal('invalid', `${prefix}selector ${error.message}`)
     throw error

@@ -12,6 +12,7 @@ import { gone } from './camera-status.ts'
 import { FrameEncoder } from './encode.ts'
 import type { FramesParts } from './parts.ts'
 import { Selected } from './selection.ts'
+import { WatchGroup } from './watch-group.ts'
 import { WatchRequests, type NumberedWish } from './watch-requests.ts'
 import { WatchedCamera } from './watched-camera.ts'
 
@@ -22,7 +23,7 @@ const WITHHELD_MS = 20
 /** A client that has given no credit for so long does not know that it must. */
 const NO_CREDIT_MS = 20_000
 
-export type WatchParts = Pick<FramesParts, 'cameras' | 'frames' | 'unsent' | 'metrics' | 'isConnected'> & {
+export type WatchParts = Pick<FramesParts, 'cameras' | 'frames' | 'groups' | 'unsent' | 'metrics' | 'isConnected'> & {
   serialize: (response: WatchResponse) => Buffer
 }
 
@@ -31,6 +32,7 @@ export class Watch {
   readonly #caller: Caller
   readonly #selected: Selected
   readonly #requests = new WatchRequests(() => this.#wake())
+  readonly #group: WatchGroup
   readonly #encoder = new FrameEncoder()
   readonly #startMs = performance.now()
   /** By uid, in the order in which they have their turn. */
@@ -47,6 +49,10 @@ export class Watch {
     this.#parts = parts
     this.#caller = caller
     this.#selected = new Selected(parts.cameras, caller, 'frames')
+    this.#group = new WatchGroup(parts.groups, caller, () => {
+      this.#refreshMs = -Infinity
+      this.#wake()
+    })
   }
 
   async *answer(requests: AsyncIterable<WatchRequest__Output>): AsyncGenerator<Buffer> {
@@ -67,6 +73,7 @@ export class Watch {
       }
     } finally {
       for (const camera of this.#cameras.values()) camera.end()
+      this.#group.leave()
     }
   }
 
@@ -81,6 +88,7 @@ export class Watch {
 
   /** A wish that no camera of the call can give ends it. */
   async #apply(wish: NumberedWish): Promise<void> {
+    this.#group.enter(wish)
     await this.#join(wish)
     this.#wish = wish
     const refusals = [...this.#cameras.values()].map(camera => camera.ask(this.#parts.frames, wish))
@@ -97,14 +105,16 @@ export class Watch {
   }
 
   /** Brings the cameras of the call up to date. */
-  async #join({ selection }: NumberedWish): Promise<void> {
-    const known = new Map((await this.#selected.now(selection)).map(camera => [camera.uid, camera]))
+  async #join(wish: NumberedWish): Promise<void> {
+    const selected = await this.#selected.now(wish.selection)
+    const known = new Map(this.#group.share(selected, wish).map(camera => [camera.uid, camera]))
     for (const [uid, camera] of this.#cameras) {
       if (known.has(uid)) continue
       camera.end()
       this.#cameras.delete(uid)
       this.#statuses.set(camera.name, gone(camera.name))
     }
+    this.#group.hold(new Set(known.keys()))
     for (const [uid, camera] of known) {
       const watched = this.#cameras.get(uid)
       if (watched !== undefined) watched.known = camera
@@ -127,7 +137,11 @@ export class Watch {
   /** One frame, of the camera whose turn it is. False: there is none now, or no room for it. */
   async *#send(): AsyncGenerator<Buffer, boolean> {
     const wish = this.#wish
-    if (wish === undefined || this.#requests.credit === 0 || performance.now() < this.#withheldMs) return false
+    if (wish === undefined || performance.now() < this.#withheldMs) return false
+    if (this.#requests.credit === 0) {
+      if ([...this.#cameras.values()].some(({ hasNews }) => hasNews)) this.#group.full()
+      return false
+    }
     for (const [uid, camera] of this.#cameras) {
       const reading = camera.hasNews ? await camera.next(wish) : undefined
       if (reading?.frame === undefined) continue
@@ -155,6 +169,7 @@ export class Watch {
     frame.lease?.release()
     this.#requests.use()
     metrics.frameAge.observe(label, ageSeconds(frame))
+    this.#group.took(ageSeconds(frame))
     if (wish.mode === 'every' && wish.maxFps === undefined && wish.maxAgeMs === undefined) metrics.framesMissed.inc(label, reading.missed)
     yield encoded.message
     this.#encoder.sent(encoded)

@@ -2,6 +2,7 @@
 import type { Rendition__Output } from '../../../proto/generated/chrys/cloud/frames/v1/Rendition.ts'
 import type { Wish__Output } from '../../../proto/generated/chrys/cloud/frames/v1/Wish.ts'
 import { PIXEL_FORMATS, type Fit, type PixelFormat, type Rendition } from '../../../proto/rendition.ts'
+import { isNamespace } from '../../../proto/subjects.ts'
 import { checkedMaxFps, checkedRendition } from '../../frames/rendition.ts'
 import { Refusal } from '../../refusal.ts'
 import { selectionOf, type Selection } from './selection.ts'
@@ -13,6 +14,8 @@ export type CheckedWish = {
   readonly maxFps: number | undefined
   readonly maxAgeMs: number | undefined
   readonly keyframesOnly: boolean
+  /** With whom its cameras are shared out. */
+  readonly group: string | undefined
 }
 
 const FITS: Record<string, Fit> = {
@@ -33,8 +36,15 @@ export function checkedWish(wish: Wish__Output): CheckedWish {
   if (selection === undefined) throw new Refusal('invalid', 'one of wish.cameras and wish.selector must be set')
   const mode = MODES[wish.mode]
   if (mode === undefined) throw new Refusal('invalid', 'wish.mode must be MODE_NEWEST or MODE_EVERY')
+  if (wish.group !== '' && !isNamespace(wish.group)) throw new Refusal('invalid', 'wish.group must be a DNS label of at most 63 characters')
   return {
-    ...{ selection, mode, rendition: renditionOf(wish.rendition), keyframesOnly: wish.keyframes_only },
+    ...{
+      selection,
+      mode,
+      group: wish.group === '' ? undefined : wish.group,
+      rendition: renditionOf(wish.rendition),
+      keyframesOnly: wish.keyframes_only,
+    },
     ...{ maxFps: checkedMaxFps(wish.max_fps), maxAgeMs: wish.max_age_ms === 0 ? undefined : wish.max_age_ms },
   }
 }

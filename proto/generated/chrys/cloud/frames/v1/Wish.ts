@@ -11,6 +11,7 @@ export interface Wish {
   'max_fps'?: (number | string);
   'max_age_ms'?: (number);
   'keyframes_only'?: (boolean);
+  'group'?: (string);
   '_selector'?: "selector";
 }
 
@@ -22,5 +23,6 @@ export interface Wish__Output {
   'max_fps': (number);
   'max_age_ms': (number);
   'keyframes_only': (boolean);
+  'group': (string);
   '_selector'?: "selector";
 }
