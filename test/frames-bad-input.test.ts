@@ -51,6 +51,12 @@ const WATCHES: [string, (camera: string) => WatchRequest, status, string][] = [
     INVALID,
     'only one of wish.cameras and wish.selector may be set',
   ],
+  [
+    'a group that is no DNS label',
+    camera => wished({ cameras: [camera], group: 'My Group' }),
+    INVALID,
+    'wish.group must be a DNS label of at most 63 characters',
+  ],
   ['a selector that does not parse', () => wished({ selector: 'a in b' }), INVALID, 'wish.selector needs "(" at 6, where "b" stands'],
   [
     'too many names',
