@@ -16,3 +16,7 @@ export function placeOfFrame(id: string): FramePlace | undefined {
   // One text per frame: no leading zeros, nothing beyond a safe integer.
   return frameId(place) === id && [epoch, keyframe, index].every(Number.isSafeInteger) ? place : undefined
 }
+
+/** Whether a frame's packet came after another's. In presentation order neighbours of a GOP may be the other way round. */
+export const isLater = (frame: FramePlace, other: FramePlace): boolean =>
+  (frame.epoch - other.epoch || frame.keyframe - other.keyframe || frame.index - other.index) > 0

@@ -57,6 +57,12 @@ const WATCHES: [string, (camera: string) => WatchRequest, status, string][] = [
     INVALID,
     'wish.group must be a DNS label of at most 63 characters',
   ],
+  [
+    'a last frame that is no frame id',
+    camera => wished({ cameras: [camera], after: { [camera]: 'yesterday' } }),
+    INVALID,
+    'wish.after must have the id of a frame for each camera',
+  ],
   ['a selector that does not parse', () => wished({ selector: 'a in b' }), INVALID, 'wish.selector needs "(" at 6, where "b" stands'],
   [
     'too many names',

@@ -4,6 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { framesClient } from './fixtures/frames-client.ts'
 import { addStreaming, film, reportStreaming, seqOfId, startWorld, type World } from './fixtures/frames-world.ts'
 import { refText } from '../proto/subjects.ts'
+import { startGateway } from './fixtures/gateway.ts'
+import { frameId, placeOfFrame } from '../proto/frame-id.ts'
 import { until } from './fixtures/wait.ts'
 
 const test = anyTest.serial as TestFn<World>
@@ -179,4 +181,35 @@ test('of 20 cameras one is dead and one stalls: both say so within 2 s, and the 
   t.regex(message, /\w+ .*\./)
   const from = counts()
   await until(() => counts().every((count, i) => count >= (from[i] ?? 0) + 5), { what: 'five more frames of each' })
+})
+
+test('a client that calls again, at another gateway, says what it has and gets no frame twice', async t => {
+  const camera = await addStreaming(t)
+  await using second = await startGateway(t.context.nats.url)
+  await until(() => second.ready(), { what: 'the second gateway' })
+  await using one = framesClient(t.context.gateway.port)
+  await using other = framesClient(second.port)
+  const wish = { cameras: [camera.name], rendition: NV12, mode: 'MODE_EVERY' as const }
+  using _ = film([camera])
+  using warm = other.watch({ wish, credit: 1_000 })
+  await warm.frameCount(3)
+  using before = one.watch({ wish, credit: 1_000 })
+  await before.frameCount(12)
+  before[Symbol.dispose]()
+  const last = before.frames.at(-1)?.id ?? ''
+  // What it missed meanwhile is still held there.
+  using after = other.watch({ wish: { ...wish, after: { [camera.name]: last } }, credit: 1_000 })
+  await after.frameCount(10)
+  const seqs = after.frames.map(({ id }) => seqOfId(id))
+  t.deepEqual(
+    seqs,
+    seqs.map((_seq, i) => seqOfId(last) + 1 + i),
+  )
+  // A frame that is still to come there: nothing up to it.
+  const place = placeOfFrame(last)
+  if (place === undefined) throw new Error(`no frame id: ${last}`)
+  const ahead = frameId({ ...place, keyframe: 1_000_000 })
+  using none = other.watch({ wish: { ...wish, after: { [camera.name]: ahead } }, credit: 1_000 })
+  await after.frameCount(20)
+  t.is(none.frames.length, 0)
 })

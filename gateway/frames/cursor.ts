@@ -1,5 +1,6 @@
 // A client's place among the frames of a rendition: it starts at the newest, goes on, and gets none twice.
 import { RateLimit } from '../../common/media/rate-limit.ts'
+import { frameId, type FramePlace } from '../../proto/frame-id.ts'
 import type { LiveFrame } from '../../proto/rendition.ts'
 import { ClientPace, type Found } from './client-pace.ts'
 import { STALE_MS, type Entry, type Ring } from './ring.ts'
@@ -91,8 +92,24 @@ function startOf(ring: Ring, keyframesOnly: boolean, nowMs: number): Position {
   const entry = ring.newest(keyframesOnly)
   const isFresh = entry !== undefined && nowMs - entry.receivedMs <= (keyframesOnly ? STALE_MS : FRESH_MS)
   // What was lost before its first frame is no matter of the client.
-  if (isFresh) return { ring, next: entry.index, keyframes: entry.keyframes - (entry.frame.key ? 1 : 0), gaps: entry.gaps }
-  return { ring, next: ring.head, keyframes: ring.keyframes, gaps: ring.gaps }
+  return isFresh ? before(ring, entry) : end(ring)
+}
+
+const before = (ring: Ring, { index, keyframes, gaps, frame }: Entry): Position => ({
+  ring,
+  next: index,
+  keyframes: keyframes - (frame.key ? 1 : 0),
+  gaps,
+})
+const end = (ring: Ring): Position => ({ ring, next: ring.head, keyframes: ring.keyframes, gaps: ring.gaps })
+
+/** Behind the frame of that place; at the oldest frame that is held, where it is not among them. */
+export function resumedAt(ring: Ring, place: FramePlace): Position {
+  const oldest = ring.following(0, false)
+  for (let entry = oldest; entry !== undefined; entry = ring.following(entry.index + 1, false)) {
+    if (frameId(entry.frame) === frameId(place)) return after(ring, entry)
+  }
+  return oldest === undefined ? end(ring) : before(ring, oldest)
 }
 
 const after = (ring: Ring, { index, keyframes, gaps }: Entry): Position => ({ ring, next: index + 1, keyframes, gaps })

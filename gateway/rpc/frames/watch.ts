@@ -118,7 +118,7 @@ export class Watch {
     for (const [uid, camera] of known) {
       const watched = this.#cameras.get(uid)
       if (watched !== undefined) watched.known = camera
-      else this.#cameras.set(uid, new WatchedCamera(camera, () => this.#wake()))
+      else this.#cameras.set(uid, new WatchedCamera(camera, wish.after.get(camera.deviceId), () => this.#wake()))
     }
   }
 

@@ -1,10 +1,11 @@
 // One camera of a Watch: its frames in the wished rendition, and what was said of it last.
 import type { CameraStatus } from '../../../proto/generated/chrys/cloud/frames/v1/CameraStatus.ts'
+import { isLater, type FramePlace } from '../../../proto/frame-id.ts'
 import { explain, severityOf } from '../../../proto/reasons.ts'
 import type { KnownCamera } from '../../cameras.ts'
-import { newCursor, type Reading } from '../../frames/cursor.ts'
+import { newCursor, resumedAt, type Reading } from '../../frames/cursor.ts'
 import { checkedRendition } from '../../frames/rendition.ts'
-import type { RenditionFrames } from '../../frames/rendition-frames.ts'
+import type { How, RenditionFrames } from '../../frames/rendition-frames.ts'
 import type { FrameSource } from '../../frames/source.ts'
 import { Refusal } from '../../refusal.ts'
 import { noFrames, obstacleOf, streaming } from './camera-status.ts'
@@ -29,8 +30,12 @@ export class WatchedCamera {
   /** Of frames that were read and not sent. */
   #unsent = { missed: 0, gap: false }
 
-  constructor(known: KnownCamera, wake: () => void) {
+  /** Frames up to this one are not sent: the client has them. */
+  #after: FramePlace | undefined
+
+  constructor(known: KnownCamera, after: FramePlace | undefined, wake: () => void) {
     this.known = known
+    this.#after = after
     this.name = known.deviceId
     this.#wake = wake
   }
@@ -58,8 +63,8 @@ export class WatchedCamera {
     this.hasNews = false
     if (frames === undefined || frames.isOver) return undefined
     this.#listen(frames)
-    const { signal } = this.#over
-    const reading = await frames.next(this.#cursor, { mode, keyframesOnly, maxFps, maxAgeMs, waitMs: 0 }, signal)
+    if (this.#after !== undefined) this.#cursor.position ??= resumedAt(frames.ring, this.#after)
+    const reading = await this.#read(frames, { mode, keyframesOnly, maxFps, maxAgeMs, waitMs: 0 })
     if (reading.frame === undefined) return undefined
     this.hasNews = true
     const { missed, gap } = this.#unsent
@@ -84,6 +89,20 @@ export class WatchedCamera {
 
   end(): void {
     this.#over.abort()
+  }
+
+  /** Past what the client had before this call. */
+  async #read(frames: RenditionFrames, how: How): Promise<Reading> {
+    for (;;) {
+      const reading = await frames.next(this.#cursor, how, this.#over.signal)
+      const { frame } = reading
+      if (frame === undefined || this.#after === undefined) return reading
+      if (isLater(frame, this.#after)) {
+        this.#after = undefined
+        return reading
+      }
+      frame.lease?.release()
+    }
   }
 
   #listen(frames: RenditionFrames): void {

@@ -1,6 +1,7 @@
 // What a Watch asks for, checked.
 import type { Rendition__Output } from '../../../proto/generated/chrys/cloud/frames/v1/Rendition.ts'
 import type { Wish__Output } from '../../../proto/generated/chrys/cloud/frames/v1/Wish.ts'
+import { placeOfFrame, type FramePlace } from '../../../proto/frame-id.ts'
 import { PIXEL_FORMATS, type Fit, type PixelFormat, type Rendition } from '../../../proto/rendition.ts'
 import { isNamespace } from '../../../proto/subjects.ts'
 import { checkedMaxFps, checkedRendition } from '../../frames/rendition.ts'
@@ -16,6 +17,8 @@ export type CheckedWish = {
   readonly keyframesOnly: boolean
   /** With whom its cameras are shared out. */
   readonly group: string | undefined
+  /** The last frame that the client has of each camera, by its name. */
+  readonly after: ReadonlyMap<string, FramePlace>
 }
 
 const FITS: Record<string, Fit> = {
@@ -37,16 +40,23 @@ export function checkedWish(wish: Wish__Output): CheckedWish {
   const mode = MODES[wish.mode]
   if (mode === undefined) throw new Refusal('invalid', 'wish.mode must be MODE_NEWEST or MODE_EVERY')
   if (wish.group !== '' && !isNamespace(wish.group)) throw new Refusal('invalid', 'wish.group must be a DNS label of at most 63 characters')
+  const after = new Map(Object.entries(wish.after).map(([camera, id]) => [camera, placeIn(id)]))
   return {
-    ...{
-      selection,
-      mode,
-      group: wish.group === '' ? undefined : wish.group,
-      rendition: renditionOf(wish.rendition),
-      keyframesOnly: wish.keyframes_only,
-    },
-    ...{ maxFps: checkedMaxFps(wish.max_fps), maxAgeMs: wish.max_age_ms === 0 ? undefined : wish.max_age_ms },
+    selection,
+    mode,
+    after,
+    group: wish.group === '' ? undefined : wish.group,
+    rendition: renditionOf(wish.rendition),
+    keyframesOnly: wish.keyframes_only,
+    maxFps: checkedMaxFps(wish.max_fps),
+    maxAgeMs: wish.max_age_ms === 0 ? undefined : wish.max_age_ms,
   }
+}
+
+function placeIn(id: string): FramePlace {
+  const place = placeOfFrame(id)
+  if (place === undefined) throw new Refusal('invalid', 'wish.after must have the id of a frame for each camera')
+  return place
 }
 
 /** Of an enum's unknown number that number is said, and refused as no fit or format. Throws a Refusal. */

@@ -12,6 +12,7 @@ export interface Wish {
   'max_age_ms'?: (number);
   'keyframes_only'?: (boolean);
   'group'?: (string);
+  'after'?: ({[key: string]: string});
   '_selector'?: "selector";
 }
 
@@ -24,5 +25,6 @@ export interface Wish__Output {
   'max_age_ms': (number);
   'keyframes_only': (boolean);
   'group': (string);
+  'after': ({[key: string]: string});
   '_selector'?: "selector";
 }
