@@ -33,6 +33,7 @@ import { serveGrpc } from './rpc/server.ts'
 import { Refusal } from './refusal.ts'
 import { Groups } from './groups/groups.ts'
 import { createGroupMetrics } from './groups/metrics.ts'
+import { PacketReaders } from './frames/packet-readers.ts'
 import { FrameSource } from './frames/source.ts'
 import { Unsent } from './frames/unsent.ts'
 import { removeVoidSwitches } from './switches.ts'
@@ -53,7 +54,11 @@ await runProcess(process.env, async signal => {
   let link: Nats | undefined
   const isConnected = () => link?.connected() ?? false
   const frames = new FrameSource(identity, config, metrics, log)
-  const cameras = new Cameras(config.namespace, metrics, log, uid => frames.end(uid))
+  const readers = new PacketReaders(() => link, metrics, log)
+  const cameras = new Cameras(config.namespace, metrics, log, uid => {
+    frames.end(uid)
+    readers.end(uid)
+  })
   const cursors = new ClientCursors()
   const unsent = new Unsent(config.unsentBytesMax, bytes => metrics.unsentBytes.set(bytes))
   const { credentials, annotationsUrl, apiUrl, queue } = config.cloud
@@ -90,7 +95,7 @@ await runProcess(process.env, async signal => {
   using tls = config.tls && new ServerTls(config.tls.files, config.tls.certificate, metrics.tls, log)
   // From the start: until there is a list of cameras, clients and health checks are told so.
   await using server = await serveGrpc(config.grpc, tls?.credentials ?? ServerCredentials.createInsecure(), parts, log)
-  await using http = await serveHttp(config.http, tls, { access, cameras: parts.cameras, frames, unsent, metrics, isConnected }, log)
+  await using http = await serveHttp(config.http, tls, { ...parts, access, packets: readers }, log)
   log.info(
     { identity, namespace: config.namespace, grpcPort: server.port, httpPort: http.port, probePort: probes.port },
     'the gateway is up',
@@ -113,6 +118,7 @@ await runProcess(process.env, async signal => {
   const over = new AbortController()
   using _over = { [Symbol.dispose]: () => over.abort() }
   void every(1_000, count, over.signal)
+  void readers.run(over.signal)
   void every(10_000, tidy, over.signal)
   if (access !== OPEN_ACCESS) void calls.recheck(over.signal)
   using _counted = nats.onReconnect(() => metrics.natsReconnects.inc())

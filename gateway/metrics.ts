@@ -49,7 +49,7 @@ export function createMetrics(registry: Registry) {
     }),
     framesMissed: new Counter({
       name: 'chrysalis_frames_missed_total',
-      help: 'Frames that a client did not get because it fell behind the ring',
+      help: 'Frames that a client did not get because it fell behind',
       labelNames: camera,
       registers,
     }),
@@ -192,6 +192,11 @@ export function createMetrics(registry: Registry) {
         registers,
       }),
     },
+    clientsCutOff: new Counter({
+      name: 'chrysalis_http_clients_cut_off_total',
+      help: 'HTTP clients cut off because they took nothing for 30 s',
+      registers,
+    }),
     unsentBytes: new Gauge({ name: 'chrysalis_unsent_bytes', help: 'Bytes of frames handed to the transport and not yet sent', registers }),
     forget,
     /** Calls and decoders that end after their camera count for it once more. */

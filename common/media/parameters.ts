@@ -61,6 +61,18 @@ export function isVp9Key(data: Uint8Array): boolean {
   return first >> 6 === 2 && ((first >> (profile === 3 ? 1 : 2)) & 3) === 0
 }
 
+/** The NAL units of H.264 or H.265, of a packet or of a stream's description that is no record (avcC, hvcC). */
+export function nalUnits(codec: 'h264' | 'hevc', data: Uint8Array, extradata: Uint8Array): Generator<Buffer> {
+  return unitsOf(data, (codec === 'h264' ? H264 : HEVC).lengthSize(extradata))
+}
+
+/** What an SPS says of its pictures; undefined for what is none. May throw RangeError. */
+export const parseSps = (codec: 'h264' | 'hevc', sps: Uint8Array): Picture | undefined => (codec === 'h264' ? H264 : HEVC).parse(sps)
+
+/** A NAL unit as it was before 00 00 03 was put for 00 00. */
+export const unescaped = (unit: Uint8Array): Uint8Array =>
+  unit.filter((byte, i) => !(byte === 3 && i >= 2 && unit[i - 1] === 0 && unit[i - 2] === 0))
+
 type Picture = Pick<Parameters, 'width' | 'height' | 'pixFmt'>
 type Syntax = {
   sps: number
@@ -151,8 +163,7 @@ class BitReader {
   #bit = 0
 
   constructor(unit: Uint8Array) {
-    // 00 00 03 stands for 00 00 inside a NAL unit.
-    this.#bytes = unit.filter((byte, i) => !(byte === 3 && i >= 2 && unit[i - 1] === 0 && unit[i - 2] === 0))
+    this.#bytes = unescaped(unit)
   }
 
   bits(count: number): number {

@@ -1,6 +1,4 @@
 // A camera's frames as JPEGs: one by one, or as a stream for everything that opens a URL.
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { whenAborted } from '../../common/abort.ts'
 import { frameId } from '../../proto/frame-id.ts'
 import type { LiveFrame, Rendition } from '../../proto/rendition.ts'
 import { refText } from '../../proto/subjects.ts'
@@ -15,13 +13,13 @@ import { Refusal } from '../refusal.ts'
 import { answerProblem, HEADERS } from './answer.ts'
 import { whyNoFrame } from './cameras.ts'
 import type { FrameQuery } from './request.ts'
+import { sent, type Exchange } from './sending.ts'
 
 /** How long a request waits for a frame: a camera that nothing watched has to be decoded from its last keyframe first. */
 const WAIT_MS = 3_000
 const BOUNDARY = 'frame'
 
 export type FrameParts = { frames: FrameSource; unsent: Unsent; metrics: Metrics; isConnected: () => boolean }
-type Exchange = { request: IncomingMessage; response: ServerResponse; peer: string; signal: AbortSignal }
 
 const renditionOf = ({ width, height, fit, quality }: FrameQuery, camera: KnownCamera): Rendition => {
   const codec = camera.report?.state.codec
@@ -49,9 +47,9 @@ export class HttpFrames {
       frame.lease?.release()
       return void response.writeHead(304, headers).end()
     }
-    await this.#send(camera, frame, exchange, sent => {
+    await this.#send(camera, frame, exchange, done => {
       response.writeHead(200, { ...headers, 'content-type': 'image/jpeg', 'content-length': frame.data.length })
-      response.end(frame.data, sent)
+      response.end(frame.data, done)
     })
   }
 
@@ -70,23 +68,19 @@ export class HttpFrames {
       }
       if (signal.aborted) return frame.lease?.release()
       if (!response.headersSent) response.writeHead(200, { ...HEADERS, 'content-type': `multipart/x-mixed-replace; boundary=${BOUNDARY}` })
-      await this.#send(camera, frame, exchange, sent => {
+      await this.#send(camera, frame, exchange, done => {
         response.write(
           `--${BOUNDARY}\r\ncontent-type: image/jpeg\r\ncontent-length: ${frame.data.length}\r\nx-capture-time: ${new Date(frame.timestamp).toISOString()}\r\nx-frame-id: ${frameId(frame)}\r\n\r\n`,
         )
         response.write(frame.data)
-        response.write('\r\n', sent)
+        response.write('\r\n', done)
       })
     }
   }
 
   /** Writes the frame, and waits until the transport has taken it. */
-  async #send(
-    camera: KnownCamera,
-    frame: LiveFrame,
-    { response, peer, signal }: Exchange,
-    write: (sent: () => void) => void,
-  ): Promise<void> {
+  async #send(camera: KnownCamera, frame: LiveFrame, exchange: Exchange, write: (done: () => void) => void): Promise<void> {
+    const { response, peer, signal } = exchange
     const { unsent, metrics } = this.#parts
     const { data, lease } = frame
     const room = unsent.take({ peer, cutOff: () => response.destroy() }, data.length, performance.now())
@@ -98,12 +92,9 @@ export class HttpFrames {
     }
     using _ = room
     metrics.frameAge.observe({ camera: refText(camera.ref) }, Math.max(0, Date.now() - frame.timestamp) / 1000)
-    const { promise, resolve } = Promise.withResolvers<void>()
-    using _aborted = whenAborted(signal, resolve)
-    write(resolve)
     metrics.framesServed.inc({ camera: refText(camera.ref) })
     metrics.bytesServed.inc({ camera: refText(camera.ref) }, data.length)
-    await promise
+    await sent(exchange, metrics, write)
     // Of a request that was cut off Node does not say when it is through with what it has.
     if (signal.aborted) lease?.forfeit()
     else lease?.release()

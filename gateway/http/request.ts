@@ -2,7 +2,7 @@
 import type { Fit } from '../../proto/rendition.ts'
 import { Refusal } from '../refusal.ts'
 
-export const RESOURCES = ['frame.jpg', 'live.mjpeg'] as const
+export const RESOURCES = ['frame.jpg', 'live.mjpeg', 'live.mp4'] as const
 export type Resource = (typeof RESOURCES)[number]
 
 export type Asked =
@@ -43,6 +43,7 @@ export type FrameQuery = {
 const KNOWN: Record<Resource, readonly string[]> = {
   'frame.jpg': ['width', 'height', 'fit', 'quality', 'max-age'],
   'live.mjpeg': ['width', 'height', 'fit', 'quality', 'fps'],
+  'live.mp4': [],
 }
 const FITS = ['stretch', 'letterbox', 'crop'] as const
 
@@ -51,7 +52,10 @@ export function parseQuery(resource: Resource, query: URLSearchParams): FrameQue
   const known = KNOWN[resource]
   for (const name of query.keys()) {
     if (!known.includes(name))
-      throw new Refusal('invalid', `${name.slice(0, 40)} is no parameter of ${resource}; there are ${known.join(', ')}`)
+      throw new Refusal(
+        'invalid',
+        `${name.slice(0, 40)} is no parameter of ${resource}; there ${known.length === 0 ? 'is none' : `are ${known.join(', ')}`}`,
+      )
     if (query.getAll(name).length > 1) throw new Refusal('invalid', `${name} is given twice`)
   }
   const number = (name: string, fallback: number, max: number): number => {

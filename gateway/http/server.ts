@@ -12,6 +12,7 @@ import type { ServerTls } from '../rpc/tls.ts'
 import { answerError, answerJson, HEADERS } from './answer.ts'
 import { cameraJson } from './cameras.ts'
 import { HttpFrames, type FrameParts } from './frames.ts'
+import { liveMp4, type LiveParts } from './live.ts'
 import { pageFile } from './page.ts'
 import { parseQuery, parseRequest } from './request.ts'
 import { answerSession, authorizationOf, tokenIn } from './visitor.ts'
@@ -23,7 +24,7 @@ const REQUESTS_EACH_MAX = 64
 /** How often it is asked whether a running stream still has the right that it uses. */
 const RECHECK_MS = 2_000
 
-export type HttpParts = FrameParts & { access: Access; cameras: VisibleCameras }
+export type HttpParts = FrameParts & LiveParts & { access: Access; cameras: VisibleCameras }
 export type HttpServer = AsyncDisposable & { readonly port: number }
 
 /** Throws Failure when the address can't be had. Port 0 takes any free one. */
@@ -121,6 +122,7 @@ class Handler {
     const exchange = { request, response, peer: `${address}:${request.socket.remotePort ?? port}`, signal }
     if (asked.resource === 'frame.jpg') return await this.#frames.jpeg(camera, query, exchange)
     using _ = this.#recheck(subject, uses, response)
+    if (asked.resource === 'live.mp4') return await liveMp4(camera, this.#parts, exchange)
     await this.#frames.mjpeg(camera, query, exchange)
   }
 

@@ -1,0 +1,149 @@
+// How MP4 describes a camera's codec, and how its packets become samples. H.264: ISO/IEC 14496-15 5.3; H.265: 8.3.
+import type { Packet } from '../../../proto/messages.ts'
+import type { Codec } from '../../../proto/state.ts'
+import { nalUnits, parseSps, unescaped } from '../parameters.ts'
+import { box, u16, u32, u8 } from './boxes.ts'
+
+export type Mp4Track = {
+  readonly width: number
+  readonly height: number
+  /** As in the media type's `codecs`. */
+  readonly codecs: string
+  /** What stsd holds. */
+  readonly entry: Buffer
+  /** A packet's bytes as they stand in a file. */
+  sample(packet: Pick<Packet, 'data'>): readonly Uint8Array[]
+}
+
+/** Codecs that MP4 is written of here. */
+export const MP4_CODECS = ['h264', 'hevc'] as const
+type Name = (typeof MP4_CODECS)[number]
+export const isMp4Codec = (name: string): name is Name => (MP4_CODECS as readonly string[]).includes(name)
+
+const SETS = { h264: [7, 8], hevc: [32, 33, 34] } as const
+/** Delimiters of access units, which MP4 does not have. */
+const DELIMITER = { h264: 9, hevc: 35 } as const
+const typeOf = (codec: Name, unit: Uint8Array): number => (codec === 'h264' ? (unit[0] ?? 0) & 31 : ((unit[0] ?? 0) >> 1) & 63)
+
+/** Undefined for a codec that MP4 is not written of, or without parameter sets. `key`: the epoch's keyframe, which may bring its own sets. */
+export function mp4Track(codec: Codec, key: Pick<Packet, 'data'>): Mp4Track | undefined {
+  const { name } = codec
+  if (!isMp4Codec(name)) return undefined
+  const extradata = Buffer.from(codec.extradata, 'base64')
+  const isRecord = extradata[0] === 1
+  const sets = parameterSets(name, extradata, isRecord, key.data)
+  const { type, record, codecs } = (isRecord ? fromRecord : fromSets)(name, extradata, sets) ?? {}
+  if (type === undefined || record === undefined || codecs === undefined) return undefined
+  const known = new Set(sets.map(unit => unit.toString('latin1')))
+  const isExtra = (unit: Buffer) => {
+    const kind = typeOf(name, unit)
+    return kind === DELIMITER[name] || ((SETS[name] as readonly number[]).includes(kind) && known.has(unit.toString('latin1')))
+  }
+  // A record says how long the lengths are: its packets are samples as they are.
+  const sample = ({ data }: Pick<Packet, 'data'>) =>
+    isRecord ? [data] : [...nalUnits(name, data, extradata)].filter(unit => !isExtra(unit)).flatMap(unit => [u32(unit.length), unit])
+  const { width, height } = codec
+  return { width, height, codecs, entry: sampleEntry(type, width, height, record), sample }
+}
+
+type Described = { type: string; record: Buffer; codecs: string }
+
+function sampleEntry(type: string, width: number, height: number, record: Buffer): Buffer {
+  const picture = [u16(0, 0), u32(0, 0, 0), u16(width, height), u32(0x48_0000, 0x48_0000, 0), u16(1), Buffer.alloc(32), u16(24, 0xffff)]
+  return box(type, Buffer.alloc(6), u16(1), ...picture, record)
+}
+
+/** The stream's, and of kinds that it lacks the keyframe's. */
+function parameterSets(name: Name, extradata: Buffer, isRecord: boolean, key: Uint8Array): Buffer[] {
+  if (isRecord) return []
+  const found = new Map<string, Buffer>()
+  const take = (units: Iterable<Buffer>) => {
+    const kinds = new Set([...found.values()].map(unit => typeOf(name, unit)))
+    for (const unit of units) {
+      const kind = typeOf(name, unit)
+      if ((SETS[name] as readonly number[]).includes(kind) && !kinds.has(kind) && found.size < SETS_MAX)
+        found.set(unit.toString('latin1'), unit)
+    }
+  }
+  take(nalUnits(name, extradata, extradata))
+  take(nalUnits(name, key, extradata))
+  return [...found.values()]
+}
+/** More do not fit into a record. */
+const SETS_MAX = 31
+
+const hex = (byte: number): string => byte.toString(16).padStart(2, '0')
+
+function fromRecord(name: Name, record: Buffer): Described | undefined {
+  if (name === 'h264') return { type: 'avc1', record: box('avcC', record), codecs: `avc1.${record.toString('hex', 1, 4)}` }
+  return { type: 'hvc1', record: box('hvcC', record), codecs: hevcCodecs(record.subarray(1, 13)) }
+}
+
+function fromSets(name: Name, _extradata: Buffer, sets: readonly Buffer[]): Described | undefined {
+  const of = (kind: number) => sets.filter(unit => typeOf(name, unit) === kind)
+  try {
+    return name === 'h264' ? avc(of(7), of(8)) : hevc(of(32), of(33), of(34))
+  } catch (error) {
+    if (error instanceof RangeError) return undefined // a damaged SPS
+    throw error
+  }
+}
+
+const SUBSAMPLINGS = [/^gray/, /420/, /422/, /444/]
+function sampling(pixFmt: string): { chroma: number; depth: number } {
+  const chroma = SUBSAMPLINGS.findIndex(pattern => pattern.test(pixFmt))
+  return { chroma: chroma < 0 ? 1 : chroma, depth: Number(/p(\d+)le$/.exec(pixFmt)?.[1] ?? 8) }
+}
+
+const withLength = (unit: Uint8Array): Buffer[] => [u16(unit.length), Buffer.from(unit)]
+
+function avc(sequences: readonly Buffer[], pictures: readonly Buffer[]): Described | undefined {
+  const [sps] = sequences
+  const parsed = sps && parseSps('h264', sps)
+  if (sps === undefined || sps.length < 4 || parsed === undefined || pictures.length === 0) return undefined
+  const { chroma, depth } = sampling(parsed.pixFmt)
+  const profile = sps[1] ?? 0
+  const isHigh = [100, 110, 122, 144, 244].includes(profile)
+  const high = isHigh ? [u8(0xfc | chroma), u8(0xf8 | (depth - 8)), u8(0xf8 | (depth - 8)), u8(0)] : []
+  const record = [
+    ...[u8(1), sps.subarray(1, 4), u8(0xff), u8(0xe0 | sequences.length), ...sequences.flatMap(withLength)],
+    ...[u8(pictures.length), ...pictures.flatMap(withLength), ...high],
+  ]
+  return { type: 'avc1', record: box('avcC', ...record), codecs: `avc1.${sps.toString('hex', 1, 4)}` }
+}
+
+function hevc(videos: readonly Buffer[], sequences: readonly Buffer[], pictures: readonly Buffer[]): Described | undefined {
+  const [sps] = sequences
+  const parsed = sps && parseSps('hevc', sps)
+  if (sps === undefined || parsed === undefined || videos.length === 0 || pictures.length === 0) return undefined
+  const { chroma, depth } = sampling(parsed.pixFmt)
+  const bytes = unescaped(sps.subarray(2, 64))
+  const profile = Buffer.from(bytes.subarray(1, 13))
+  const layers = (((bytes[0] ?? 0) >> 1) & 7) + 1
+  const isNested = (bytes[0] ?? 0) & 1
+  const record = [
+    ...[u8(1), profile, u16(0xf000), u8(0xfc), u8(0xfc | chroma), u8(0xf8 | (depth - 8)), u8(0xf8 | (depth - 8)), u16(0)],
+    ...[u8((layers << 3) | (isNested << 2) | 3), u8(3)],
+    ...[videos, sequences, pictures].flatMap((sets, i) => [u8(0x80 | (SETS.hevc[i] ?? 0)), u16(sets.length), ...sets.flatMap(withLength)]),
+  ]
+  return { type: 'hvc1', record: box('hvcC', ...record), codecs: hevcCodecs(profile) }
+}
+
+/** ISO/IEC 14496-15 E.3, of the 12 bytes of general_profile_space … general_level_idc. */
+function hevcCodecs(profile: Buffer): string {
+  const [first = 0] = profile
+  const compatibility = profile.readUInt32BE(1)
+  let reversed = 0
+  for (let bit = 0; bit < 32; bit++) if ((compatibility >>> bit) & 1) reversed += 2 ** (31 - bit)
+  const constraints = [...profile.subarray(5, 11)]
+  while (constraints.at(-1) === 0) constraints.pop()
+  const space = ['', 'A', 'B', 'C'][first >> 6] ?? ''
+  const tier = first & 0x20 ? 'H' : 'L'
+  return ['hvc1', `${space}${first & 31}`, reversed.toString(16), `${tier}${profile[11] ?? 0}`, ...constraints.map(hex)].join('.')
+}
+
+/** The media type of a file with this track. */
+export const mp4Type = ({ codecs }: Mp4Track): string => `video/mp4; codecs="${codecs}"`
+
+/** Equal for tracks that one description will do for. */
+export const trackKey = ({ entry }: Mp4Track): string => entry.toString('base64')
