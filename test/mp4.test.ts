@@ -10,7 +10,7 @@ import { streamExtradata } from '../common/media/parameters.ts'
 import type { Packet } from '../proto/messages.ts'
 import type { Codec } from '../proto/state.ts'
 import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
-import { collectPackets, packetsOf, type Demuxed } from './fixtures/packets.ts'
+import { packetsOf, type Demuxed } from './fixtures/packets.ts'
 import { ffprobePackets, testVideo, type VideoOptions } from './fixtures/media.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 
@@ -72,8 +72,7 @@ for (const [what, options, form] of CASES) {
     if (form === 'as from RTSP') {
       // Start codes instead of lengths, and the parameter sets in front of keyframes.
       await run(ffmpegPath(process.env), ['-v', 'error', '-i', video, '-c', 'copy', folder.file('x.ts')])
-      demuxed = await collectPackets(['-i', folder.file('x.ts')])
-      await demuxed.run.ended
+      demuxed = await packetsOf(folder.file('x.ts'))
     }
     const { packets, codec } = asPackets(demuxed)
     if (form === 'as from RTSP')
