@@ -7,7 +7,7 @@ import type { Metrics } from '../metrics.ts'
 /** `peer` names the connection. `signal` aborts when the client has gone. */
 export type Exchange = { request: IncomingMessage; response: ServerResponse; peer: string; signal: AbortSignal }
 
-export const STALLED_MS = 30_000
+const STALLED_MS = 30_000
 
 /** Settles when the connection has taken what `write` writes, or the client has gone. */
 export async function sent({ response, signal }: Exchange, metrics: Metrics, write: (done: () => void) => void): Promise<void> {

@@ -13,12 +13,12 @@ export type Sample = MediaTime & {
 }
 
 /** Of the emsg box in front of each frame: its message is JSON, `{"id": frame id, "captureTime": ms since the epoch}`. */
-export const FRAME_SCHEME = 'urn:chrysalis-edge:frame'
+const FRAME_SCHEME = 'urn:chrysalis-edge:frame'
 
 const MATRIX = u32(0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000)
 
 /** Without samples where `tables` are empty. `duration`: in ticks, of all samples. */
-export function moov(track: Mp4Track, duration: number, tables: readonly Buffer[], more: readonly Buffer[]): Buffer {
+function moov(track: Mp4Track, duration: number, tables: readonly Buffer[], more: readonly Buffer[]): Buffer {
   const { width, height, entry } = track
   const stsd = fullBox('stsd', 0, 0, u32(1), entry)
   const dinf = box('dinf', fullBox('dref', 0, 0, u32(1), fullBox('url ', 0, 1)))

@@ -16,7 +16,7 @@ export type Mp4Track = {
 }
 
 /** Codecs that MP4 is written of here. */
-export const MP4_CODECS = ['h264', 'hevc'] as const
+const MP4_CODECS = ['h264', 'hevc'] as const
 type Name = (typeof MP4_CODECS)[number]
 export const isMp4Codec = (name: string): name is Name => (MP4_CODECS as readonly string[]).includes(name)
 
