@@ -25,6 +25,7 @@ import { readConfig, type AccessConfig } from './config.ts'
 import { ClientCursors } from './frames/cursor.ts'
 import { Delivery } from './annotations/delivery.ts'
 import { createMetrics } from './metrics.ts'
+import { BufferRanges } from './past/buffer-ranges.ts'
 import { PacketStream, type Source } from './past/packet-reader.ts'
 import { PastReads } from './past/reads.ts'
 import { wholeReceiving } from '../common/patches/nats-receive.ts'
@@ -95,7 +96,12 @@ await runProcess(process.env, async signal => {
   using tls = config.tls && new ServerTls(config.tls.files, config.tls.certificate, metrics.tls, log)
   // From the start: until there is a list of cameras, clients and health checks are told so.
   await using server = await serveGrpc(config.grpc, tls?.credentials ?? ServerCredentials.createInsecure(), parts, log)
-  await using http = await serveHttp(config.http, tls, { ...parts, access, packets: readers }, log)
+  await using http = await serveHttp(
+    config.http,
+    tls,
+    { ...parts, access, packets: readers, packetStream: packets, bufferRanges: new BufferRanges() },
+    log,
+  )
   log.info(
     { identity, namespace: config.namespace, grpcPort: server.port, httpPort: http.port, probePort: probes.port },
     'the gateway is up',

@@ -101,6 +101,20 @@ test('a live stream is read by ffmpeg as a reader of URLs would, and ends with i
   await until(async () => (await gateway.metric('chrysalis_unsent_bytes')) === 0, { what: 'nothing on its way' })
 })
 
+test('the past is told as stretches, in the part that is asked for', async t => {
+  const { url } = t.context
+  const past = async (query = '') => (await (await fetch(`${url}/cameras/demo/past${query}`)).json()) as Past
+  type Past = { from: number; to: number; stretches: { from: number; to: number; source: string }[]; gaps: unknown[]; archive: string }
+  const all = await until(async () => ((await past()).stretches.length === 1 ? await past() : false), { what: 'packets in the buffer' })
+  const [stretch = { from: 0, to: 0, source: '' }] = all.stretches
+  t.like(all, { from: stretch.from, archive: 'none', gaps: [] })
+  t.is(stretch.source, 'buffer')
+  t.true(Math.abs(stretch.to - Date.now()) < 10_000)
+  const from = new Date(stretch.from + 100).toISOString()
+  t.like((await past(`?from=${from}&to=${stretch.from + 300}`)).stretches[0], { from: stretch.from + 100, to: stretch.from + 300 })
+  t.deepEqual((await past('?from=0&to=1000')).stretches, [])
+})
+
 for (const [path, status, message] of [
   ['/cameras/nowhere/frame.jpg', 404, 'camera "nowhere" not found'],
   ['/cameras/%2e%2e%2fx/frame.jpg', 400, 'device_id must be a camera name or namespace/name'],
@@ -114,6 +128,10 @@ for (const [path, status, message] of [
   ['/cameras/demo/frame.jpg?quality=101', 400, 'quality must be a number from 0 to 100'],
   ['/cameras/demo/frame.jpg?width=1&width=2', 400, 'width is given twice'],
   ['/cameras/demo/frame.jpg?fps=1', 400, 'fps is no parameter of frame.jpg; there are width, height, fit, quality, max-age'],
+  ['/cameras/demo/live.mp4?fps=1', 400, 'fps is no parameter of live.mp4; there is none'],
+  ['/cameras/demo/past?from=yesterday', 400, 'from must be a time such as 2026-01-31T12:00:00Z, or in ms since 1970'],
+  ['/cameras/demo/past?to=2026-01-31', 400, 'to must be a time such as 2026-01-31T12:00:00Z, or in ms since 1970'],
+  ['/cameras/demo/past?from=5&to=4', 400, 'from must be before to'],
   ['/cameras/demo/live.mjpeg?max-age=1', 400, 'max-age is no parameter of live.mjpeg; there are width, height, fit, quality, fps'],
 ] as const)
   test(`${path} is answered with ${status}`, async t => {

@@ -2,7 +2,7 @@
 import type { Fit } from '../../proto/rendition.ts'
 import { Refusal } from '../refusal.ts'
 
-export const RESOURCES = ['frame.jpg', 'live.mjpeg', 'live.mp4'] as const
+export const RESOURCES = ['frame.jpg', 'live.mjpeg', 'live.mp4', 'past'] as const
 export type Resource = (typeof RESOURCES)[number]
 
 export type Asked =
@@ -44,20 +44,24 @@ const KNOWN: Record<Resource, readonly string[]> = {
   'frame.jpg': ['width', 'height', 'fit', 'quality', 'max-age'],
   'live.mjpeg': ['width', 'height', 'fit', 'quality', 'fps'],
   'live.mp4': [],
+  past: ['from', 'to'],
 }
 const FITS = ['stretch', 'letterbox', 'crop'] as const
 
-/** Throws a Refusal that names the parameter. Sizes are checked with the rendition. */
-export function parseQuery(resource: Resource, query: URLSearchParams): FrameQuery {
+/** Throws a Refusal that names the parameter. */
+export function checkNames(resource: Resource, query: URLSearchParams): void {
   const known = KNOWN[resource]
   for (const name of query.keys()) {
-    if (!known.includes(name))
-      throw new Refusal(
-        'invalid',
-        `${name.slice(0, 40)} is no parameter of ${resource}; there ${known.length === 0 ? 'is none' : `are ${known.join(', ')}`}`,
-      )
+    if (!known.includes(name)) {
+      const offer = known.length === 0 ? 'is none' : `are ${known.join(', ')}`
+      throw new Refusal('invalid', `${name.slice(0, 40)} is no parameter of ${resource}; there ${offer}`)
+    }
     if (query.getAll(name).length > 1) throw new Refusal('invalid', `${name} is given twice`)
   }
+}
+
+/** Throws a Refusal that names the parameter. Sizes are checked with the rendition. */
+export function frameQuery(query: URLSearchParams): FrameQuery {
   const number = (name: string, fallback: number, max: number): number => {
     const text = query.get(name)
     if (text === null) return fallback
@@ -71,4 +75,27 @@ export function parseQuery(resource: Resource, query: URLSearchParams): FrameQue
     ...{ width: number('width', 0, 8_192), height: number('height', 0, 8_192), fit, quality: number('quality', 0, 100) },
     ...{ maxAgeMs: number('max-age', 3, 3_600) * 1_000, fps: fps === 0 ? undefined : fps },
   }
+}
+
+/** Capture times in ms since the epoch. */
+export type PastQuery = { readonly fromMs: number | undefined; readonly toMs: number | undefined }
+
+/** Throws a Refusal that names the parameter. */
+export function pastQuery(query: URLSearchParams): PastQuery {
+  const fromMs = timeIn(query, 'from')
+  const toMs = timeIn(query, 'to')
+  if (fromMs !== undefined && toMs !== undefined && fromMs > toMs) throw new Refusal('invalid', 'from must be before to')
+  return { fromMs, toMs }
+}
+
+const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/
+
+function timeIn(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name)
+  if (text === null) return undefined
+  const ms = /^\d{1,15}$/.test(text) ? Number(text) : RFC3339.test(text) ? Date.parse(text) : NaN
+  if (Number.isNaN(ms) || ms < 0) {
+    throw new Refusal('invalid', `${name} must be a time such as 2026-01-31T12:00:00Z, or in ms since 1970`)
+  }
+  return ms
 }

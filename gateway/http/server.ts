@@ -7,6 +7,7 @@ import { Failure, messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Access, Subject } from '../access/access.ts'
 import { denied, type Use, type VisibleCameras } from '../access/visible-cameras.ts'
+import type { KnownCamera } from '../cameras.ts'
 import { Refusal } from '../refusal.ts'
 import type { ServerTls } from '../rpc/tls.ts'
 import { answerError, answerJson, HEADERS } from './answer.ts'
@@ -14,7 +15,9 @@ import { cameraJson } from './cameras.ts'
 import { HttpFrames, type FrameParts } from './frames.ts'
 import { liveMp4, type LiveParts } from './live.ts'
 import { pageFile } from './page.ts'
-import { parseQuery, parseRequest } from './request.ts'
+import { pastJson, type PastParts } from './past.ts'
+import { checkNames, frameQuery, parseRequest, pastQuery, type Resource } from './request.ts'
+import type { Exchange } from './sending.ts'
 import { answerSession, authorizationOf, tokenIn } from './visitor.ts'
 
 const CONNECTIONS_MAX = 1_024
@@ -24,7 +27,7 @@ const REQUESTS_EACH_MAX = 64
 /** How often it is asked whether a running stream still has the right that it uses. */
 const RECHECK_MS = 2_000
 
-export type HttpParts = FrameParts & LiveParts & { access: Access; cameras: VisibleCameras }
+export type HttpParts = FrameParts & LiveParts & PastParts & { access: Access; cameras: VisibleCameras }
 export type HttpServer = AsyncDisposable & { readonly port: number }
 
 /** Throws Failure when the address can't be had. Port 0 takes any free one. */
@@ -115,15 +118,27 @@ class Handler {
         list.map(camera => cameraJson(camera, isConnected())),
       )
     }
-    const query = parseQuery(asked.resource, asked.query)
-    const camera = await cameras.resolve(visitor, asked.deviceId, 'frames')
+    const { resource, deviceId, query } = asked
+    checkNames(resource, query)
+    const answer = this.#resource(resource, query)
+    const camera = await cameras.resolve(visitor, deviceId, resource === 'past' ? 'past' : 'frames')
     if (request.method === 'HEAD') return void response.writeHead(200, HEADERS).end()
     const { port } = request.socket.address() as AddressInfo
     const exchange = { request, response, peer: `${address}:${request.socket.remotePort ?? port}`, signal }
-    if (asked.resource === 'frame.jpg') return await this.#frames.jpeg(camera, query, exchange)
     using _ = this.#recheck(subject, uses, response)
-    if (asked.resource === 'live.mp4') return await liveMp4(camera, this.#parts, exchange)
-    await this.#frames.mjpeg(camera, query, exchange)
+    await answer(camera, exchange)
+  }
+
+  /** What answers for a resource of a camera. Throws a Refusal where the query is not as it must be. */
+  #resource(resource: Resource, query: URLSearchParams): (camera: KnownCamera, exchange: Exchange) => Promise<void> {
+    if (resource === 'live.mp4') return async (camera, exchange) => await liveMp4(camera, this.#parts, exchange)
+    if (resource === 'past') {
+      const range = pastQuery(query)
+      return async (camera, { response, signal }) => answerJson(response, 200, await pastJson(camera, range, this.#parts, signal))
+    }
+    const wish = frameQuery(query)
+    const frames = this.#frames
+    return async (camera, exchange) => await frames[resource === 'frame.jpg' ? 'jpeg' : 'mjpeg'](camera, wish, exchange)
   }
 
   /** Ends a stream whose caller has lost the right to it. */

@@ -71,6 +71,11 @@ export class PacketStream {
     }
   }
 
+  /** The capture time of the packet at `seq`; undefined where it cannot be told. */
+  async timeAt(seq: number, signal: AbortSignal): Promise<number | undefined> {
+    return (await this.#placed(seq, signal))?.timestamp
+  }
+
   /** How many frames there are in `extent`: where packets are stored in parts, as many to a message as in the newest whole GOP. */
   async frames({ firstSeq, last }: Extent, signal: AbortSignal): Promise<number> {
     const messages = last.seq - firstSeq + 1

@@ -1,0 +1,47 @@
+import test from 'ava'
+import { clipped, gapsBetween, without } from '../gateway/past/stretches.ts'
+
+/** Capture times by sequence, from 1 on; undefined where a message tells nothing. */
+async function found(times: readonly (number | undefined)[], stepMs: number) {
+  let looks = 0
+  const look = async (seq: number) => {
+    looks++
+    return times[seq - 1]
+  }
+  const ends = [1, times.length].map(seq => ({ seq, ms: times[seq - 1] ?? 0 }))
+  const [first, last] = ends
+  if (first === undefined || last === undefined) throw new Error('no times')
+  return { gaps: await gapsBetween(first, last, stepMs, look), looks }
+}
+
+const every = (count: number, stepMs: number, fromMs = 0) => Array.from({ length: count }, (_, i) => fromMs + i * stepMs)
+
+test('an hour without a gap is known from a few packets', async t => {
+  const { gaps, looks } = await found(every(108_000, 1000 / 30), 1000 / 30)
+  t.deepEqual(gaps, [])
+  t.true(looks < 2_500, `${looks}`)
+})
+
+test('each gap is found, with its ends', async t => {
+  const times = [...every(3_000, 40), ...every(500, 40, 200_000), ...every(7_000, 40, 223_000)]
+  const { gaps } = await found(times, 40)
+  t.deepEqual(gaps, [
+    { fromMs: 119_960, toMs: 200_000 },
+    { fromMs: 219_960, toMs: 223_000 },
+  ])
+})
+
+test('a rate that changes, and messages that tell nothing, are no gaps', async t => {
+  const times = [...every(1_000, 40), ...every(400, 500, 40_000), ...every(1_000, 40, 240_000)]
+  const holes = times.map((ms, i) => (i % 7 === 3 ? undefined : ms))
+  t.deepEqual((await found(holes, 40)).gaps, [])
+})
+
+test('a range is cut by gaps and by a window', t => {
+  const ranges = without({ fromMs: 0, toMs: 100 }, [{ fromMs: 20, toMs: 50 }])
+  t.deepEqual(ranges, [
+    { fromMs: 0, toMs: 20 },
+    { fromMs: 50, toMs: 100 },
+  ])
+  t.deepEqual(clipped(ranges, { fromMs: 10, toMs: 40 }), [{ fromMs: 10, toMs: 20 }])
+})
