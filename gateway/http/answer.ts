@@ -1,5 +1,5 @@
 // Answers that are no frames: JSON, text, and errors, which become HTTP statuses here and nowhere else.
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from '../../common/log.ts'
 import { Refusal, type RefusalKind } from '../refusal.ts'
 
@@ -16,7 +16,7 @@ const STATUS = {
 
 /** Nothing is loaded from elsewhere, and nothing stands in the page itself. */
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; media-src 'self' blob:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 export const HEADERS = {
   'cache-control': 'no-store',
@@ -43,10 +43,15 @@ export function answerProblem(response: ServerResponse, status: number, problem:
 }
 
 /** An error that is no Refusal is ours: logged in full, and nothing of it leaks. */
+export function problemOf(error: unknown, request: IncomingMessage, log: Logger): Problem {
+  if (error instanceof Refusal) return { reason: REASON[error.kind], message: error.message }
+  log.error({ path: request.url?.split('?')[0]?.slice(0, 200), err: error }, 'an HTTP request failed')
+  return { reason: 'InternalError', message: 'internal error' }
+}
+
 export function answerError(response: ServerResponse, error: unknown, log: Logger): void {
-  if (error instanceof Refusal) return answerProblem(response, STATUS[error.kind], { reason: REASON[error.kind], message: error.message })
-  log.error({ path: response.req.url?.split('?')[0]?.slice(0, 200), err: error }, 'an HTTP request failed')
-  answerProblem(response, 500, { reason: 'InternalError', message: 'internal error' })
+  const status = error instanceof Refusal ? STATUS[error.kind] : 500
+  answerProblem(response, status, problemOf(error, response.req, log))
 }
 
 const REASON = {

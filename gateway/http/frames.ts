@@ -80,14 +80,14 @@ export class HttpFrames {
 
   /** Writes the frame, and waits until the transport has taken it. */
   async #send(camera: KnownCamera, frame: LiveFrame, exchange: Exchange, write: (done: () => void) => void): Promise<void> {
-    const { response, peer, signal } = exchange
+    const { signal } = exchange
     const { unsent, metrics } = this.#parts
     const { data, lease } = frame
-    const room = unsent.take({ peer, cutOff: () => response.destroy() }, data.length, performance.now())
+    const room = unsent.take(exchange, data.length, performance.now())
     if (room === undefined) {
       lease?.release()
       metrics.framesWithheld.inc({ camera: refText(camera.ref) })
-      if (!response.headersSent) throw new Refusal('exhausted', 'too many unsent frames: clients do not read fast enough')
+      if (!exchange.response.headersSent) throw new Refusal('exhausted', 'too many unsent frames: clients do not read fast enough')
       return
     }
     using _ = room

@@ -6,12 +6,12 @@ import { refText } from '../../proto/subjects.ts'
 import type { KnownCamera } from '../cameras.ts'
 import type { LivePacket, PacketReader, PacketReaders } from '../frames/packet-readers.ts'
 import { Refusal } from '../refusal.ts'
-import { answerProblem, HEADERS } from './answer.ts'
 import { whyNoFrame } from './cameras.ts'
-import { sendPiece, type Exchange, type StreamParts } from './sending.ts'
+import { sendPiece, type Outlet, type StreamParts } from './sending.ts'
 
-/** How long the first packet is waited for. */
+/** How long the first packet is waited for: of a camera that streams, and of one that does not. */
 const WAIT_MS = 5_000
+const DOWN_WAIT_MS = 500
 /** Where a frame is the last for now: its duration. */
 const DURATION_MIN = 1
 
@@ -24,31 +24,32 @@ function checkCodec({ deviceId }: KnownCamera, name: string | undefined): void {
 }
 
 /** Until the client leaves, the camera is deleted, or its codec, size or parameter sets change. */
-export async function liveMp4(camera: KnownCamera, parts: LiveParts, exchange: Exchange): Promise<void> {
-  const { response, signal } = exchange
+export async function liveMp4(camera: KnownCamera, parts: LiveParts, outlet: Outlet): Promise<void> {
+  const { signal } = outlet
   checkCodec(camera, camera.report?.state.codec?.name)
   using reader = parts.packets.open(camera)
-  const first = await reader.take(AbortSignal.any([signal, AbortSignal.timeout(WAIT_MS)]))
+  const waitMs = camera.report?.state.connection === 'streaming' ? WAIT_MS : DOWN_WAIT_MS
+  const first = await reader.take(AbortSignal.any([signal, AbortSignal.timeout(waitMs)]))
   const [begin] = first
   if (begin === undefined) {
-    if (!signal.aborted) answerProblem(response, 503, whyNoFrame(camera, parts.isConnected(), undefined))
+    if (!signal.aborted) outlet.problem(503, whyNoFrame(camera, parts.isConnected(), undefined))
     return
   }
   checkCodec(camera, begin.codec.name)
   const track = mp4Track(begin.codec, begin.packet)
   if (track === undefined)
     throw new Refusal('unavailable', `the stream of camera "${camera.deviceId}" does not describe itself: use live.mjpeg`)
-  response.writeHead(200, { ...HEADERS, 'content-type': mp4Type(track) })
-  await sendPiece(exchange, parts, mp4Head(track))
+  outlet.begin(mp4Type(track))
+  await sendPiece(outlet, parts, mp4Head(track))
   for await (const fragment of fragments(reader, first, track, signal)) {
-    if (await sendPiece(exchange, parts, fragment)) {
+    if (await sendPiece(outlet, parts, fragment)) {
       parts.metrics.bytesServed.inc({ camera: refText(camera.ref) }, fragment.length)
       continue
     }
     parts.metrics.framesWithheld.inc({ camera: refText(camera.ref) })
     reader.skip()
   }
-  response.end()
+  outlet.end()
 }
 
 /** What comes, as fragments: the GOP so far as one, then one of each frame as soon as the next tells how long it lasts. */

@@ -1,8 +1,9 @@
 // Frames by URL, and the page: listener, limits, and which request goes where. docs/http.md has each URL and each answer.
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { createServer, ServerResponse, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { Failure, messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Access, Subject } from '../access/access.ts'
@@ -10,20 +11,21 @@ import { denied, type Use, type VisibleCameras } from '../access/visible-cameras
 import type { KnownCamera } from '../cameras.ts'
 import { Refusal } from '../refusal.ts'
 import type { ServerTls } from '../rpc/tls.ts'
-import { answerError, answerJson, HEADERS } from './answer.ts'
+import { answerError, answerJson, HEADERS, problemOf } from './answer.ts'
 import { cameraJson } from './cameras.ts'
 import { HttpFrames, type FrameParts } from './frames.ts'
 import { liveMp4, type LiveParts } from './live.ts'
 import { pageFile } from './page.ts'
 import { pastJson, type PastParts } from './past.ts'
 import { checkNames, frameQuery, parseRequest, pastQuery, type Resource } from './request.ts'
-import type { Exchange } from './sending.ts'
+import { RequestLimit } from './request-limit.ts'
+import { httpOutlet, type Exchange } from './sending.ts'
+import { isSameOrigin, peerOf, Sockets } from './sockets.ts'
 import { answerSession, authorizationOf, tokenIn } from './visitor.ts'
 
 const CONNECTIONS_MAX = 1_024
-/** Requests that run at once: in all, and from one address. */
-const REQUESTS_MAX = 512
-const REQUESTS_EACH_MAX = 64
+/** Of connections on which nothing is sent, so that clients without power or network are noticed. */
+const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 30_000 }
 /** How often it is asked whether a running stream still has the right that it uses. */
 const RECHECK_MS = 2_000
 
@@ -37,11 +39,13 @@ export async function serveHttp(
   parts: HttpParts,
   log: Logger,
 ): Promise<HttpServer> {
-  const handler = new Handler(parts, tls !== undefined, log)
-  const options = { requestTimeout: 10_000, headersTimeout: 10_000, keepAliveTimeout: 5_000, maxHeaderSize: 32_768 }
+  const sockets = new Sockets()
+  const handler = new Handler(parts, tls !== undefined, sockets, log)
+  const options = { requestTimeout: 10_000, headersTimeout: 10_000, keepAliveTimeout: 5_000, maxHeaderSize: 32_768, ...KEEP_ALIVE }
   const listener: RequestListener = (request, response) => void handler.handle(request, response)
   const server = tls === undefined ? createServer(options, listener) : tls.secure(createTlsServer(options, listener))
   server.maxConnections = CONNECTIONS_MAX
+  server.on('upgrade', (request, socket, head) => void handler.upgrade(request, socket, head))
   await listen(server, at)
   return {
     port: (server.address() as AddressInfo).port,
@@ -49,6 +53,7 @@ export async function serveHttp(
       const closed = once(server, 'close')
       server.close()
       server.closeAllConnections()
+      sockets.end()
       await closed
     },
   }
@@ -66,14 +71,15 @@ async function listen(server: Server, { host, port }: { host: string; port: numb
 class Handler {
   readonly #parts: HttpParts
   readonly #isTls: boolean
+  readonly #sockets: Sockets
   readonly #frames: HttpFrames
   readonly #log: Logger
-  readonly #running = new Map<string, number>()
-  #requests = 0
+  readonly #limit = new RequestLimit()
 
-  constructor(parts: HttpParts, isTls: boolean, log: Logger) {
+  constructor(parts: HttpParts, isTls: boolean, sockets: Sockets, log: Logger) {
     this.#parts = parts
     this.#isTls = isTls
+    this.#sockets = sockets
     this.#frames = new HttpFrames(parts)
     this.#log = log
   }
@@ -84,7 +90,7 @@ class Handler {
     response.once('close', () => gone.abort())
     response.on('error', () => {}) // the connection broke: `close` follows
     try {
-      using _ = this.#enter(address)
+      using _ = this.#limit.enter(address)
       await this.#answer(request, response, address, gone.signal)
     } catch (error) {
       if (!gone.signal.aborted) answerError(response, error, this.#log)
@@ -123,15 +129,14 @@ class Handler {
     const answer = this.#resource(resource, query)
     const camera = await cameras.resolve(visitor, deviceId, resource === 'past' ? 'past' : 'frames')
     if (request.method === 'HEAD') return void response.writeHead(200, HEADERS).end()
-    const { port } = request.socket.address() as AddressInfo
-    const exchange = { request, response, peer: `${address}:${request.socket.remotePort ?? port}`, signal }
-    using _ = this.#recheck(subject, uses, response)
+    const exchange = { request, response, peer: peerOf(request), signal, cutOff: () => void response.destroy() }
+    using _ = this.#recheck(subject, uses, exchange.cutOff)
     await answer(camera, exchange)
   }
 
   /** What answers for a resource of a camera. Throws a Refusal where the query is not as it must be. */
   #resource(resource: Resource, query: URLSearchParams): (camera: KnownCamera, exchange: Exchange) => Promise<void> {
-    if (resource === 'live.mp4') return async (camera, exchange) => await liveMp4(camera, this.#parts, exchange)
+    if (resource === 'live.mp4') return async (camera, exchange) => await liveMp4(camera, this.#parts, httpOutlet(exchange))
     if (resource === 'past') {
       const range = pastQuery(query)
       return async (camera, { response, signal }) => answerJson(response, 200, await pastJson(camera, range, this.#parts, signal))
@@ -141,32 +146,41 @@ class Handler {
     return async (camera, exchange) => await frames[resource === 'frame.jpg' ? 'jpeg' : 'mjpeg'](camera, wish, exchange)
   }
 
+  /** live.mp4 for a page, which may have more WebSockets than connections of other kinds. What is refused is refused before the upgrade. */
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const address = request.socket.remoteAddress ?? ''
+    socket.on('error', () => {}) // the connection broke: `close` follows
+    const response = new ServerResponse(request)
+    response.assignSocket(request.socket)
+    response.shouldKeepAlive = false
+    response.once('finish', () => socket.end())
+    try {
+      using _ = this.#limit.enter(address)
+      const asked = parseRequest(request.url ?? '')
+      if (asked?.kind !== 'camera' || asked.resource !== 'live.mp4') throw new Refusal('invalid', 'only live.mp4 is there as a WebSocket')
+      checkNames(asked.resource, asked.query)
+      if (!isSameOrigin(request)) throw new Refusal('denied', 'a WebSocket of another site’s page is refused')
+      const subject = await this.#parts.access.identify(authorizationOf(request), address)
+      const uses: Use[] = []
+      const camera = await this.#parts.cameras.resolve({ subject, uses: use => void uses.push(use) }, asked.deviceId, 'frames')
+      response.detachSocket(request.socket)
+      const client = await this.#sockets.open(request, socket, head)
+      if (client === undefined) return
+      using _recheck = this.#recheck(subject, uses, client.cutOff)
+      await liveMp4(camera, this.#parts, client).catch((error: unknown) => client.problem(503, problemOf(error, request, this.#log)))
+    } catch (error) {
+      answerError(response, error, this.#log)
+    }
+  }
+
   /** Ends a stream whose caller has lost the right to it. */
-  #recheck(subject: Subject, uses: readonly Use[], response: ServerResponse): Disposable {
+  #recheck(subject: Subject, uses: readonly Use[], cutOff: () => void): Disposable {
     const check = async () => {
       for (const { right, camera } of uses) {
         if (!(await this.#parts.access.may(subject, right, camera.ref))) throw denied(subject, right, camera)
       }
     }
-    const timer = subject === undefined ? undefined : setInterval(() => void check().catch(() => response.destroy()), RECHECK_MS)
+    const timer = subject === undefined ? undefined : setInterval(() => void check().catch(cutOff), RECHECK_MS)
     return { [Symbol.dispose]: () => clearInterval(timer) }
-  }
-
-  #enter(address: string): Disposable {
-    const own = this.#running.get(address) ?? 0
-    if (this.#requests >= REQUESTS_MAX) throw new Refusal('exhausted', `too many requests, at most ${REQUESTS_MAX} are served at once`)
-    if (own >= REQUESTS_EACH_MAX) {
-      throw new Refusal('exhausted', `too many requests from one address, at most ${REQUESTS_EACH_MAX} are served at once`)
-    }
-    this.#requests++
-    this.#running.set(address, own + 1)
-    return {
-      [Symbol.dispose]: () => {
-        this.#requests--
-        const left = (this.#running.get(address) ?? 1) - 1
-        if (left === 0) this.#running.delete(address)
-        else this.#running.set(address, left)
-      },
-    }
   }
 }
