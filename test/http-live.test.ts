@@ -74,7 +74,9 @@ test('a page reads live.mp4 from a WebSocket: its type first, then pieces of who
   const socket = new WebSocket(`ws://127.0.0.1:${gateway.httpPort}/cameras/demo/live.mp4`)
   socket.binaryType = 'arraybuffer'
   const messages: (string | Buffer)[] = []
-  socket.onmessage = ({ data }: { data: unknown }) => messages.push(typeof data === 'string' ? data : Buffer.from(data as ArrayBuffer))
+  socket.addEventListener('message', ({ data }: { data: unknown }) =>
+    messages.push(typeof data === 'string' ? data : Buffer.from(data as ArrayBuffer)),
+  )
   await until(() => messages.length > 20, { what: 'messages' })
   t.regex((JSON.parse(String(messages[0])) as { type: string }).type, /^video\/mp4; codecs="avc1\.[0-9a-f]{6}"$/)
   for (const piece of messages.slice(1)) {
@@ -126,7 +128,7 @@ test('a camera without packets is answered with the reason, on a WebSocket too',
   t.is(((await answer.json()) as { reason: string }).reason, 'AuthFailed')
   const socket = new WebSocket(`ws://127.0.0.1:${gateway.httpPort}/cameras/yard/dead/live.mp4`)
   const { promise, resolve } = Promise.withResolvers<string>()
-  socket.onmessage = ({ data }: { data: unknown }) => resolve(String(data))
+  socket.addEventListener('message', ({ data }: { data: unknown }) => resolve(String(data)))
   const problem = JSON.parse(await within(promise, { what: 'the reason' })) as { reason: string; advice: string }
   t.is(problem.reason, 'AuthFailed')
   t.regex(problem.advice, /username and password/)
