@@ -15,7 +15,7 @@ export type Storage = (typeof STORAGES)[number]
 
 /** What holds where a spec does not say it. */
 export const SPEC_DEFAULTS = {
-  source: { transport: 'tcp' },
+  source: { transport: 'tcp', onvif: { profile: 'main' } },
   decoding: { keyFramesOnly: false, placement: 'Auto' },
   buffer: { duration: '60s', maxBytes: '64Mi', storage: 'Memory' },
   archive: { segment: 'GOP', retention: '5m' },
@@ -42,10 +42,24 @@ export const isVariant = (value: unknown): value is Variant =>
 /** A key of a Secret in the Camera's namespace. */
 export type SecretKeyRef = { name: string; key: string }
 
+/** Exactly one of `address` and `uuid`. */
+export type OnvifSource = {
+  /** A host with a port, or the URL of the device service. */
+  address?: string
+  uuid?: string
+  /** IPv4 ranges in which the device with `uuid` may be, besides the pod's own networks. */
+  cidrs?: string[]
+  /** main, sub, or a profile's token. */
+  profile: string
+}
+
 export type CameraSpec = {
+  /** Exactly one of `url` and `onvif`. */
   source: {
     /** Of a scheme that the schema allows, without credentials. */
-    url: string
+    url?: string
+    /** A device that is asked for its stream's URL at each connect. */
+    onvif?: OnvifSource
     /** RTSP only. */
     transport: Transport
     /** RTSP only: of other codecs no packet reaches ffmpeg. H264, H265 and JPEG unless given. */

@@ -16,7 +16,7 @@ type Entry = {
 }
 
 const RETRIED = 'No action is needed: it is retried automatically.'
-const REACH = 'Check the address in spec.source.url, the camera’s power and network, and that the node can reach it.'
+const REACH = 'Check the address in spec.source, the camera’s power and network, and that the node can reach it.'
 const RTMP_REACH = 'Check the RTMP server, and the URL in the Secret that spec.proxy.urlSecretRef names.'
 const POD_LOG = 'Read the log of the camera’s sidecar.'
 const POD_EVENTS = 'Read the events of the camera pod.'
@@ -128,6 +128,28 @@ export const REASONS = {
     advice: 'Set the camera to Digest (MD5 or SHA-256) or Basic authentication.',
     severity: 'needs-a-person',
   },
+  OnvifNotFound: {
+    meaning: 'No ONVIF device with this UUID answers.',
+    advice: 'Check spec.source.onvif.uuid and cidrs, the camera’s power and network, and that WS-Discovery (UDP port 3702) reaches it.',
+    severity: 'transient',
+  },
+  OnvifAuthFailed: {
+    meaning: 'The ONVIF device rejects the user name or password.',
+    advice:
+      'Correct the Secret that spec.source.credentialsSecretRef names. Many cameras have users for ONVIF apart from those of their web page.',
+    severity: 'needs-a-person',
+  },
+  OnvifNoProfile: {
+    meaning: 'The ONVIF device has no such profile.',
+    advice: 'Set spec.source.onvif.profile to main, or to a token that the message names.',
+    severity: 'needs-a-person',
+  },
+  OnvifInvalidAnswer: {
+    meaning: 'The answer is not one of an ONVIF device.',
+    advice: 'Check spec.source.onvif.address and that ONVIF is enabled in the camera, or set spec.source.url instead.',
+    severity: 'transient',
+  },
+  OnvifRefused: { meaning: 'The ONVIF device refuses a request.', advice: IF_IT_LASTS, severity: 'transient' },
   ServerError: { meaning: 'The camera answers with an internal error.', advice: IF_IT_LASTS, severity: 'transient' },
   SecretNotFound: {
     meaning: 'The Secret that spec.source.credentialsSecretRef names does not exist.',

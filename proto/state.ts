@@ -85,6 +85,19 @@ export const Codec = v.object({
 })
 export type Codec = v.InferOutput<typeof Codec>
 
+/** What an ONVIF device says of itself. */
+export const DeviceReport = v.object({
+  maker: text(128),
+  model: text(128),
+  firmware: text(128),
+  serial: text(128),
+  /** The token of the profile in use. */
+  profile: text(64),
+  /** Of a still image, without credentials. */
+  snapshotUrl: v.optional(text(512)),
+})
+export type DeviceReport = v.InferOutput<typeof DeviceReport>
+
 /** How a part of a camera's work fares that is always wanted. */
 const Part = v.object({
   /** False: wanted and not working; see reason. */
@@ -118,6 +131,7 @@ export const CameraState = v.object({
   /** Start of the current epoch, ms since the epoch; its name. 0 before the first. */
   epoch: ms,
   codec: v.optional(Codec),
+  device: v.optional(DeviceReport),
   /** Packets per second, over the last seconds. */
   fps: v.number(),
   bitsPerSecond: v.number(),

@@ -49,6 +49,7 @@ await runProcess(process.env, async signal => {
       pipeline.push(packet, codec, newEpoch)
     },
     onState,
+    onDevice: device => health.set({ device }),
     onRestart: why => connection.ended(why),
   })
   const isSettled = Promise.withResolvers<void>()

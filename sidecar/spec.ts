@@ -17,7 +17,7 @@ import {
 import { MaxFps, Scale } from '../proto/state.ts'
 import type { ArchiveConfig } from './archive/archive.ts'
 import type { Source } from './source/drivers/driver.ts'
-import { parseSource } from './source/source.ts'
+import { sourceOf } from './source/source.ts'
 
 export type SpecConfig = {
   source: Source
@@ -33,7 +33,15 @@ export const SCALE = new RegExp(`^${OPERAND}:${OPERAND}$`)
 
 const Spec = v.object({
   source: v.object({
-    url: v.string(),
+    url: v.optional(v.string()),
+    onvif: v.optional(
+      v.object({
+        address: v.optional(v.pipe(v.string(), v.maxLength(512))),
+        uuid: v.optional(v.pipe(v.string(), v.maxLength(128))),
+        cidrs: v.optional(v.array(v.string())),
+        profile: v.optional(v.string(), DEFAULTS.source.onvif.profile),
+      }),
+    ),
     transport: v.optional(v.picklist(TRANSPORTS), DEFAULTS.source.transport),
     codecs: v.optional(v.array(v.picklist(RTP_CODECS))),
     variant: v.optional(v.custom<Variant>(isVariant, VARIANT_RULE)),
@@ -84,7 +92,7 @@ export function readSpec(value: unknown, problem: (reason: string) => void): Spe
   }
   const amount = (name: string, text: string, parse: (text: string) => number) => read(() => positive(name, text, parse)) ?? 0
   const config = {
-    source: read(() => parseSource(source.url, source)),
+    source: read(() => sourceOf(source as Parameters<typeof sourceOf>[0])),
     decoding: { scale: decoding.scale, maxFps: decoding.maxFps, keyFramesOnly: decoding.keyFramesOnly },
     buffer: {
       durationMs: amount('spec.buffer.duration', buffer.duration, parseDuration),

@@ -43,7 +43,7 @@ async function played(head: string, part: (jpeg: string, index: number) => strin
     write(socket, 0)
   })
   const source = http.parse(`${camera.url}/video.cgi?`, { transport: 'tcp', codecs: [], variant: 'Largest' })
-  await using relay = await source.openRelay(undefined, denied([]))
+  await using relay = await source.openRelay(undefined, denied([]), new AbortController().signal)
   const { args } = source.input(relay ?? { host: '', port: 0 }, undefined, newTraits())
   const output = ['-c', 'copy', '-frames:v', String(COUNT), '-f', 'image2pipe', '-']
   const { stdout } = await promisify(execFile)(ffmpegPath(process.env), ['-nostdin', '-v', 'error', ...args, ...output], {
@@ -145,7 +145,7 @@ test('HLS with keys and segments that want the session’s cookie is played, in 
       return undefined
     })
     const source = http.parse(`${camera.url}/cam/live.m3u8`, { transport: 'tcp', codecs: [], variant: 'Largest' })
-    await using relay = await source.openRelay(undefined, denied([]))
+    await using relay = await source.openRelay(undefined, denied([]), new AbortController().signal)
     const { args } = source.input(relay ?? { host: '', port: 0 }, undefined, newTraits())
     const { stdout } = await run(ffmpegPath(process.env), ['-nostdin', '-v', 'error', ...args, '-map', '0:v:0', '-f', 'framemd5', '-'], {
       timeout: 60_000,

@@ -121,8 +121,8 @@ test('every problem of every document is told at once, with its place', async t 
     'cameras.yaml: document 1 (Camera default/front): spec.decoding.maxFps: Invalid value: the minimum is 1',
     'cameras.yaml: document 1 (Camera default/front): spec.source.url: Invalid value: credentials belong in spec.source.credentialsSecretRef',
     'cameras.yaml: document 1 (Camera default/front): spec.source.url: Invalid value: port must be 1-65535',
-    'cameras.yaml: document 2 (Camera default/a.b): spec.source.url: Required value',
     'cameras.yaml: document 2 (Camera default/a.b): metadata.name: Invalid value: must be a DNS label of at most 52 characters',
+    'cameras.yaml: document 2 (Camera default/a.b): spec.source.url: Required value: url or onvif is required',
     'cameras.yaml: document 3 (Deployment default/x): kind: Unsupported value: local mode takes Cameras and Secrets; other kinds need a cluster',
   ])
 })

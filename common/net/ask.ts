@@ -29,6 +29,7 @@ export async function ask(
   lines: readonly string[],
   onConnected: () => void,
   signal: AbortSignal,
+  body?: Buffer,
 ): Promise<Answer> {
   const socket = open(origin, addresses)
   const close = () => socket.destroy()
@@ -38,6 +39,7 @@ export async function ask(
   socket.on('error', () => {}) // whoever reads is told
   if (signal.aborted) close()
   socket.write(`${lines.map(line => line.replaceAll(/[\r\n\0]/g, '')).join('\r\n')}\r\n\r\n`, 'latin1')
+  if (body !== undefined) socket.write(body)
   const chunks = socket.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>
   try {
     const { head, rest } = await headOf(chunks)

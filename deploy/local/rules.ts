@@ -2,25 +2,26 @@
 import { celEnv, isCelError, parse, plan, type CelInput } from '@bufbuild/cel'
 import type { Schema } from './schema.ts'
 
-export type Rule = { rule: string; message?: string; fieldPath?: string }
+export type Rule = { rule: string; message?: string; fieldPath?: string; reason?: 'FieldValueRequired' }
 
 /** `error`: the rule could not be evaluated on this value, which counts as broken. */
-export type Verdict = { holds: true } | { holds: false; error: boolean; message: string; fieldPath: string }
+export type Verdict = { holds: true } | { holds: false; error: boolean; kind: string; message: string; fieldPath: string }
 
 export type RuleCheck = (self: unknown, schema: Schema) => Verdict
 
 const ENV = celEnv()
 
 /** Throws where the expression is not CEL. */
-export function compileRule({ rule, message = `failed rule: ${rule}`, fieldPath = '' }: Rule): RuleCheck {
+export function compileRule({ rule, message = `failed rule: ${rule}`, fieldPath = '', reason }: Rule): RuleCheck {
+  const kind = reason === 'FieldValueRequired' ? 'Required value' : 'Invalid value'
   const expression = parse(rule)
   // A rule that compares with the value before an update has nothing to say about a manifest.
   if (/\boldSelf\b/.test(rule)) return () => ({ holds: true })
   const evaluate = plan(ENV, expression)
   return (self, schema) => {
     const result = evaluate({ self: toCel(self, schema) })
-    if (isCelError(result)) return { holds: false, error: true, message: 'a rule could not be evaluated', fieldPath }
-    return result === true ? { holds: true } : { holds: false, error: false, message, fieldPath }
+    if (isCelError(result)) return { holds: false, error: true, kind, message: 'a rule could not be evaluated', fieldPath }
+    return result === true ? { holds: true } : { holds: false, error: false, kind, message, fieldPath }
   }
 }
 

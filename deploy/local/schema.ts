@@ -53,7 +53,7 @@ function broken(checks: RuleCheck[], schema: Schema, value: unknown, path: Path,
     const verdict = check(value, schema)
     // A rule that can't be evaluated on a malformed object has been explained by what is malformed.
     if (verdict.holds || (verdict.error && isObjectMalformed)) return []
-    return [{ path: path + verdict.fieldPath, message: `Invalid value: ${verdict.message}` }]
+    return [{ path: path + verdict.fieldPath, message: `${verdict.kind}: ${verdict.message}` }]
   })
 }
 

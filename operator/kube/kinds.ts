@@ -3,6 +3,7 @@ import type { KubeObject } from './reflector.ts'
 import { API_VERSION, KIND, type Camera, type CameraSpec } from '../../proto/camera.ts'
 import type { ConditionType, Verdict } from '../../proto/health.ts'
 import type { AnyReason } from '../../proto/reasons.ts'
+import type { DeviceReport } from '../../proto/state.ts'
 
 export const FIELD_MANAGER = 'chrysalis-edge-operator'
 export const FINALIZER = 'video.chrys.cloud/streams'
@@ -31,6 +32,7 @@ export type CameraStatus = {
   reason?: AnyReason
   node?: string
   codec?: string
+  device?: DeviceReport
   size?: { width: number; height: number }
   fps?: number
   lastFrameTime?: string

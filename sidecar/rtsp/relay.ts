@@ -6,7 +6,9 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { connect as connectTls } from 'node:tls'
 import { Failure } from '../../common/errors.ts'
 import { oneAfterTheOther } from '../../common/net/address.ts'
+import { connectFailure } from '../../common/net/connect-failure.ts'
 import { CAMERA_TLS, isName } from '../../common/net/camera-tls.ts'
+import type { DeviceReport } from '../../proto/state.ts'
 import { Conversation } from './conversation.ts'
 import { RtspSession, type RtspOptions } from './session.ts'
 
@@ -28,7 +30,13 @@ export type Progress = {
 }
 
 /** To dispose of it takes leave of the camera, and ends ffmpeg's input. */
-export type Relay = AsyncDisposable & { host: string; port: number; progress: Progress }
+export type Relay = AsyncDisposable & {
+  host: string
+  port: number
+  progress: Progress
+  /** What the camera says of itself, where it was asked. */
+  device?: DeviceReport
+}
 
 type Target = {
   host: string
@@ -157,22 +165,5 @@ function own(sockets: Set<Socket>, client: Socket, camera: Socket, conversation:
         // A conversation takes leave of the camera first.
         if (socket === camera || conversation() === undefined) other.destroySoon()
       })
-  }
-}
-
-export function connectFailure(error: NodeJS.ErrnoException, { phase }: { phase: Progress['phase'] }): Failure {
-  if (error instanceof Failure) return error
-  switch (error.code) {
-    case 'ECONNREFUSED':
-      return new Failure('ConnectionRefused')
-    case 'ETIMEDOUT':
-      return phase === 'connecting' ? new Failure('ConnectTimeout') : new Failure('ConnectionLost', 'the connection timed out')
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return new Failure('HostUnreachable')
-    default:
-      return phase === 'connecting'
-        ? new Failure('ConnectFailed', `no connection: ${error.code ?? error.message}`)
-        : new Failure('ConnectionLost')
   }
 }

@@ -5,7 +5,7 @@ import type { Failure } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { sleep } from '../../common/abort.ts'
 import type { Packet } from '../../proto/messages.ts'
-import type { Codec } from '../../proto/state.ts'
+import type { Codec, DeviceReport } from '../../proto/state.ts'
 import { credentialsChanged, type Credentials } from '../../common/net/credentials.ts'
 import type { SidecarConfig } from '../config.ts'
 import { Session } from './session.ts'
@@ -24,6 +24,8 @@ export type IngestState = {
 export type IngestEvents = {
   onPacket: (packet: Packet, codec: Codec, newEpoch: boolean) => void
   onState: (state: IngestState) => void
+  /** What the camera says of itself. */
+  onDevice: (device: DeviceReport) => void
   /** The connection ended, to be taken up again at once. */
   onRestart: (why: Failure) => void
 }
@@ -63,6 +65,7 @@ export async function ingest(
       },
       onWaiting: (pid, failure) => events.onState({ connection: 'connecting', pid, failingStreak, failure }),
       onCredentials: known => (credentials = known),
+      onDevice: events.onDevice,
     })
     const { failure, restart } = await session.run(log, signal)
     epoch = session.lastEpoch
@@ -77,7 +80,7 @@ export async function ingest(
     failingStreak++
     // A stream that broke is wanted back sooner than a camera that never came.
     const hurry = attempt === 0 && session.streamedMs > 0 ? HURRY : 1
-    const delayMs = Math.max(retryDelayMs(attempt++) / hurry, failure.reason === 'AuthFailed' ? AUTH_RETRY_MIN_MS : 0)
+    const delayMs = Math.max(retryDelayMs(attempt++) / hurry, /^(Onvif)?AuthFailed$/.test(failure.reason) ? AUTH_RETRY_MIN_MS : 0)
     log.warn({ reason: failure.reason, failingStreak, retryInMs: delayMs }, failure.message)
     events.onState({ connection: 'waiting', pid: 0, failingStreak, failure })
     await waitForRetry(config, credentials, delayMs, signal)

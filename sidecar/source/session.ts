@@ -10,7 +10,7 @@ import { scrub } from '../../common/text.ts'
 import { sleep, whenAborted } from '../../common/abort.ts'
 import type { Packet } from '../../proto/messages.ts'
 import type { Cause } from '../../proto/reasons.ts'
-import type { Codec } from '../../proto/state.ts'
+import type { Codec, DeviceReport } from '../../proto/state.ts'
 import type { SidecarConfig } from '../config.ts'
 import { credentialsChanged, readCredentials, type Credentials } from '../../common/net/credentials.ts'
 import { EpochTracker, type Step } from '../timing/epoch.ts'
@@ -39,6 +39,7 @@ export type SessionEvents = {
   /** Connected, and there is a reason why nothing can be shown yet. */
   onWaiting: (pid: number, why: Failure) => void
   onCredentials: (credentials: Credentials | undefined) => void
+  onDevice: (device: DeviceReport) => void
 }
 
 /**
@@ -110,8 +111,9 @@ export class Session {
       const credentials = credentialsDir === undefined ? undefined : await readCredentials(credentialsDir)
       this.#events.onCredentials(credentials)
       this.#secrets = credentials === undefined ? [] : [credentials.password]
-      await using relay = await source.openRelay(credentials, this.#deny)
+      await using relay = await source.openRelay(credentials, this.#deny, either)
       this.#relay = relay
+      if (relay?.device !== undefined) this.#events.onDevice(relay.device)
       await using run = await source.open(relay ?? { host: '', port: 0 }, credentials, this.#traits, {
         onPacket: (packet, info) => this.#packet(packet, info),
         onLine: line => this.#line(line, log),

@@ -1,7 +1,8 @@
 // A camera's URL → the driver of its scheme.
-import { DEFAULT_RTP_CODECS } from '../../proto/camera.ts'
+import { DEFAULT_RTP_CODECS, type OnvifSource } from '../../proto/camera.ts'
 import type { Source, SourceDriver, SourceOptions } from './drivers/driver.ts'
 import { http } from './drivers/http.ts'
+import { onvifSource } from './drivers/onvif.ts'
 import { rtmp } from './drivers/rtmp.ts'
 import { rtsp } from './drivers/rtsp.ts'
 import { testsrc } from './drivers/testsrc.ts'
@@ -14,13 +15,25 @@ export const SCHEMES = DRIVERS.flatMap(({ schemes }) => schemes)
   .join(', ')
   .replace(/, ([^,]*)$/, ' or $1')
 
+type Given = { [K in keyof SourceOptions]?: SourceOptions[K] | undefined }
+
+const withDefaults = ({ transport = 'tcp', codecs = DEFAULT_RTP_CODECS, variant = 'Largest' }: Given): SourceOptions => ({
+  ...{ transport, codecs, variant },
+})
+
+/** What spec.source says. Throws an Error that says what is wrong with it. */
+export function sourceOf({ url, onvif, ...options }: Given & { url?: string | undefined; onvif?: OnvifSource | undefined }): Source {
+  if (url !== undefined && onvif === undefined) return parseSource(url, options)
+  if (url === undefined && onvif !== undefined) return onvifSource(onvif, withDefaults(options))
+  throw new Error(`spec.source.url: ${url === undefined ? 'url or onvif is required' : 'must be exactly one of url and onvif'}`)
+}
+
 /** Throws an Error that says what is wrong with `text`, without repeating it. */
-export function parseSource(text: string, options: { [K in keyof SourceOptions]?: SourceOptions[K] | undefined } = {}): Source {
-  const { transport = 'tcp', codecs = DEFAULT_RTP_CODECS, variant = 'Largest' } = options
+export function parseSource(text: string, options: Given = {}): Source {
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u0020\u007f]/.test(text)) throw new Error('spec.source.url: control characters and spaces are not allowed')
   const lower = text.toLowerCase()
   const driver = DRIVERS.find(({ schemes }) => schemes.some(scheme => lower.startsWith(scheme)))
   if (driver === undefined) throw new Error(`spec.source.url: must start with ${SCHEMES}`)
-  return driver.parse(text, { transport, codecs, variant })
+  return driver.parse(text, withDefaults(options))
 }

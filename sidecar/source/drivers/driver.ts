@@ -21,7 +21,7 @@ export type SourceOptions = { transport: Transport; codecs: readonly RtpCodec[];
 /** A camera's URL, read. */
 export type Source = {
   /** Opens what ffmpeg connects to: it never connects to a camera itself. Undefined: the source needs no connection. */
-  openRelay(credentials: Credentials | undefined, deny: BlockList): Promise<Relay | undefined>
+  openRelay(credentials: Credentials | undefined, deny: BlockList, signal: AbortSignal): Promise<Relay | undefined>
   /** Packets come from now on, until the run is stopped. `relay`: where that listens. */
   open(relay: Place, credentials: Credentials | undefined, traits: Traits, handlers: DemuxHandlers): Promise<DemuxRun>
   /** What a line of ffmpeg's log shows of how the source must be read. */
