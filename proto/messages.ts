@@ -28,6 +28,10 @@ const integer = v.pipe(v.number(), v.safeInteger())
 const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const flag = v.picklist([0, 1])
 
+/** A time of the camera's own clock, in ms since the epoch. */
+export const CameraTime = v.object({ ms: integer, uncertaintyMs: natural })
+export type CameraTime = v.InferOutput<typeof CameraTime>
+
 const PacketHeader = v.object({
   /** The epoch's name: ms since the epoch when it began. */
   epoch: natural,
@@ -39,6 +43,7 @@ const PacketHeader = v.object({
   dts: integer,
   /** Capture time, ms since the epoch. */
   timestamp: integer,
+  camera: v.optional(CameraTime),
   key: flag,
   corrupt: flag,
   size: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(SIZE_MAX)),
@@ -54,6 +59,8 @@ export type Packet = {
   pts: number
   dts: number
   timestamp: number
+  /** When the camera captured it by its own clock, where the camera tells. */
+  camera?: CameraTime | undefined
   key: boolean
   corrupt: boolean
   data: Uint8Array
@@ -66,6 +73,7 @@ const FrameHeader = v.object({
   /** Rises with every frame a sidecar publishes; with epoch, the order of frames. */
   seq: natural,
   timestamp: integer,
+  camera: v.optional(CameraTime),
   key: flag,
   width: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
   height: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
@@ -78,6 +86,7 @@ export type Frame = {
   epoch: number
   seq: number
   timestamp: number
+  camera?: CameraTime | undefined
   key: boolean
   width: number
   height: number
@@ -108,8 +117,8 @@ export function packetMessages(uid: string, packet: Packet, keySeq: number, code
 
 /** The messages that carry one frame: one, unless it exceeds `payloadMax` bytes. */
 export function frameMessages(uid: string, frame: Frame, payloadMax: number): Outgoing[] {
-  const { message, epoch, seq, timestamp, key, width, height } = frame
-  const header = { epoch, seq, timestamp, key: key ? 1 : 0, width, height, size: message.length }
+  const { message, epoch, seq, timestamp, camera, key, width, height } = frame
+  const header = { epoch, seq, timestamp, camera, key: key ? 1 : 0, width, height, size: message.length }
   return inParts({ [HEADER.camera]: uid, [HEADER.frame]: JSON.stringify(header) }, message, payloadMax)
 }
 

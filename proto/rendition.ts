@@ -1,5 +1,5 @@
 // What a consumer wants a camera's frames to look like, and what such a frame is.
-import type { MemoryLease } from './messages.ts'
+import type { CameraTime, MemoryLease } from './messages.ts'
 
 export const PIXEL_FORMATS = ['BGR24', 'RGB24', 'GRAY8', 'I420', 'NV12', 'JPEG'] as const
 export type PixelFormat = (typeof PIXEL_FORMATS)[number]
@@ -62,6 +62,8 @@ export type LiveFrame = {
   readonly index: number
   /** Capture time, ms since the epoch. */
   readonly timestamp: number
+  /** When the camera captured it by its own clock, where the camera tells. */
+  readonly camera?: CameraTime | undefined
   /** Decoded from a keyframe. */
   readonly key: boolean
   readonly corrupt: boolean

@@ -2,6 +2,7 @@
 // from the `data` muxer, one behind the other in one pipe by way of `tee`.
 import { readFileSync } from 'node:fs'
 import { openPipe, runFfmpeg, type End } from './ffmpeg.ts'
+import type { CameraTime } from '../../proto/messages.ts'
 import { isVp9Key, keyframeParameters } from './parameters.ts'
 import { WALL_CLOCK_TIME_BASE, WallClock } from './wall-clock.ts'
 
@@ -16,6 +17,7 @@ export type DemuxedPacket = {
   data: Buffer
   /** When the description arrived, ms since the epoch. */
   arrivedAt: number
+  camera?: CameraTime | undefined
 }
 
 export type DemuxInfo = {

@@ -31,7 +31,7 @@ export function sealDecoded(
 /** A decoded frame as consumers of any transport get it. */
 export function toLiveFrame(frame: DecodedFrame, rest: Pick<LiveFrame, 'geometry' | 'gap' | 'message' | 'lease'>): LiveFrame {
   const { packet, width, height, format, key, corrupt, buffer, offset, size } = frame
-  const { epoch, keyframe, index, timestamp } = packet
+  const { epoch, keyframe, index, timestamp, camera } = packet
   const data = buffer.subarray(offset, offset + size)
-  return { epoch, keyframe, index, timestamp, key, corrupt, width, height, format, data, ...rest }
+  return { epoch, keyframe, index, timestamp, camera, key, corrupt, width, height, format, data, ...rest }
 }

@@ -77,7 +77,7 @@ export class SidecarFrames implements Upstream {
     }
   }
 
-  #liveFrame({ epoch, timestamp, key, width, height, message, lease, seal }: Frame & { seal: Seal }): LiveFrame {
+  #liveFrame({ epoch, timestamp, camera, key, width, height, message, lease, seal }: Frame & { seal: Seal }): LiveFrame {
     const codec = this.#known.report?.state.codec
     const source =
       codec === undefined || codec.width === 0 || codec.height === 0 ? { width, height } : { width: codec.width, height: codec.height }
@@ -87,7 +87,7 @@ export class SidecarFrames implements Upstream {
       ...{ scaleX: width / source.width, scaleY: height / source.height },
     }
     return {
-      ...{ epoch, keyframe: seal.keyframe, index: seal.packet, timestamp, key, corrupt: seal.isCorrupt, gap: false },
+      ...{ epoch, keyframe: seal.keyframe, index: seal.packet, timestamp, camera, key, corrupt: seal.isCorrupt, gap: false },
       ...{ width, height, format: 'BGR24', data, geometry, message, lease },
     }
   }

@@ -4,6 +4,7 @@ import type { EnumTypeDefinition, MessageTypeDefinition } from '@grpc/proto-load
 import type { Buffer as _chrys_cloud_frames_v1_Buffer, Buffer__Output as _chrys_cloud_frames_v1_Buffer__Output } from './chrys/cloud/frames/v1/Buffer.ts';
 import type { Camera as _chrys_cloud_frames_v1_Camera, Camera__Output as _chrys_cloud_frames_v1_Camera__Output } from './chrys/cloud/frames/v1/Camera.ts';
 import type { CameraStatus as _chrys_cloud_frames_v1_CameraStatus, CameraStatus__Output as _chrys_cloud_frames_v1_CameraStatus__Output } from './chrys/cloud/frames/v1/CameraStatus.ts';
+import type { CameraTime as _chrys_cloud_frames_v1_CameraTime, CameraTime__Output as _chrys_cloud_frames_v1_CameraTime__Output } from './chrys/cloud/frames/v1/CameraTime.ts';
 import type { CamerasRequest as _chrys_cloud_frames_v1_CamerasRequest, CamerasRequest__Output as _chrys_cloud_frames_v1_CamerasRequest__Output } from './chrys/cloud/frames/v1/CamerasRequest.ts';
 import type { CamerasResponse as _chrys_cloud_frames_v1_CamerasResponse, CamerasResponse__Output as _chrys_cloud_frames_v1_CamerasResponse__Output } from './chrys/cloud/frames/v1/CamerasResponse.ts';
 import type { Codec as _chrys_cloud_frames_v1_Codec, Codec__Output as _chrys_cloud_frames_v1_Codec__Output } from './chrys/cloud/frames/v1/Codec.ts';
@@ -36,6 +37,7 @@ export interface ProtoGrpcType {
           Buffer: MessageTypeDefinition<_chrys_cloud_frames_v1_Buffer, _chrys_cloud_frames_v1_Buffer__Output>
           Camera: MessageTypeDefinition<_chrys_cloud_frames_v1_Camera, _chrys_cloud_frames_v1_Camera__Output>
           CameraStatus: MessageTypeDefinition<_chrys_cloud_frames_v1_CameraStatus, _chrys_cloud_frames_v1_CameraStatus__Output>
+          CameraTime: MessageTypeDefinition<_chrys_cloud_frames_v1_CameraTime, _chrys_cloud_frames_v1_CameraTime__Output>
           CamerasRequest: MessageTypeDefinition<_chrys_cloud_frames_v1_CamerasRequest, _chrys_cloud_frames_v1_CamerasRequest__Output>
           CamerasResponse: MessageTypeDefinition<_chrys_cloud_frames_v1_CamerasResponse, _chrys_cloud_frames_v1_CamerasResponse__Output>
           Codec: MessageTypeDefinition<_chrys_cloud_frames_v1_Codec, _chrys_cloud_frames_v1_Codec__Output>

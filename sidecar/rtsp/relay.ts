@@ -10,6 +10,7 @@ import { connectFailure } from '../../common/net/connect-failure.ts'
 import { CAMERA_TLS, isName } from '../../common/net/camera-tls.ts'
 import type { DeviceReport } from '../../proto/state.ts'
 import { Conversation } from './conversation.ts'
+import { SenderClock } from './sender-clock.ts'
 import { RtspSession, type RtspOptions } from './session.ts'
 
 export type Progress = {
@@ -36,6 +37,8 @@ export type Relay = AsyncDisposable & {
   progress: Progress
   /** What the camera says of itself, where it was asked. */
   device?: DeviceReport
+  /** Of RTSP by TCP. */
+  cameraClock?: SenderClock
 }
 
 type Target = {
@@ -45,7 +48,7 @@ type Target = {
   port: number
   tls: boolean
   /** Of an RTSP camera, which is spoken to by an RtspSession; bytes of any other protocol just pass. */
-  rtsp?: Omit<RtspOptions, 'udpSource'> & {
+  rtsp?: Omit<RtspOptions, 'udpSource' | 'cameraClock'> & {
     /** RTP comes beside this connection, from the camera itself to ffmpeg. */
     udp: boolean
   }
@@ -63,8 +66,10 @@ export async function openRelay(target: Target): Promise<Relay> {
   const progress = newProgress()
   const sockets = new Set<Socket>()
   const conversations = new Set<Conversation>()
-  const server = createServer({ pauseOnConnect: true }, client => relay(client, target, progress, sockets, conversations))
-  return listening(server, sockets, progress, async () => void (await Promise.all([...conversations].map(each => each.hangUp()))))
+  const cameraClock = new SenderClock()
+  const server = createServer({ pauseOnConnect: true }, client => relay(client, target, progress, sockets, conversations, cameraClock))
+  const leave = async () => void (await Promise.all([...conversations].map(each => each.hangUp())))
+  return { ...(await listening(server, sockets, progress, leave)), cameraClock }
 }
 
 export const newProgress = (): Progress => ({ phase: 'connecting', lastByteAt: undefined, unpackedBytes: 0, tracks: 0, failure: undefined })
@@ -90,7 +95,14 @@ export async function listening(server: Server, sockets: Set<Socket>, progress: 
   }
 }
 
-function relay(client: Socket, target: Target, progress: Progress, sockets: Set<Socket>, conversations: Set<Conversation>): void {
+function relay(
+  client: Socket,
+  target: Target,
+  progress: Progress,
+  sockets: Set<Socket>,
+  conversations: Set<Conversation>,
+  cameraClock: SenderClock,
+): void {
   const { host, addresses, port, tls, rtsp, isVerified = false } = target
   let conversation: Conversation | undefined
   // Node's own reads bring 64 KiB of fresh memory for each piece of a picture.
@@ -125,7 +137,7 @@ function relay(client: Socket, target: Target, progress: Progress, sockets: Set<
     progress.phase = 'connected'
     if (rtsp === undefined) return pass(client, camera, progress)
     const { udp, ...options } = rtsp
-    const session = new RtspSession({ ...options, udpSource: udp ? (camera.remoteAddress ?? '') : undefined })
+    const session = new RtspSession({ ...options, cameraClock, udpSource: udp ? (camera.remoteAddress ?? '') : undefined })
     const made = (conversation = new Conversation(session, { client, camera }, progress, options.learnt, udp))
     conversations.add(made)
     camera.once('close', () => conversations.delete(made))

@@ -1,14 +1,17 @@
 // The one track's RTP and RTCP (RFC 3550), interleaved, on its way to ffmpeg.
 import { Failure } from '../../common/errors.ts'
+import type { SenderClock } from './sender-clock.ts'
 import type { Channels } from './transport.ts'
 
 const HEADER = 4
+const RTCP_SENDER_REPORT = 200
 const RTCP_BYE = 203
 /** So many packets of another payload type, and none of the announced, mean that the description is wrong. */
 const OTHERS_MAX = 250
 
 export class Rtp {
   readonly #payload: number
+  readonly #clock: SenderClock | undefined
   #channels: Channels
   /** Packets of the announced payload type were seen. */
   #isSeen = false
@@ -19,9 +22,12 @@ export class Rtp {
   saidBye = false
 
   /** `payload`: the type that the description announces. */
-  constructor(payload: number, channels: Channels) {
+  /** `clock`: told of what goes to ffmpeg, and of reports. */
+  constructor(payload: number, channels: Channels, clock?: SenderClock) {
     this.#payload = payload
     this.#channels = channels
+    this.#clock = clock
+    clock?.begin()
   }
 
   /** Makes `frame` one of channels 0 and 1, in place; false for what does not concern the track. Throws Failure InvalidStream. */
@@ -33,6 +39,7 @@ export class Rtp {
     if (isRtcp) {
       const isOurs = channel === this.#channels.rtcp || channel === this.#channels.rtp
       if (isOurs && this.#isBye(frame)) this.saidBye = true
+      if (isOurs) this.#readReports(frame)
       frame[1] = 1
       return isOurs && !this.saidBye
     }
@@ -41,6 +48,7 @@ export class Rtp {
     this.#ssrc = frame.readUInt32BE(HEADER + 8)
     this.saidBye = false
     this.packets++
+    this.#clock?.packet(frame.readUInt32BE(HEADER + 4), payloadOf(frame))
     return true
   }
 
@@ -69,18 +77,43 @@ export class Rtp {
     return new Failure('InvalidStream', `the camera sends payload type ${payload}, and its description announces ${this.#payload}`)
   }
 
+  /** Of the track's own source; before any RTP it may be any's. */
+  #readReports(frame: Buffer): void {
+    for (const { type, at, size } of packetsIn(frame)) {
+      if (type !== RTCP_SENDER_REPORT || size < 28 || (this.#ssrc !== 0 && frame.readUInt32BE(at + 4) !== this.#ssrc)) continue
+      this.#clock?.report(frame.readUInt32BE(at + 8), frame.readUInt32BE(at + 12), frame.readUInt32BE(at + 16))
+    }
+  }
+
   /** A BYE names the sources that end; one that names none means all. */
   #isBye(frame: Buffer): boolean {
-    for (let at = HEADER; at + 4 <= frame.length;) {
-      const [first = 0, type = 0] = frame.subarray(at)
-      const size = 4 * (frame.readUInt16BE(at + 2) + 1)
-      if (type === RTCP_BYE) {
-        const sources = Math.min(first & 0x1f, Math.floor((frame.length - at - 4) / 4))
-        const named = Array.from({ length: sources }, (_, i) => frame.readUInt32BE(at + 4 + 4 * i))
-        return named.length === 0 || !this.#isSeen || named.includes(this.#ssrc)
-      }
-      at += size
-    }
-    return false
+    const bye = packetsIn(frame).find(({ type }) => type === RTCP_BYE)
+    if (bye === undefined) return false
+    const sources = Math.min(bye.count, Math.floor((frame.length - bye.at - 4) / 4))
+    const named = Array.from({ length: sources }, (_, i) => frame.readUInt32BE(bye.at + 4 + 4 * i))
+    return named.length === 0 || !this.#isSeen || named.includes(this.#ssrc)
   }
+}
+
+type RtcpPacket = { type: number; count: number; at: number; size: number }
+
+/** Several RTCP packets come as one. `size`: of what is there. */
+function packetsIn(frame: Buffer): RtcpPacket[] {
+  const packets: RtcpPacket[] = []
+  for (let at = HEADER; at + 4 <= frame.length;) {
+    const [first = 0, type = 0] = frame.subarray(at)
+    const size = 4 * (frame.readUInt16BE(at + 2) + 1)
+    packets.push({ type, count: first & 0x1f, at, size: Math.min(size, frame.length - at) })
+    at += size
+  }
+  return packets
+}
+
+/** Without header, extension and padding (RFC 3550 5.1). */
+function payloadOf(frame: Buffer): Buffer {
+  const first = frame[HEADER] ?? 0
+  let from = HEADER + 12 + 4 * (first & 0x0f)
+  if ((first & 0x10) !== 0 && from + 4 <= frame.length) from += 4 + 4 * frame.readUInt16BE(from + 2)
+  const padding = (first & 0x20) === 0 ? 0 : (frame.at(-1) ?? 0)
+  return frame.subarray(from, Math.max(from, frame.length - padding))
 }

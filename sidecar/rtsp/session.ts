@@ -10,6 +10,7 @@ import type { Headers } from './headers.ts'
 import { KeepAlive, type Lapses } from './keep-alive.ts'
 import { refusalOf } from './refusals.ts'
 import { Rtp } from './rtp.ts'
+import type { SenderClock } from './sender-clock.ts'
 import { descriptionOf, readDescription, type Track } from './sdp.ts'
 import { channelsOf, clientPorts, isByTcp, isByUdp, serverPorts } from './transport.ts'
 import { UnitReader, type Message, type Unit } from './units.ts'
@@ -31,6 +32,7 @@ export type RtspOptions = {
   /** Of no other codec ffmpeg is told. */
   codecs: readonly RtpCodec[]
   learnt: Learnt
+  cameraClock?: SenderClock
 }
 
 /** What to send on, and to whom; `failure`: then the connection ends. */
@@ -302,7 +304,7 @@ export class RtspSession {
     const payload = this.#track?.payload ?? 0
     if (udpSource === undefined) {
       if (isByUdp(answered)) throw refusalOf('SETUP', 461, '', false)
-      this.#rtp = new Rtp(payload, channelsOf(answered, { rtp: 0, rtcp: 1 }))
+      this.#rtp = new Rtp(payload, channelsOf(answered, { rtp: 0, rtcp: 1 }), this.#options.cameraClock)
       return 'RTP/AVP/TCP;unicast;interleaved=0-1'
     }
     if (isByTcp(answered)) throw refusalOf('SETUP', 461, '', false)

@@ -199,7 +199,9 @@ export class Session {
     if (this.#relay !== undefined) this.#relay.progress.unpackedBytes = 0
     this.#sized ||= info.width > 0 && info.height > 0
     this.#info = info
-    for (const picture of this.#pictures.push(demuxed, info)) this.#pass(this.#opening.push(picture, info.timeBase), info)
+    const camera = this.#relay?.cameraClock?.timeOf(demuxed, info.timeBase)
+    const timed = camera === undefined ? demuxed : { ...demuxed, camera }
+    for (const picture of this.#pictures.push(timed, info)) this.#pass(this.#opening.push(picture, info.timeBase), info)
   }
 
   #pass(packets: readonly DemuxedPacket[], info: DemuxInfo): void {

@@ -112,11 +112,20 @@ export class EpochTracker {
     this.#index = demuxed.key ? 0 : this.#index + 1
     if (demuxed.key) this.#keyframes++
     this.#learnReorder(pts, epoch)
-    const { key, corrupt, data } = demuxed
+    const { key, corrupt, data, camera } = demuxed
     const timestamp = epoch.clock.timestamp(ptsMs, demuxed.arrivedAt)
     if (!this.#times.isArrival && this.#learnt.rate !== epoch.clock.rate) this.#learnt = { ...this.#learnt, rate: epoch.clock.rate }
     const times = { pts: corrected(pts, epoch.clock, info), dts: corrected(dts, epoch.clock, info), timestamp }
-    const packet = { epoch: epoch.id, index: this.#index, keyframe: this.#keyframes, ...times, key, corrupt, data }
+    const packet = {
+      epoch: epoch.id,
+      index: this.#index,
+      keyframe: this.#keyframes,
+      ...times,
+      ...(camera === undefined ? {} : { camera }),
+      key,
+      corrupt,
+      data,
+    }
     return { kind: 'packet', packet, codec: epoch.codec, newEpoch }
   }
 

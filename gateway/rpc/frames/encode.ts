@@ -24,6 +24,8 @@ const FRAME = tag(1, BYTES)
 const DATA = tag(15, BYTES)
 /** In front of the message, for gRPC: see frameInPlace. */
 const PREFIX = 5
+/** CameraTime.Source. */
+const SOURCE = { none: 1, rtcp: 2 } as const
 const UINT32_MAX = 2 ** 32 - 1
 
 /** A message, and the buffer that it lies in. */
@@ -61,7 +63,7 @@ const roundedUp = (size: number): number => Math.ceil(size / 4096) * 4096
 
 /** All fields, and the tag and length of `data`, which comes last. */
 function headOf(frame: LiveFrame, { camera, skipped, gap, wish }: Said, nowMs: number): Uint8Array {
-  const { timestamp, key, corrupt, width, height, format, geometry, data } = frame
+  const { timestamp, camera: cameraTime, key, corrupt, width, height, format, geometry, data } = frame
   const w = protobuf.Writer.create()
   w.uint32(tag(1, BYTES)).string(camera)
   w.uint32(tag(2, BYTES)).string(frameId(frame))
@@ -80,6 +82,11 @@ function headOf(frame: LiveFrame, { camera, skipped, gap, wish }: Said, nowMs: n
   writeGeometry(w, geometry)
   w.ldelim()
   if (wish > 0) w.uint32(tag(14, VARINT)).uint32(wish)
+  w.uint32(tag(16, BYTES)).fork()
+  if (cameraTime !== undefined) w.uint32(tag(1, VARINT)).int64(cameraTime.ms)
+  w.uint32(tag(2, VARINT)).uint32(cameraTime === undefined ? SOURCE.none : SOURCE.rtcp)
+  if (cameraTime !== undefined) w.uint32(tag(3, VARINT)).uint32(cameraTime.uncertaintyMs)
+  w.ldelim()
   return w.uint32(DATA).uint32(data.length).finish()
 }
 

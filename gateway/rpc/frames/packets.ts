@@ -1,11 +1,12 @@
 // Packets: the encoded packets of one camera, for clients that decode themselves. They are read from the packet stream, at the client's pace; a
 // client that follows live and falls behind goes on at the newest keyframe.
 import { sleep } from '../../../common/abort.ts'
+import type { CameraTime as CameraTimeMessage } from '../../../proto/generated/chrys/cloud/frames/v1/CameraTime.ts'
 import type { Codec as CodecMessage } from '../../../proto/generated/chrys/cloud/frames/v1/Codec.ts'
 import type { PacketsRequest__Output } from '../../../proto/generated/chrys/cloud/frames/v1/PacketsRequest.ts'
 import type { PacketsResponse } from '../../../proto/generated/chrys/cloud/frames/v1/PacketsResponse.ts'
 import { frameId, type FramePlace } from '../../../proto/frame-id.ts'
-import type { StoredPacket } from '../../../proto/messages.ts'
+import type { CameraTime, StoredPacket } from '../../../proto/messages.ts'
 import type { Codec } from '../../../proto/state.ts'
 import { refText } from '../../../proto/subjects.ts'
 import type { Right } from '../../access/rights.ts'
@@ -173,8 +174,11 @@ const lost = ({ fromMs, toMs, reason }: Loss): PacketsResponse => ({
 
 const packetFields = (packet: StoredPacket) => ({
   ...{ id: frameId(packet), capture_time_ms: packet.timestamp, pts: packet.pts, dts: packet.dts },
-  ...{ keyframe: packet.key, corrupt: packet.corrupt, data: packet.data },
+  ...{ keyframe: packet.key, corrupt: packet.corrupt, camera_time: cameraTimeMessage(packet.camera), data: packet.data },
 })
+
+const cameraTimeMessage = (time: CameraTime | undefined): CameraTimeMessage =>
+  time === undefined ? { source: 'SOURCE_NONE' } : { ms: time.ms, source: 'SOURCE_RTCP', uncertainty_ms: time.uncertaintyMs }
 
 function codecMessage({ name, width, height, extradata, timeBase, reorder }: Codec): CodecMessage {
   const bytes = Buffer.from(extradata, 'base64')

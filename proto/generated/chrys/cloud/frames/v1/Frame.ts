@@ -2,6 +2,7 @@
 
 import type { PixelFormat as _chrys_cloud_frames_v1_PixelFormat, PixelFormat__Output as _chrys_cloud_frames_v1_PixelFormat__Output } from '../../../../chrys/cloud/frames/v1/PixelFormat.ts';
 import type { Geometry as _chrys_cloud_frames_v1_Geometry, Geometry__Output as _chrys_cloud_frames_v1_Geometry__Output } from '../../../../chrys/cloud/frames/v1/Geometry.ts';
+import type { CameraTime as _chrys_cloud_frames_v1_CameraTime, CameraTime__Output as _chrys_cloud_frames_v1_CameraTime__Output } from '../../../../chrys/cloud/frames/v1/CameraTime.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Frame {
@@ -20,6 +21,7 @@ export interface Frame {
   'geometry'?: (_chrys_cloud_frames_v1_Geometry | null);
   'wish'?: (number);
   'data'?: (Buffer | Uint8Array | string);
+  'camera_time'?: (_chrys_cloud_frames_v1_CameraTime | null);
 }
 
 export interface Frame__Output {
@@ -38,4 +40,5 @@ export interface Frame__Output {
   'geometry': (_chrys_cloud_frames_v1_Geometry__Output | null);
   'wish': (number);
   'data': (Buffer);
+  'camera_time': (_chrys_cloud_frames_v1_CameraTime__Output | null);
 }

@@ -1,5 +1,6 @@
 // Original file: proto/frames.proto
 
+import type { CameraTime as _chrys_cloud_frames_v1_CameraTime, CameraTime__Output as _chrys_cloud_frames_v1_CameraTime__Output } from '../../../../chrys/cloud/frames/v1/CameraTime.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Packet {
@@ -12,6 +13,7 @@ export interface Packet {
   'gap'?: (boolean);
   'past'?: (boolean);
   'data'?: (Buffer | Uint8Array | string);
+  'camera_time'?: (_chrys_cloud_frames_v1_CameraTime | null);
 }
 
 export interface Packet__Output {
@@ -24,4 +26,5 @@ export interface Packet__Output {
   'gap': (boolean);
   'past': (boolean);
   'data': (Buffer);
+  'camera_time': (_chrys_cloud_frames_v1_CameraTime__Output | null);
 }
