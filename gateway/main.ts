@@ -25,7 +25,8 @@ import { readConfig, type AccessConfig } from './config.ts'
 import { ClientCursors } from './frames/cursor.ts'
 import { Delivery } from './annotations/delivery.ts'
 import { createMetrics } from './metrics.ts'
-import { BufferRanges } from './past/buffer-ranges.ts'
+import { Archives } from './past/archives.ts'
+import { Past } from './past/past.ts'
 import { PacketStream, type Source } from './past/packet-reader.ts'
 import { PastReads } from './past/reads.ts'
 import { wholeReceiving } from '../common/patches/nats-receive.ts'
@@ -77,6 +78,13 @@ await runProcess(process.env, async signal => {
     if (link === undefined || !isConnected()) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS is unreachable')
     return new PacketStream(link.nc, source)
   }
+  const past = new Past(
+    packets,
+    new Archives(
+      () => link,
+      ({ reason }) => metrics.badMessages.inc({ reason }),
+    ),
+  )
   const reads = new PastReads(config.bufferedReadsMax, metrics)
   const storage = cloud && apiUrl !== undefined ? { cloud, apiUrl } : undefined
   const groups = new Groups(createGroupMetrics(registry), log)
@@ -96,12 +104,7 @@ await runProcess(process.env, async signal => {
   using tls = config.tls && new ServerTls(config.tls.files, config.tls.certificate, metrics.tls, log)
   // From the start: until there is a list of cameras, clients and health checks are told so.
   await using server = await serveGrpc(config.grpc, tls?.credentials ?? ServerCredentials.createInsecure(), parts, log)
-  await using http = await serveHttp(
-    config.http,
-    tls,
-    { ...parts, access, packets: readers, packetStream: packets, bufferRanges: new BufferRanges() },
-    log,
-  )
+  await using http = await serveHttp(config.http, tls, { ...parts, access, packets: readers, past }, log)
   log.info(
     { identity, namespace: config.namespace, grpcPort: server.port, httpPort: http.port, probePort: probes.port },
     'the gateway is up',

@@ -10,6 +10,8 @@ import {
   ANNOTATION_CONSUMER,
   ANNOTATION_STREAM,
   ANNOTATION_SUBJECTS,
+  ARCHIVE_SUBJECTS,
+  archiveSubject,
   BUCKET,
   bucketStream,
   bucketSubject,
@@ -63,7 +65,7 @@ export function cameraPermissions(ref: CameraRef): Permissions {
         ...streamApi(['MSG.GET'], buckets('leases', 'switches').map(bucketStream)),
       ],
     },
-    sub: { allow: [inbox(ref), demandSubject(ref), streamKeySubject(ref), bucketSubject(BUCKET.switches, key)] },
+    sub: { allow: [inbox(ref), demandSubject(ref), streamKeySubject(ref), archiveSubject(ref), bucketSubject(BUCKET.switches, key)] },
     resp: { max: 1, ttl: RESPONSE_NS },
   }
 }
@@ -120,6 +122,7 @@ const gatewayPermissions = (): Permissions => ({
       DEAD_LETTER_SUBJECT,
       DEMAND_SUBJECTS,
       STREAM_KEY_SUBJECTS,
+      ARCHIVE_SUBJECTS,
     ],
   },
   sub: { allow: [inbox('gateway'), FRAME_SUBJECTS, PACKET_SUBJECTS, GROUP_SUBJECTS] },

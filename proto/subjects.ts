@@ -36,6 +36,9 @@ export const BUFFER_SUBJECTS = 'chrys.buffer.*.*'
 /** Request-reply: the gateway asks the camera's sidecar for its stream key (StreamKey). */
 export const STREAM_KEY_SUBJECTS = 'chrys.streamkey.*.*'
 export const streamKeySubject = (ref: CameraRef): string => `chrys.streamkey.${checked(ref, '.')}`
+/** Request-reply: the gateway asks the camera's sidecar for what is in its archive (archive.ts). */
+export const ARCHIVE_SUBJECTS = 'chrys.archive.*.*'
+export const archiveSubject = (ref: CameraRef): string => `chrys.archive.${checked(ref, '.')}`
 export const cameraKey = (ref: CameraRef): string => checked(ref, '.')
 
 export const FRAME_SUBJECTS = 'chrys.frames.*.*'

@@ -17,7 +17,7 @@ export type PipelineParts = { nats: Nats; config: SidecarConfig; deny: BlockList
 /** A new sink is one more line of this list. */
 export function openPipeline(parts: PipelineParts): Pipeline {
   const { nats, config, deny, health, metrics, log } = parts
-  const { camera, archive, proxy } = config
+  const { camera, deviceId, archive, proxy } = config
   const gop = new Gop()
   return new Pipeline([
     // First what is said of a packet, so that no sink can be ahead of the camera's state.
@@ -27,7 +27,9 @@ export function openPipeline(parts: PipelineParts): Pipeline {
     }),
     // What stores packets: these know nothing of each other.
     new PacketBuffer(nats, config, metrics, log, state => health.set({ buffer: state })),
-    ...(archive === undefined ? [] : [new Archive(archive, config.deviceId, metrics, log, state => health.set({ archive: state }))]),
+    ...(archive === undefined
+      ? []
+      : [new Archive(archive, { deviceId, nc: nats.nc, camera, metrics, log, onHealth: state => health.set({ archive: state }) })]),
     // Before what begins in the middle of a GOP: those read it, and take for granted that it has the packet that they are given.
     plainSink(
       packet => gop.push(packet),

@@ -8,6 +8,7 @@ import { cameraPermissions } from '../proto/permissions.ts'
 import {
   ANNOTATION_STREAM,
   ANNOTATION_SUBJECTS,
+  archiveSubject,
   cameraKey,
   demandSubject,
   frameSubject,
@@ -57,6 +58,7 @@ const OWN = packetStream(EVIL)
 
 const NOT_TO_PUBLISH = [
   ...[packetSubject(GOOD), frameSubject(GOOD), demandSubject(GOOD), streamKeySubject(GOOD), demandSubject(EVIL), streamKeySubject(EVIL)],
+  ...[archiveSubject(GOOD), archiveSubject(EVIL)],
   ...['chrys.annotations.other', 'chrys.dead.annotations', 'chrys.buffer.yard.good', '_INBOX.gateway.x', '_INBOX.camera.yard.good.x'],
   ...['cameras', 'states', 'leases', 'switches'].map(bucket => `$KV.chrys_${bucket}.yard.good`),
   ...['cameras', 'switches'].map(bucket => `$KV.chrys_${bucket}.yard.evil`),
@@ -88,7 +90,16 @@ const NOT_TO_HEAR = [
     '$SYS.>',
     '$JS.>',
   ],
-  ...['chrys.>', 'chrys.*.*.*', packetSubject(GOOD), frameSubject(GOOD), demandSubject(GOOD), streamKeySubject(GOOD), ANNOTATION_SUBJECTS],
+  ...[
+    'chrys.>',
+    'chrys.*.*.*',
+    packetSubject(GOOD),
+    frameSubject(GOOD),
+    demandSubject(GOOD),
+    streamKeySubject(GOOD),
+    archiveSubject(GOOD),
+    ANNOTATION_SUBJECTS,
+  ],
   ...[
     'chrys.buffer.>',
     'chrys.buffer.yard.evil',

@@ -9,6 +9,9 @@ import type { RenditionFrames } from '../frames/rendition-frames.ts'
 import type { FrameSource } from '../frames/source.ts'
 import type { Unsent } from '../frames/unsent.ts'
 import type { Metrics } from '../metrics.ts'
+import { frameOf, type PastPacket } from '../past/frame-at.ts'
+import type { Past } from '../past/past.ts'
+import type { PastReads } from '../past/reads.ts'
 import { Refusal } from '../refusal.ts'
 import { answerProblem, HEADERS } from './answer.ts'
 import { whyNoFrame } from './cameras.ts'
@@ -19,7 +22,17 @@ import { sent, type Exchange } from './sending.ts'
 const WAIT_MS = 3_000
 const BOUNDARY = 'frame'
 
-export type FrameParts = { frames: FrameSource; unsent: Unsent; metrics: Metrics; isConnected: () => boolean }
+/** Nothing that a camera captured longer ago is still on its way. */
+const SETTLED_MS = 10_000
+
+export type FrameParts = {
+  frames: FrameSource
+  past: Past
+  reads: PastReads
+  unsent: Unsent
+  metrics: Metrics
+  isConnected: () => boolean
+}
 
 const renditionOf = ({ width, height, fit, quality }: FrameQuery, camera: KnownCamera): Rendition => {
   const codec = camera.report?.state.codec
@@ -42,7 +55,7 @@ export class HttpFrames {
     if (signal.aborted) return frame?.lease?.release()
     if (frame === undefined) return answerProblem(response, 503, whyNoFrame(camera, this.#parts.isConnected(), frames.why()))
     const etag = `"${frameId(frame)}"`
-    const headers = { ...HEADERS, etag, 'x-frame-id': frameId(frame), 'x-capture-time': new Date(frame.timestamp).toISOString() }
+    const headers = { ...HEADERS, etag, ...aboutOf(frame) }
     if (request.headers['if-none-match'] === etag) {
       frame.lease?.release()
       return void response.writeHead(304, headers).end()
@@ -51,6 +64,35 @@ export class HttpFrames {
       response.writeHead(200, { ...headers, 'content-type': 'image/jpeg', 'content-length': frame.data.length })
       response.end(frame.data, done)
     })
+  }
+
+  /** The newest frame at a past time, as a replay gives it. */
+  async jpegAt(camera: KnownCamera, query: FrameQuery & { atMs: number }, exchange: Exchange): Promise<void> {
+    const { request, response, signal } = exchange
+    const { past, reads, metrics } = this.#parts
+    const { atMs, maxAgeMs } = query
+    const rendition = renditionOf(query, camera)
+    using _ = reads.enter(camera.report?.state.codec)
+    const found = await past.frameAt(camera, atMs, maxAgeMs, signal)
+    if (found === undefined || atMs - found.packet.timestamp > maxAgeMs) throw noFrameAt(camera, query, found?.packet.timestamp)
+    const { packet, place } = found
+    const etag = `"${frameId(packet)}"`
+    const isSettled = Date.now() - atMs > SETTLED_MS
+    const headers = { ...HEADERS, etag, ...aboutOf(packet), ...(isSettled ? { 'cache-control': 'private, max-age=3600' } : {}) }
+    if (request.headers['if-none-match'] === etag) return void response.writeHead(304, headers).end()
+    const onBad = ({ reason }: { reason: string }) => metrics.badMessages.inc({ reason })
+    const jpeg = await frameOf(place, packet, { rendition, onBad }, signal, ({ data, ...frame }) => ({ ...frame, data: Buffer.from(data) }))
+    if (signal.aborted) return
+    if (jpeg === undefined) throw new Refusal('unavailable', `camera "${camera.deviceId}" has no frame at this time that can be decoded`)
+    metrics.bufferedServed.inc({ camera: refText(camera.ref) })
+    const own = {
+      ...headers,
+      etag: `"${frameId(jpeg)}"`,
+      ...aboutOf(jpeg),
+      'content-type': 'image/jpeg',
+      'content-length': jpeg.data.length,
+    }
+    await sent(exchange, metrics, done => response.writeHead(200, own).end(jpeg.data, done))
   }
 
   /** JPEGs until the client leaves. A client that is slow gets fewer. */
@@ -99,6 +141,14 @@ export class HttpFrames {
     if (signal.aborted) lease?.forfeit()
     else lease?.release()
   }
+}
+
+const aboutOf = (frame: PastPacket) => ({ 'x-frame-id': frameId(frame), 'x-capture-time': new Date(frame.timestamp).toISOString() })
+
+function noFrameAt({ deviceId }: KnownCamera, { atMs, maxAgeMs }: { atMs: number; maxAgeMs: number }, lastMs: number | undefined): Refusal {
+  const time = (ms: number) => new Date(ms).toISOString()
+  const what = `camera "${deviceId}" has no frame of the ${maxAgeMs / 1000} s up to ${time(atMs)}`
+  return new Refusal('notFound', lastMs === undefined ? `${what}, and none before` : `${what}; the last before is of ${time(lastMs)}`)
 }
 
 async function newest(

@@ -18,7 +18,7 @@ const DURATION_MIN = 1
 export type LiveParts = StreamParts & { packets: PacketReaders; isConnected: () => boolean }
 
 /** Refuses what cannot be sent as it is, before and after the stream has begun to come. */
-function checkCodec({ deviceId }: KnownCamera, name: string | undefined): void {
+export function checkCodec({ deviceId }: KnownCamera, name: string | undefined): void {
   if (name === undefined || isMp4Codec(name)) return
   throw new Refusal('precondition', `camera "${deviceId}" sends ${name}, which MP4 is not written of: use live.mjpeg or frame.jpg`)
 }

@@ -2,7 +2,7 @@
 import type { Fit } from '../../proto/rendition.ts'
 import { Refusal } from '../refusal.ts'
 
-export const RESOURCES = ['frame.jpg', 'live.mjpeg', 'live.mp4', 'past'] as const
+export const RESOURCES = ['frame.jpg', 'live.mjpeg', 'live.mp4', 'clip.mp4', 'past'] as const
 export type Resource = (typeof RESOURCES)[number]
 
 export type Asked =
@@ -34,6 +34,8 @@ export type FrameQuery = {
   fit: Fit
   /** 0: the default. */
   quality: number
+  /** Capture time; undefined: now. */
+  atMs: number | undefined
   /** No older frame, in ms. */
   maxAgeMs: number
   /** Frames a second at most; undefined: all. */
@@ -41,9 +43,10 @@ export type FrameQuery = {
 }
 
 const KNOWN: Record<Resource, readonly string[]> = {
-  'frame.jpg': ['width', 'height', 'fit', 'quality', 'max-age'],
+  'frame.jpg': ['width', 'height', 'fit', 'quality', 'at', 'max-age'],
   'live.mjpeg': ['width', 'height', 'fit', 'quality', 'fps'],
   'live.mp4': [],
+  'clip.mp4': ['from', 'to'],
   past: ['from', 'to'],
 }
 const FITS = ['stretch', 'letterbox', 'crop'] as const
@@ -71,9 +74,10 @@ export function frameQuery(query: URLSearchParams): FrameQuery {
   const fit = FITS.find(each => each === (query.get('fit') ?? 'stretch'))
   if (fit === undefined) throw new Refusal('invalid', `fit must be one of ${FITS.join(', ')}`)
   const fps = number('fps', 0, 1_000)
+  const atMs = timeIn(query, 'at')
   return {
     ...{ width: number('width', 0, 8_192), height: number('height', 0, 8_192), fit, quality: number('quality', 0, 100) },
-    ...{ maxAgeMs: number('max-age', 3, 3_600) * 1_000, fps: fps === 0 ? undefined : fps },
+    ...{ atMs, maxAgeMs: number('max-age', atMs === undefined ? 3 : 10, 3_600) * 1_000, fps: fps === 0 ? undefined : fps },
   }
 }
 
@@ -85,6 +89,14 @@ export function pastQuery(query: URLSearchParams): PastQuery {
   const fromMs = timeIn(query, 'from')
   const toMs = timeIn(query, 'to')
   if (fromMs !== undefined && toMs !== undefined && fromMs > toMs) throw new Refusal('invalid', 'from must be before to')
+  return { fromMs, toMs }
+}
+
+/** Throws a Refusal that names the parameter. */
+export function clipQuery(query: URLSearchParams): { fromMs: number; toMs: number } {
+  const { fromMs, toMs } = pastQuery(query)
+  if (fromMs === undefined) throw new Refusal('invalid', 'from is required')
+  if (toMs === undefined) throw new Refusal('invalid', 'to is required')
   return { fromMs, toMs }
 }
 

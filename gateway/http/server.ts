@@ -16,8 +16,9 @@ import { cameraJson } from './cameras.ts'
 import { HttpFrames, type FrameParts } from './frames.ts'
 import { liveMp4, type LiveParts } from './live.ts'
 import { pageFile } from './page.ts'
-import { pastJson, type PastParts } from './past.ts'
-import { checkNames, frameQuery, parseRequest, pastQuery, type Resource } from './request.ts'
+import { Clips, type ClipParts } from './clip.ts'
+import { pastJson } from './past.ts'
+import { checkNames, clipQuery, frameQuery, parseRequest, pastQuery, type Resource } from './request.ts'
 import { RequestLimit } from './request-limit.ts'
 import { httpOutlet, type Exchange } from './sending.ts'
 import { isSameOrigin, peerOf, Sockets } from './sockets.ts'
@@ -29,7 +30,7 @@ const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 30_000 }
 /** How often it is asked whether a running stream still has the right that it uses. */
 const RECHECK_MS = 2_000
 
-export type HttpParts = FrameParts & LiveParts & PastParts & { access: Access; cameras: VisibleCameras }
+export type HttpParts = FrameParts & LiveParts & ClipParts & { access: Access; cameras: VisibleCameras }
 export type HttpServer = AsyncDisposable & { readonly port: number }
 
 /** Throws Failure when the address can't be had. Port 0 takes any free one. */
@@ -68,12 +69,15 @@ async function listen(server: Server, { host, port }: { host: string; port: numb
   }
 }
 
+const isOfPast = (resource: Resource, query: URLSearchParams): boolean => resource === 'past' || resource === 'clip.mp4' || query.has('at')
+
 class Handler {
   readonly #parts: HttpParts
   readonly #isTls: boolean
   readonly #sockets: Sockets
   readonly #frames: HttpFrames
   readonly #log: Logger
+  readonly #clips: Clips
   readonly #limit = new RequestLimit()
 
   constructor(parts: HttpParts, isTls: boolean, sockets: Sockets, log: Logger) {
@@ -81,6 +85,7 @@ class Handler {
     this.#isTls = isTls
     this.#sockets = sockets
     this.#frames = new HttpFrames(parts)
+    this.#clips = new Clips(parts)
     this.#log = log
   }
 
@@ -127,7 +132,7 @@ class Handler {
     const { resource, deviceId, query } = asked
     checkNames(resource, query)
     const answer = this.#resource(resource, query)
-    const camera = await cameras.resolve(visitor, deviceId, resource === 'past' ? 'past' : 'frames')
+    const camera = await cameras.resolve(visitor, deviceId, isOfPast(resource, query) ? 'past' : 'frames')
     if (request.method === 'HEAD') return void response.writeHead(200, HEADERS).end()
     const exchange = { request, response, peer: peerOf(request), signal, cutOff: () => void response.destroy() }
     using _ = this.#recheck(subject, uses, exchange.cutOff)
@@ -139,11 +144,17 @@ class Handler {
     if (resource === 'live.mp4') return async (camera, exchange) => await liveMp4(camera, this.#parts, httpOutlet(exchange))
     if (resource === 'past') {
       const range = pastQuery(query)
-      return async (camera, { response, signal }) => answerJson(response, 200, await pastJson(camera, range, this.#parts, signal))
+      return async (camera, { response, signal }) => answerJson(response, 200, await pastJson(camera, range, this.#parts.past, signal))
+    }
+    if (resource === 'clip.mp4') {
+      const range = clipQuery(query)
+      return async (camera, exchange) => await this.#clips.send(camera, range, exchange)
     }
     const wish = frameQuery(query)
-    const frames = this.#frames
-    return async (camera, exchange) => await frames[resource === 'frame.jpg' ? 'jpeg' : 'mjpeg'](camera, wish, exchange)
+    const { atMs } = wish
+    if (resource === 'live.mjpeg') return async (camera, exchange) => await this.#frames.mjpeg(camera, wish, exchange)
+    if (atMs === undefined) return async (camera, exchange) => await this.#frames.jpeg(camera, wish, exchange)
+    return async (camera, exchange) => await this.#frames.jpegAt(camera, { ...wish, atMs }, exchange)
   }
 
   /** live.mp4 for a page, which may have more WebSockets than connections of other kinds. What is refused is refused before the upgrade. */

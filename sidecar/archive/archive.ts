@@ -2,6 +2,7 @@
 // slow or gone costs the archive packets, and nobody else anything.
 import { mkdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { NatsConnection } from 'nats'
 import { Failure } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { KeyframeGate } from '../../common/media/keyframe-gate.ts'
@@ -9,6 +10,8 @@ import { ByteQueue } from '../../common/queue.ts'
 import { aborted, sleep } from '../../common/abort.ts'
 import type { Packet } from '../../proto/messages.ts'
 import type { Activity, Codec } from '../../proto/state.ts'
+import type { CameraRef } from '../../proto/subjects.ts'
+import { ArchiveAnswers } from './answers.ts'
 import { Keeper } from './keeper.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PacketSink } from '../packet-sink.ts'
@@ -21,6 +24,15 @@ export type ArchiveConfig = Policy & {
   dir: string
   /** Undefined: a file per group of pictures. */
   segmentMs: number | undefined
+}
+
+export type ArchiveParts = {
+  deviceId: string
+  nc: NatsConnection
+  camera: CameraRef & { uid: string }
+  metrics: Metrics
+  log: Logger
+  onHealth: (health: Activity) => void
 }
 
 const QUEUE_BYTES_MAX = 32 * 2 ** 20
@@ -64,6 +76,7 @@ export class Archive implements PacketSink {
   readonly #onHealth: (health: Activity) => void
   readonly #run = `${process.pid}${Math.random().toString(36).slice(2, 10)}`
   readonly #keeper: Keeper
+  readonly #answers: ArchiveAnswers
   readonly #closing = new Map<Segment, Promise<void>>()
   /** What runs, or still does since the volume stands still. */
   #work: Promise<unknown> = Promise.resolve()
@@ -74,7 +87,7 @@ export class Archive implements PacketSink {
   #trouble: Trouble | undefined
 
   /** `deviceId` names the camera's folder on the volume. */
-  constructor(config: ArchiveConfig, deviceId: string, metrics: Metrics, log: Logger, onHealth: (health: Activity) => void) {
+  constructor(config: ArchiveConfig, { deviceId, nc, camera, metrics, log, onHealth }: ArchiveParts) {
     this.#config = config
     this.#folder = join(config.dir, deviceId)
     this.#metrics = metrics
@@ -82,6 +95,7 @@ export class Archive implements PacketSink {
     this.#onHealth = onHealth
     const openBytes = () => [this.#segment, ...this.#closing.keys()].reduce((sum, segment) => sum + (segment?.bytes ?? 0), 0)
     this.#keeper = new Keeper({ folder: this.#folder, run: this.#run, policy: config, openBytes, metrics, log })
+    this.#answers = new ArchiveAnswers({ nc, camera, folder: this.#folder, index: () => this.#keeper.index, log })
   }
 
   push(packet: Packet, codec: Codec): void {
@@ -113,6 +127,7 @@ export class Archive implements PacketSink {
 
   async #start(signal: AbortSignal): Promise<void> {
     await mkdir(this.#folder, { recursive: true }).catch((error: unknown) => this.#failed(fileFailure(error), 0))
+    using _answering = this.#answers.listen()
     await Promise.all([this.#write(signal), this.#keeper.run(signal)])
   }
 

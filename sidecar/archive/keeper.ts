@@ -44,6 +44,11 @@ export class Keeper {
     this.#warn = everyMinute((count, error) => options.log.warn({ count, error }, 'could not tidy the archive'))
   }
 
+  /** The finished files. */
+  get index(): SegmentIndex {
+    return this.#index
+  }
+
   /** A file was finished. */
   add(stored: Stored): void {
     this.#added?.push(stored)

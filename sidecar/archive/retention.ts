@@ -57,6 +57,22 @@ export class SegmentIndex {
     return false
   }
 
+  /** The `i`th, from the oldest on. */
+  at(i: number): Stored | undefined {
+    return i < 0 || i >= this.count ? undefined : this.#at(this.#head + i * STRIDE)
+  }
+
+  /** Which one is the last that begins at or before `ms`; −1 where none does. */
+  lastBefore(ms: number): number {
+    let [low, high] = [0, this.count]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.#values[this.#head + middle * STRIDE] ?? 0) <= ms) low = middle + 1
+      else high = middle
+    }
+    return low - 1
+  }
+
   removeOldest(): void {
     if (this.count === 0) return
     this.#bytes -= this.#values[this.#head + 2] ?? 0

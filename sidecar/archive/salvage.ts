@@ -61,7 +61,7 @@ async function wholeBytes(file: FileHandle, size: number): Promise<number> {
     at += length
     if (type === 'moov') hasIndex = true
     // A fragment's index (moof) is of use only with its media behind it; a file's own stands before or behind it.
-    if (type === 'mdat' || type === 'moov' || type === 'mfra') whole = at
+    if (['mdat', 'moov', 'mfra', 'uuid'].includes(type)) whole = at
   }
   return hasIndex ? whole : 0
 }

@@ -1,5 +1,5 @@
 // One file of the archive: packets → ffmpeg → a file under a temporary name → its name, once it is whole and on the disk.
-import { open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
+import { appendFile, open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure, messageOf } from '../../common/errors.ts'
 import { exactDts, NutFeed, nutCopy } from '../../common/media/nut-feed.ts'
@@ -8,6 +8,7 @@ import { runFfmpeg, type End, type Run } from '../../common/media/ffmpeg.ts'
 import { within } from '../../common/abort.ts'
 import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
+import { CaptureNotes } from './capture-times.ts'
 import { partName, segmentName, type Stored } from './retention.ts'
 
 /** Enough to know how many frames the stream holds back: the header says it, and comes before the first packet. */
@@ -35,6 +36,7 @@ export class Segment {
   readonly part: string
   readonly #folder: string
   readonly #kind: SegmentKind
+  readonly #notes: CaptureNotes
   #held: Packet[] | undefined = []
   #codec: Codec
   #run: Run | undefined
@@ -52,6 +54,7 @@ export class Segment {
     this.#kind = kind
     this.part = part
     this.#codec = codec
+    this.#notes = new CaptureNotes(first, codec)
     this.startMs = first.timestamp
     this.#newestMs = first.timestamp
     this.epoch = first.epoch
@@ -82,6 +85,7 @@ export class Segment {
     this.#packets++
     this.#bytes += packet.data.length
     this.#newestMs = Math.max(this.#newestMs, packet.timestamp)
+    this.#notes.add(packet)
     if (this.#held !== undefined) {
       this.#held.push(packet)
       this.#codec = codec
@@ -108,7 +112,7 @@ export class Segment {
     if (this.#complaint !== undefined) throw this.#complaint
     if (end?.code !== 0) throw endFailure(end)
     const durationMs = Math.max(1, Math.round((nextMs ?? this.#newestMs + this.#meanMs()) - this.startMs))
-    const stored = await publish(this.#folder, this.part, this.startMs, durationMs)
+    const stored = await publish(this.#folder, this.part, this.startMs, durationMs, this.#notes.box())
     return { ...stored, packets: this.#written ?? this.#packets }
   }
 
@@ -158,10 +162,19 @@ export class Segment {
 const endFailure = (end: End | undefined) =>
   new Failure('ArchiveFailed', `ffmpeg, which writes the archive, ended with ${end?.signal ?? `code ${end?.code}`}`)
 
+const NOTHING = new Uint8Array()
+
 /** Gives a whole file its name: after its content is on the disk, so that a power cut leaves either the file or no file of this name. */
-export async function publish(folder: string, part: string, startMs: number, durationMs: number): Promise<Stored> {
+export async function publish(
+  folder: string,
+  part: string,
+  startMs: number,
+  durationMs: number,
+  end: Uint8Array = NOTHING,
+): Promise<Stored> {
   const from = join(folder, part)
   try {
+    await appendFile(from, end)
     await synced(await open(from, 'r+'))
     let start = startMs
     while (await exists(join(folder, segmentName({ startMs: start, durationMs })))) start++ // a clock that was set back

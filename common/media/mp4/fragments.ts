@@ -17,8 +17,8 @@ const FRAME_SCHEME = 'urn:chrysalis-edge:frame'
 
 const MATRIX = u32(0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000)
 
-/** Without samples where `tables` are empty. `duration`: in ticks, of all samples. */
-function moov(track: Mp4Track, duration: number, tables: readonly Buffer[], more: readonly Buffer[]): Buffer {
+/** Without samples where `tables` have none. `duration`: in ticks, of all samples. */
+export function moov(track: Mp4Track, duration: number, tables: readonly Buffer[], more: readonly Buffer[] = []): Buffer {
   const { width, height, entry } = track
   const stsd = fullBox('stsd', 0, 0, u32(1), entry)
   const dinf = box('dinf', fullBox('dref', 0, 0, u32(1), fullBox('url ', 0, 1)))

@@ -27,35 +27,38 @@ const typeOf = (codec: Name, unit: Uint8Array): number => (codec === 'h264' ? (u
 
 /** Undefined for a codec that MP4 is not written of, or without parameter sets. `key`: the epoch's keyframe, which may bring its own sets. */
 export function mp4Track(codec: Codec, key: Pick<Packet, 'data'>): Mp4Track | undefined {
-  const { name } = codec
+  const { name, width, height } = codec
   if (!isMp4Codec(name)) return undefined
   const extradata = Buffer.from(codec.extradata, 'base64')
-  const isRecord = extradata[0] === 1
-  const sets = parameterSets(name, extradata, isRecord, key.data)
-  const { type, record, codecs } = (isRecord ? fromRecord : fromSets)(name, extradata, sets) ?? {}
-  if (type === undefined || record === undefined || codecs === undefined) return undefined
-  const known = new Set(sets.map(unit => unit.toString('latin1')))
-  const isExtra = (unit: Buffer) => {
-    const kind = typeOf(name, unit)
-    return kind === DELIMITER[name] || ((SETS[name] as readonly number[]).includes(kind) && known.has(unit.toString('latin1')))
+  try {
+    const sets = parameterSets(name, extradata, key.data)
+    const described = name === 'h264' ? avc(sets) : hevc(sets)
+    if (described === undefined) return undefined
+    const known = new Set(sets.map(unit => unit.toString('latin1')))
+    const isNeeded = (unit: Buffer) => typeOf(name, unit) !== DELIMITER[name] && !known.has(unit.toString('latin1'))
+    // A record says how long the lengths are in front of units: of 4 bytes, packets are samples as they are.
+    const isSample = hasRecord(extradata) && lengthBytes(name, extradata) === 4
+    const sample = ({ data }: Pick<Packet, 'data'>) =>
+      isSample ? [data] : [...nalUnits(name, data, extradata)].filter(isNeeded).flatMap(unit => [u32(unit.length), unit])
+    return { width, height, codecs: described.codecs, entry: sampleEntry(described, width, height), sample }
+  } catch (error) {
+    if (error instanceof RangeError) return undefined // damaged parameter sets
+    throw error
   }
-  // A record says how long the lengths are: its packets are samples as they are.
-  const sample = ({ data }: Pick<Packet, 'data'>) =>
-    isRecord ? [data] : [...nalUnits(name, data, extradata)].filter(unit => !isExtra(unit)).flatMap(unit => [u32(unit.length), unit])
-  const { width, height } = codec
-  return { width, height, codecs, entry: sampleEntry(type, width, height, record), sample }
 }
 
 type Described = { type: string; record: Buffer; codecs: string }
 
-function sampleEntry(type: string, width: number, height: number, record: Buffer): Buffer {
+function sampleEntry({ type, record }: Described, width: number, height: number): Buffer {
   const picture = [u16(0, 0), u32(0, 0, 0), u16(width, height), u32(0x48_0000, 0x48_0000, 0), u16(1), Buffer.alloc(32), u16(24, 0xffff)]
   return box(type, Buffer.alloc(6), u16(1), ...picture, record)
 }
 
+const hasRecord = (extradata: Buffer): boolean => extradata[0] === 1
+const lengthBytes = (name: Name, record: Buffer): number => ((record[name === 'h264' ? 4 : 21] ?? 0) & 3) + 1
+
 /** The stream's, and of kinds that it lacks the keyframe's. */
-function parameterSets(name: Name, extradata: Buffer, isRecord: boolean, key: Uint8Array): Buffer[] {
-  if (isRecord) return []
+function parameterSets(name: Name, extradata: Buffer, key: Uint8Array): Buffer[] {
   const found = new Map<string, Buffer>()
   const take = (units: Iterable<Buffer>) => {
     const kinds = new Set([...found.values()].map(unit => typeOf(name, unit)))
@@ -65,29 +68,33 @@ function parameterSets(name: Name, extradata: Buffer, isRecord: boolean, key: Ui
         found.set(unit.toString('latin1'), unit)
     }
   }
-  take(nalUnits(name, extradata, extradata))
+  take(hasRecord(extradata) ? unitsInRecord(name, extradata) : nalUnits(name, extradata, extradata))
   take(nalUnits(name, key, extradata))
   return [...found.values()]
 }
 /** More do not fit into a record. */
 const SETS_MAX = 31
 
-const hex = (byte: number): string => byte.toString(16).padStart(2, '0')
-
-function fromRecord(name: Name, record: Buffer): Described | undefined {
-  if (name === 'h264') return { type: 'avc1', record: box('avcC', record), codecs: `avc1.${record.toString('hex', 1, 4)}` }
-  return { type: 'hvc1', record: box('hvcC', record), codecs: hevcCodecs(record.subarray(1, 13)) }
-}
-
-function fromSets(name: Name, _extradata: Buffer, sets: readonly Buffer[]): Described | undefined {
-  const of = (kind: number) => sets.filter(unit => typeOf(name, unit) === kind)
-  try {
-    return name === 'h264' ? avc(of(7), of(8)) : hevc(of(32), of(33), of(34))
-  } catch (error) {
-    if (error instanceof RangeError) return undefined // a damaged SPS
-    throw error
+/** Of avcC (ISO/IEC 14496-15 5.3.3.1) and hvcC (8.3.3.1). Throws RangeError. */
+function* unitsInRecord(name: Name, record: Buffer): Generator<Buffer> {
+  let at = name === 'h264' ? 5 : 22
+  const lists = name === 'h264' ? 2 : record.readUInt8(at++)
+  for (let list = 0; list < lists; list++) {
+    let count = record.readUInt8(at++)
+    if (name === 'h264') count &= list === 0 ? 31 : 255
+    else {
+      count = record.readUInt16BE(at)
+      at += 2
+    }
+    for (let i = 0; i < count; i++) {
+      const length = record.readUInt16BE(at)
+      yield record.subarray(at + 2, at + 2 + length)
+      at += 2 + length
+    }
   }
 }
+
+const hex = (byte: number): string => byte.toString(16).padStart(2, '0')
 
 const SUBSAMPLINGS = [/^gray/, /420/, /422/, /444/]
 function sampling(pixFmt: string): { chroma: number; depth: number } {
@@ -97,7 +104,8 @@ function sampling(pixFmt: string): { chroma: number; depth: number } {
 
 const withLength = (unit: Uint8Array): Buffer[] => [u16(unit.length), Buffer.from(unit)]
 
-function avc(sequences: readonly Buffer[], pictures: readonly Buffer[]): Described | undefined {
+function avc(sets: readonly Buffer[]): Described | undefined {
+  const [sequences = [], pictures = []] = SETS.h264.map(kind => sets.filter(unit => typeOf('h264', unit) === kind))
   const [sps] = sequences
   const parsed = sps && parseSps('h264', sps)
   if (sps === undefined || sps.length < 4 || parsed === undefined || pictures.length === 0) return undefined
@@ -112,7 +120,8 @@ function avc(sequences: readonly Buffer[], pictures: readonly Buffer[]): Describ
   return { type: 'avc1', record: box('avcC', ...record), codecs: `avc1.${sps.toString('hex', 1, 4)}` }
 }
 
-function hevc(videos: readonly Buffer[], sequences: readonly Buffer[], pictures: readonly Buffer[]): Described | undefined {
+function hevc(sets: readonly Buffer[]): Described | undefined {
+  const [videos = [], sequences = [], pictures = []] = SETS.hevc.map(kind => sets.filter(unit => typeOf('hevc', unit) === kind))
   const [sps] = sequences
   const parsed = sps && parseSps('hevc', sps)
   if (sps === undefined || parsed === undefined || videos.length === 0 || pictures.length === 0) return undefined
@@ -124,7 +133,7 @@ function hevc(videos: readonly Buffer[], sequences: readonly Buffer[], pictures:
   const record = [
     ...[u8(1), profile, u16(0xf000), u8(0xfc), u8(0xfc | chroma), u8(0xf8 | (depth - 8)), u8(0xf8 | (depth - 8)), u16(0)],
     ...[u8((layers << 3) | (isNested << 2) | 3), u8(3)],
-    ...[videos, sequences, pictures].flatMap((sets, i) => [u8(0x80 | (SETS.hevc[i] ?? 0)), u16(sets.length), ...sets.flatMap(withLength)]),
+    ...[videos, sequences, pictures].flatMap((some, i) => [u8(0x80 | (SETS.hevc[i] ?? 0)), u16(some.length), ...some.flatMap(withLength)]),
   ]
   return { type: 'hvc1', record: box('hvcC', ...record), codecs: hevcCodecs(profile) }
 }

@@ -5,8 +5,7 @@ import { refText } from '../../../proto/subjects.ts'
 import type { KnownCamera } from '../../cameras.ts'
 import { newCursor } from '../../frames/cursor.ts'
 import { checkedRendition } from '../../frames/rendition.ts'
-import type { PacketStream } from '../../past/packet-reader.ts'
-import { decodingMs, replayFrames } from '../../past/replay.ts'
+import { frameOf, packetAt } from '../../past/frame-at.ts'
 import { Refusal } from '../../refusal.ts'
 import type { Caller } from '../calls.ts'
 import { obstacleOf } from './camera-status.ts'
@@ -62,31 +61,11 @@ async function past(camera: KnownCamera, rendition: Rendition, atMs: number, par
   using _ = reads.enter(camera.report?.state.codec)
   const extent = await extentBefore(camera, stream, atMs, signal)
   const startSeq = await stream.keyframeBefore(Math.min(atMs, extent.endMs), extent, signal)
-  const timeMs = await lastTime(stream, startSeq, atMs, signal)
+  const place = { source: stream, startSeq, startMs: extent.startMs }
+  const packet = await packetAt(place, atMs, signal)
   const onBad = ({ reason }: { reason: string }) => metrics.badMessages.inc({ reason })
-  // That packet's frame; where it can't be decoded, the last one of those before it that can.
-  for (const fromMs of timeMs === undefined ? [] : [timeMs, extent.startMs]) {
-    let message: Buffer | undefined
-    const stretch = { fromMs, toMs: timeMs ?? atMs, startSeq }
-    for await (const frame of replayFrames(stream, stretch, { rendition, onBad }, signal)) message = encoded(frame, camera)
-    if (message === undefined) continue
-    metrics.bufferedServed.inc({ camera: refText(camera.ref) })
-    return message
-  }
-  throw new Refusal('unavailable', `camera "${camera.deviceId}" has no frame at ${atMs} that can be decoded`)
-}
-
-/** The capture time of the last packet captured at or before `atMs`, from the keyframe at `seq` on. */
-async function lastTime(stream: PacketStream, seq: number, atMs: number, signal: AbortSignal): Promise<number | undefined> {
-  let found: number | undefined
-  let codec: Parameters<typeof decodingMs>[1]
-  for await (const { packet, caughtUp } of stream.read(seq, () => {}, signal)) {
-    codec = packet?.codec ?? codec
-    if (packet !== undefined) {
-      if (decodingMs(packet, codec) > atMs) break
-      if (packet.timestamp <= atMs) found = Math.max(found ?? 0, packet.timestamp)
-    }
-    if (caughtUp) break
-  }
-  return found
+  const message = packet && (await frameOf(place, packet, { rendition, onBad }, signal, frame => encoded(frame, camera)))
+  if (message === undefined) throw new Refusal('unavailable', `camera "${camera.deviceId}" has no frame at ${atMs} that can be decoded`)
+  metrics.bufferedServed.inc({ camera: refText(camera.ref) })
+  return message
 }

@@ -1,0 +1,42 @@
+// The frame that was the newest at a past time: the last one that a replay gives up to then.
+import type { BadMessage, StoredPacket } from '../../proto/messages.ts'
+import type { LiveFrame, Rendition } from '../../proto/rendition.ts'
+import { decodingMs, replayFrames, type PacketSource } from './replay.ts'
+
+/** Where reading begins for a time: at the keyframe of `startSeq`. `startMs`: when the source itself begins. */
+export type PastPlace = { readonly source: PacketSource; readonly startSeq: number; readonly startMs: number }
+export type PastPacket = Pick<StoredPacket, 'epoch' | 'keyframe' | 'index' | 'timestamp'>
+
+/** The last packet captured at or before `atMs`. */
+export async function packetAt({ source, startSeq }: PastPlace, atMs: number, signal: AbortSignal): Promise<PastPacket | undefined> {
+  let found: PastPacket | undefined
+  let codec: StoredPacket['codec']
+  for await (const { packet, caughtUp } of source.read(startSeq, () => {}, signal)) {
+    codec = packet?.codec ?? codec
+    if (packet !== undefined) {
+      if (decodingMs(packet, codec) > atMs) break
+      if (packet.timestamp <= atMs && packet.timestamp > (found?.timestamp ?? 0)) {
+        const { epoch, keyframe, index, timestamp } = packet
+        found = { epoch, keyframe, index, timestamp }
+      }
+    }
+    if (caughtUp) break
+  }
+  return found
+}
+
+/** What `take` makes of the packet's frame; where it can't be decoded, of the last one before it that can. */
+export async function frameOf<T>(
+  { source, startSeq, startMs }: PastPlace,
+  { timestamp: toMs }: PastPacket,
+  { rendition, onBad }: { rendition: Rendition; onBad: (bad: BadMessage) => void },
+  signal: AbortSignal,
+  take: (frame: LiveFrame) => T,
+): Promise<T | undefined> {
+  for (const fromMs of [toMs, startMs]) {
+    let taken: T | undefined
+    for await (const frame of replayFrames(source, { fromMs, toMs, startSeq }, { rendition, onBad }, signal)) taken = take(frame)
+    if (taken !== undefined) return taken
+  }
+  return undefined
+}

@@ -1,0 +1,105 @@
+// A camera's past, wherever it is kept: in the buffer, and before that in the archive.
+import type { StoredPacket } from '../../proto/messages.ts'
+import type { KnownCamera } from '../cameras.ts'
+import type { Archives } from './archives.ts'
+import { BufferRanges } from './buffer-ranges.ts'
+import { packetAt, type PastPacket, type PastPlace } from './frame-at.ts'
+import { Losses } from './losses.ts'
+import type { PacketStream, Read, Source } from './packet-reader.ts'
+import { decodingMs } from './replay.ts'
+import { clipped, GAP_MIN_MS, without, type TimeRange } from './stretches.ts'
+
+/** What a crash left of the archive has capture times to about a millisecond. */
+const SLACK_MS = 2
+
+export type PastFrame = { readonly place: PastPlace; readonly packet: PastPacket }
+/** `archive`: its ranges; or why there are none. */
+export type PastRanges = { readonly buffer: readonly TimeRange[]; readonly archive: readonly TimeRange[] | 'none' | 'unreachable' }
+
+/** Each method throws a Refusal while what it reads is unreachable. */
+export class Past {
+  readonly #packets: (source: Source) => PacketStream
+  readonly #archives: Archives
+  readonly #bufferRanges = new BufferRanges()
+
+  /** `packets` throws a Refusal while NATS is unreachable. */
+  constructor(packets: (source: Source) => PacketStream, archives: Archives) {
+    this.#packets = packets
+    this.#archives = archives
+  }
+
+  async ranges(camera: KnownCamera, window: TimeRange, signal: AbortSignal): Promise<PastRanges> {
+    const archive = camera.record.archive ? this.#archives.ranges(camera, window, signal).catch(() => 'unreachable' as const) : 'none'
+    const buffer = clipped(await this.#bufferRanges.of(camera, this.#packets(camera), signal), window)
+    const found = await archive
+    // What is in both is the buffer's.
+    return { buffer, archive: typeof found === 'string' ? found : clipped(found, window).flatMap(range => outside(range, buffer)) }
+  }
+
+  /** The newest frame captured at or before `atMs`. One that is older than `maxAgeMs` then is looked for in the archive too. */
+  async frameAt(camera: KnownCamera, atMs: number, maxAgeMs: number, signal: AbortSignal): Promise<PastFrame | undefined> {
+    const buffered = await this.#inBuffer(camera, atMs, signal)
+    if (!camera.record.archive || (buffered !== undefined && atMs - buffered.packet.timestamp <= maxAgeMs)) return buffered
+    const place = { source: this.#archives.from(camera, atMs), startSeq: 0, startMs: 0 }
+    const packet = await packetAt(place, atMs, signal)
+    if (packet === undefined || packet.timestamp <= (buffered?.packet.timestamp ?? 0)) return buffered
+    return { place, packet }
+  }
+
+  async #inBuffer(camera: KnownCamera, atMs: number, signal: AbortSignal): Promise<PastFrame | undefined> {
+    const stream = this.#packets(camera)
+    const extent = await stream.extent(signal)
+    if (extent === undefined || atMs < extent.startMs) return undefined
+    const startSeq = await stream.keyframeBefore(Math.min(atMs, extent.endMs), extent, signal)
+    const place = { source: stream, startSeq, startMs: extent.startMs }
+    const packet = await packetAt(place, atMs, signal)
+    return packet && { place, packet }
+  }
+
+  /** What can be decoded of the frames captured in `range`, from the keyframe at or before its begin on. */
+  async *packets(camera: KnownCamera, range: TimeRange, signal: AbortSignal): AsyncGenerator<StoredPacket> {
+    const { fromMs, toMs } = range
+    const losses = new Losses()
+    let codec: StoredPacket['codec']
+    let held: StoredPacket[] | undefined = []
+    for await (const read of this.#reads(camera, range, signal)) {
+      if (!losses.see(read).isDecodable || read.packet === undefined) continue
+      const { packet } = read
+      codec = packet.codec ?? codec
+      if (decodingMs(packet, codec) > toMs) return
+      if (held !== undefined) {
+        // A GOP that ended before the range is not wanted.
+        if (packet.key && (packet.timestamp <= fromMs || packet.timestamp - (held.at(-1)?.timestamp ?? 0) > GAP_MIN_MS)) held = []
+        held.push(packet)
+        if (packet.timestamp < fromMs) continue
+        yield* held
+        held = undefined
+      } else yield packet
+    }
+  }
+
+  /** Of the archive up to where the buffer begins, and then of the buffer. */
+  async *#reads(camera: KnownCamera, { fromMs, toMs }: TimeRange, signal: AbortSignal): AsyncGenerator<Read> {
+    const stream = this.#packets(camera)
+    const extent = await stream.extent(signal)
+    const bufferMs = extent?.startMs ?? Infinity
+    if (fromMs < bufferMs && camera.record.archive) {
+      for await (const read of this.#archives.from(camera, fromMs).read(0, () => {}, signal)) {
+        if (read.packet?.key === true && read.packet.timestamp >= bufferMs - SLACK_MS) break
+        if (read.packet !== undefined) yield read
+      }
+    }
+    if (extent === undefined || toMs < bufferMs) return
+    const startSeq = await stream.keyframeBefore(fromMs, extent, signal)
+    for await (const read of stream.read(startSeq, () => {}, signal)) {
+      if (read.packet !== undefined) yield read
+      if (read.caughtUp) return
+    }
+  }
+}
+
+/** The parts of a range that lie outside of others, which are in order. */
+function outside(range: TimeRange, others: readonly TimeRange[]): TimeRange[] {
+  const inside = clipped(others, range)
+  return without(range, inside).filter(({ fromMs, toMs }) => toMs > fromMs)
+}
