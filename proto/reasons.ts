@@ -128,6 +128,12 @@ export const REASONS = {
     advice: 'Set the camera to Digest (MD5 or SHA-256) or Basic authentication.',
     severity: 'needs-a-person',
   },
+  OnvifFound: { meaning: 'An ONVIF device that can become a Camera.', advice: '', severity: 'ok' },
+  OnvifLoginWaits: {
+    meaning: 'A login to the ONVIF device was tried less than ten minutes ago.',
+    advice: 'No action is needed: the next search after that tries again.',
+    severity: 'transient',
+  },
   OnvifNotFound: {
     meaning: 'No ONVIF device with this UUID answers.',
     advice: 'Check spec.source.onvif.uuid and cidrs, the camera’s power and network, and that WS-Discovery (UDP port 3702) reaches it.',

@@ -23,6 +23,8 @@ export type Found = { address: string } & ({ match: Match } | { problem: string 
 
 /** Of all ranges together. */
 const ADDRESSES_MAX = 4_096
+/** Of a range that is searched. */
+const PREFIX_MIN = 20
 /** Devices may wait for half a second before they answer multicast, and are asked twice. */
 const WAIT_MS = 2_000
 const AGAIN_MS = 300
@@ -97,6 +99,17 @@ function foundIn(bytes: Buffer, id: string, address: string): Found[] {
   }
 }
 
+/** The networks of interfaces, as ranges that may be searched: of a larger one the /24 around the interface's own address. */
+export const networksOf = (interfaces: readonly string[]): string[] =>
+  interfaces.map(linkOf).map(({ address, prefix }) => {
+    const bits = prefix < PREFIX_MIN ? 24 : prefix
+    const value = valueOf(address)
+    return `${textOfValue(value - (value % 2 ** (32 - bits)))}/${bits}`
+  })
+
+const valueOf = (address: string): number => address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
+const textOfValue = (value: number): string => [24, 16, 8, 0].map(shift => Math.floor(value / 2 ** shift) % 256).join('.')
+
 /** An interface's own IPv4 address, and the network that it is in. */
 function linkOf(name: string): { address: string; network: string; prefix: number } {
   const own = networkInterfaces()[name]?.find(({ family }) => family === 'IPv4')
@@ -121,10 +134,10 @@ export function addressesIn(cidrs: readonly string[]): string[] {
     if (!isRange) throw new Error(`${cidr}: must be an IPv4 range such as 10.0.20.0/24`)
     const size = 2 ** (32 - prefix)
     if (size + addresses.size > ADDRESSES_MAX) throw new Error(`the ranges have more than ${ADDRESSES_MAX} addresses`)
-    const value = parts.reduce((sum, part) => sum * 256 + part, 0)
+    const value = valueOf(text)
     const first = value - (value % size)
     const [from, to] = size > 2 ? [1, size - 1] : [0, size]
-    for (let i = from; i < to; i++) addresses.add([24, 16, 8, 0].map(shift => Math.floor((first + i) / 2 ** shift) % 256).join('.'))
+    for (let i = from; i < to; i++) addresses.add(textOfValue(first + i))
   }
   return [...addresses]
 }

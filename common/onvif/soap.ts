@@ -22,6 +22,8 @@ export type Device = {
   credentials: Credentials | undefined
   /** Kept from one connection to the next, so that the device cannot ask for a weaker login later. */
   memory: LoginMemory
+  /** Asked before the credentials are sent: false where it is too soon after the last time. */
+  mayLogIn?: () => Promise<boolean>
 }
 
 type Heard = { body: Element | undefined; challenges: readonly string[]; date: string; refused: boolean }
@@ -56,7 +58,7 @@ export class SoapClient {
    */
   async call(target: Target, name: string, request: string): Promise<Element> {
     let heard = await this.#send(target, name, request)
-    if (heard.refused && this.#mayLogIn(heard.challenges)) heard = await this.#send(target, name, request)
+    if (heard.refused && (await this.#mayLogIn(heard.challenges))) heard = await this.#send(target, name, request)
     if (heard.refused)
       throw new Failure('OnvifAuthFailed', `the device rejects the user name or password, or this user may not ask ${name}`)
     if (this.#login === 'sent') this.#login = 'accepted'
@@ -69,14 +71,12 @@ export class SoapClient {
   }
 
   /** True: ask again, now with the credentials. */
-  #mayLogIn(challenges: readonly string[]): boolean {
+  async #mayLogIn(challenges: readonly string[]): Promise<boolean> {
     if (this.#authorization === undefined) {
-      throw new Failure(
-        'OnvifAuthFailed',
-        'the device asks for a user name and password, and spec.source.credentialsSecretRef names no Secret',
-      )
+      throw new Failure('OnvifAuthFailed', 'the device asks for a user name and password, and no Secret is named')
     }
     if (this.#login === 'sent' || (this.#login === 'accepted' && challenges.length === 0)) return false
+    if (this.#login === 'none' && (await this.#device.mayLogIn?.()) === false) throw new Failure('OnvifLoginWaits')
     if (challenges.length > 0) this.#authorization.challenge(safeChallenge(challenges, this.#device.memory))
     if (this.#login === 'none') this.#login = 'sent'
     return true
