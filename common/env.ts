@@ -144,7 +144,7 @@ export function toEnv<G extends Settings>(values: GivenValues<G>): Record<string
 }
 
 export type ServiceConfig = {
-  nats: { url: string; credsFile: string | undefined }
+  nats: { url: string; credsFile: string | undefined; replicas: number }
   probes: { host: string; port: number }
   log: LogConfig
 }
@@ -152,7 +152,7 @@ export type LogConfig = { level: LogLevel; format: LogFormat }
 
 /** What every process is told that keeps running. */
 export const serviceConfig = (values: Values<typeof SERVICE>): ServiceConfig => ({
-  nats: { url: values.CHRYS_NATS_URL, credsFile: values.CHRYS_NATS_CREDS_FILE },
+  nats: { url: values.CHRYS_NATS_URL, credsFile: values.CHRYS_NATS_CREDS_FILE, replicas: values.CHRYS_NATS_REPLICAS },
   probes: { host: values.CHRYS_PROBE_HOST, port: values.CHRYS_PROBE_PORT },
   log: logConfig(values),
 })

@@ -25,6 +25,7 @@ export type OperatorConfig = ServiceConfig & {
     /** Where the gateway is: cameras there are called by their bare names. */
     gatewayNamespace: string
     natsUrl: string
+    natsReplicas: number
     /** A Secret in each camera's namespace with the key `user.creds`. */
     natsSecret: string | undefined
     /** A folder with the keys that NATS users are made with, one for each camera; undefined: they all use `natsSecret`. */
@@ -63,6 +64,7 @@ export function readConfig(env: Env): OperatorConfig {
       version: values.CHRYS_VERSION,
       gatewayNamespace: values.CHRYS_NAMESPACE,
       natsUrl: values.CHRYS_SIDECAR_NATS_URL ?? service.nats.url,
+      natsReplicas: service.nats.replicas,
       natsSecret,
       signingDir,
       denyCidrs: values.CHRYS_DENY_CIDRS,

@@ -82,6 +82,8 @@ export type CameraSpec = {
     /** A Kubernetes quantity, e.g. `64Mi`. */
     maxBytes: string
     storage: Storage
+    /** Servers of a NATS cluster that keep it; 1 unless said otherwise. */
+    replicas?: number
     /** Applied to buffered images. */
     scale?: string
   }

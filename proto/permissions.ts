@@ -30,6 +30,8 @@ import {
   PACKET_SUBJECTS,
   STREAM_KEY_SUBJECTS,
   streamKeySubject,
+  UNSTORED_SUBJECTS,
+  unstoredSubject,
   type CameraRef,
 } from './subjects.ts'
 
@@ -55,6 +57,7 @@ export function cameraPermissions(ref: CameraRef): Permissions {
     pub: {
       allow: [
         packetSubject(ref),
+        unstoredSubject(ref),
         frameSubject(ref),
         bufferSubject(ref),
         bucketSubject(BUCKET.states, key),
@@ -125,7 +128,7 @@ const gatewayPermissions = (): Permissions => ({
       ARCHIVE_SUBJECTS,
     ],
   },
-  sub: { allow: [inbox('gateway'), FRAME_SUBJECTS, PACKET_SUBJECTS, GROUP_SUBJECTS] },
+  sub: { allow: [inbox('gateway'), FRAME_SUBJECTS, PACKET_SUBJECTS, UNSTORED_SUBJECTS, GROUP_SUBJECTS] },
 })
 
 export const rolePermissions = (role: Role): Permissions => (role === 'operator' ? operatorPermissions() : gatewayPermissions())

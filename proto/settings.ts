@@ -97,6 +97,11 @@ const PROGRAM = {
 export const SERVICE = {
   CHRYS_NATS_URL: { type: 'url', schemes: NATS_SCHEMES, required: true, about: 'NATS server: `nats://host:port` or `tls://host:port`.' },
   CHRYS_NATS_CREDS_FILE: { type: 'readable', about: 'NATS credentials file. It is read again at each connect.' },
+  CHRYS_NATS_REPLICAS: {
+    ...{ type: 'integer', min: 1, max: 5, default: 1 },
+    about:
+      'Servers of a NATS cluster that each keep annotations, camera records, states and leases. 1 for a single server, 3 for a cluster of three.',
+  },
   CHRYS_PROBE_HOST: { type: 'text', default: '0.0.0.0', about: 'Address on which `/livez`, `/readyz` and `/metrics` are served.' },
   CHRYS_PROBE_PORT: { ...PORT, default: 9090, about: 'Port of `/livez`, `/readyz` and `/metrics`. 0 takes any free port.' },
   ...PROGRAM,

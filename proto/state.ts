@@ -138,6 +138,8 @@ export const CameraState = v.object({
   lastPacketAt: v.optional(ms),
   decoding: Activity,
   buffer: Part,
+  /** Packets are published also while the buffer takes none. Absent: they are not, as in sidecars of 0.2.0. */
+  publishesUnstored: v.optional(v.literal(true)),
   /** Absent where the spec asks for none. */
   proxy: v.optional(Activity),
   archive: v.optional(Activity),

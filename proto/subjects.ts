@@ -27,6 +27,9 @@ export const packetStream = (ref: CameraRef): string => `chrys_packets_${checked
 export const packetSubject = (ref: CameraRef): string => `chrys.packets.${checked(ref, '.')}`
 /** All packet streams' subjects: a stream has one of these. */
 export const PACKET_SUBJECTS = 'chrys.packets.*.*'
+/** Packets that the packet stream does not keep: they are only heard live. */
+export const unstoredSubject = (ref: CameraRef): string => `chrys.unstored.${checked(ref, '.')}`
+export const UNSTORED_SUBJECTS = 'chrys.unstored.*.*'
 export const frameSubject = (ref: CameraRef): string => `chrys.frames.${checked(ref, '.')}`
 export const demandSubject = (ref: CameraRef): string => `chrys.demand.${checked(ref, '.')}`
 export const DEMAND_SUBJECTS = 'chrys.demand.*.*'

@@ -51,6 +51,7 @@ export const initialState = ({ camera, archive, proxy }: SidecarConfig): Reporte
   ...{ uid: camera.uid, run: Date.now(), connection: 'connecting', failingStreak: 0, reconnects: 0, pid: 0, epoch: 0 },
   decoding: { active: false, ok: true },
   buffer: { ok: true },
+  publishesUnstored: true,
   ...(archive === undefined ? {} : { archive: { active: false, ok: true } }),
   ...(proxy === undefined ? {} : { proxy: { active: false, ok: true } }),
 })

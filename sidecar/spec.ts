@@ -22,7 +22,7 @@ import { sourceOf } from './source/source.ts'
 export type SpecConfig = {
   source: Source
   decoding: { scale: string | undefined; maxFps: number | undefined; keyFramesOnly: boolean }
-  buffer: { durationMs: number; maxBytes: number; storage: Storage }
+  buffer: { durationMs: number; maxBytes: number; storage: Storage; replicas: number }
   archive: Omit<ArchiveConfig, 'dir'> | undefined
   proxy: { enabled: boolean } | undefined
 }
@@ -59,6 +59,7 @@ const Spec = v.object({
       duration: v.optional(v.string(), DEFAULTS.buffer.duration),
       maxBytes: v.optional(v.string(), DEFAULTS.buffer.maxBytes),
       storage: v.optional(v.picklist(STORAGES), DEFAULTS.buffer.storage),
+      replicas: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(5)), 1),
     }),
     {},
   ),
@@ -98,6 +99,7 @@ export function readSpec(value: unknown, problem: (reason: string) => void): Spe
       durationMs: amount('spec.buffer.duration', buffer.duration, parseDuration),
       maxBytes: amount('spec.buffer.maxBytes', buffer.maxBytes, parseBytes),
       storage: buffer.storage,
+      replicas: buffer.replicas,
     },
     // Strict, as files are removed by it: no duration that can't be read, and none that keeps nothing.
     archive: archive && {

@@ -169,8 +169,8 @@ for (const [title, deny, expected] of [
     const nc = await connect({ servers: nats.url })
     const jsm = await nc.jetstreamManager({ checkAPI: false })
     const camera = { namespace: 'shop', name: 'front', uid: 'uid' }
-    const limits = { durationMs: 60_000, maxBytes: 64 * MIB, storage: 'Memory' } as const
-    const error = await t.throwsAsync(ensurePacketStream(jsm, camera, limits))
+    const limits = { durationMs: 60_000, maxBytes: 64 * MIB, storage: 'Memory', replicas: 1 } as const
+    const error = await t.throwsAsync(ensurePacketStream(nc, camera, limits))
     const { reason, message } = await bufferRefusal(jsm, error, limits)
     t.is(reason, 'BufferQuotaExceeded')
     t.regex(message, expected)

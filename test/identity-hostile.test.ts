@@ -22,7 +22,7 @@ import { until } from './fixtures/wait.ts'
 
 const EVIL: FakeCamera = { namespace: 'yard', name: 'evil', uid: 'uid-evil' }
 const GOOD: FakeCamera = { namespace: 'yard', name: 'good', uid: 'uid-good' }
-const LIMITS = { durationMs: 60_000, maxBytes: 2 ** 20, storage: 'Memory' } as const
+const LIMITS = { durationMs: 60_000, maxBytes: 2 ** 20, storage: 'Memory', replicas: 1 } as const
 const INBOX = '_INBOX.camera.yard.evil'
 
 type World = AsyncDisposable & { identity: Identity; admin: NatsConnection; evil: NatsConnection }
@@ -34,7 +34,7 @@ async function world(): Promise<World> {
   const admin = await connect({ servers: identity.nats.url, authenticator: identity.admin() })
   stack.defer(() => admin.close())
   const jsm = await admin.jetstreamManager()
-  for (const camera of [EVIL, GOOD]) await ensurePacketStream(jsm, camera, LIMITS)
+  for (const camera of [EVIL, GOOD]) await ensurePacketStream(admin, camera, LIMITS)
   await jsm.streams.add({ name: ANNOTATION_STREAM, subjects: [ANNOTATION_SUBJECTS], allow_direct: true })
   for (const name of ['cameras', 'states', 'switches', 'leases'] as const) {
     const bucket = await openBucket(admin, name)

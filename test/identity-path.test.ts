@@ -21,7 +21,7 @@ import { temporaryFolder } from './fixtures/tmp.ts'
 import { until } from './fixtures/wait.ts'
 
 const CAMERA: FakeCamera = { namespace: 'default', name: 'cam', uid: '11111111-1111-4111-8111-111111111111' }
-const LIMITS = { durationMs: 60_000, maxBytes: 16 * 2 ** 20, storage: 'Memory' } as const
+const LIMITS = { durationMs: 60_000, maxBytes: 16 * 2 ** 20, storage: 'Memory', replicas: 1 } as const
 
 /** What the operator does in NATS, with its user. */
 async function startShared(identity: Identity, owners: Record<string, BufferOwner>): Promise<AsyncDisposable & { shared: SharedState }> {

@@ -3,7 +3,7 @@ import { DiscardPolicy, nanos, RetentionPolicy, StorageType, type KV, type NatsC
 import { BUCKET, bucketStream, bucketSubject } from '../../proto/subjects.ts'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { isConfined, type Nats } from './connect.ts'
+import { isConfined, replicasOf, type Nats } from './connect.ts'
 import { sleep, whenAborted } from '../abort.ts'
 import { DUPLICATES_MS, ensureStream, isStreamMissing } from './streams.ts'
 
@@ -28,7 +28,7 @@ const SETTINGS = {
  * streams: answers of the direct one are what is stored, and could be sent by whoever stored it to wherever he names.
  */
 export async function openBucket(nc: NatsConnection, name: BucketName): Promise<KV> {
-  if (!isConfined(nc)) await ensureStream(await nc.jetstreamManager({ checkAPI: false }), bucketConfig(name))
+  if (!isConfined(nc)) await ensureStream(await nc.jetstreamManager({ checkAPI: false }), bucketConfig(name, replicasOf(nc)))
   return bindBucket(nc, name)
 }
 
@@ -36,8 +36,9 @@ export async function openBucket(nc: NatsConnection, name: BucketName): Promise<
 export const bindBucket = (nc: NatsConnection, name: BucketName): Promise<KV> => nc.jetstream().views.kv(BUCKET[name], { bindOnly: true })
 
 /** As KV makes it, without rollups: by one of those a camera's user would empty the bucket for all others. */
-const bucketConfig = (name: BucketName) => ({
+const bucketConfig = (name: BucketName, replicas: number) => ({
   name: bucketStream(BUCKET[name]),
+  num_replicas: replicas,
   subjects: [bucketSubject(BUCKET[name], '>')],
   retention: RetentionPolicy.Limits,
   discard: DiscardPolicy.New,

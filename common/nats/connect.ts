@@ -41,6 +41,13 @@ function credsFrom(file: string): Authenticator {
 }
 
 const CONFINED = new WeakSet<NatsConnection>()
+const REPLICAS = new WeakMap<NatsConnection, number>()
+
+/** How many servers of a cluster keep what must outlive one of them; 1: there is no cluster. */
+export const replicasOf = (nc: NatsConnection): number => REPLICAS.get(nc) ?? 1
+
+/** A server that answers nothing is left for another of the cluster sooner than one that has no other. */
+const PINGS = { alone: { pingInterval: 10_000, maxPingOut: 2 }, cluster: { pingInterval: 1_000, maxPingOut: 2, timeout: 1_500 } } as const
 
 /** True where our user may make no streams: what cameras share is made by others then (proto/permissions.ts). */
 export const isConfined = (nc: NatsConnection): boolean => CONFINED.has(nc)
@@ -51,7 +58,7 @@ export const isConfined = (nc: NatsConnection): boolean => CONFINED.has(nc)
  */
 export async function connectNats(
   name: string,
-  { url, credsFile }: { url: string; credsFile: string | undefined },
+  { url, credsFile, replicas = 1 }: { url: string; credsFile: string | undefined; replicas?: number },
   log: Logger,
   signal: AbortSignal,
 ): Promise<Nats> {
@@ -69,9 +76,8 @@ export async function connectNats(
     ignoreAuthErrorAbort: true,
     // A stack for each publish, in case it fails, is a tenth of a busy publisher's work.
     noAsyncTraces: true,
-    pingInterval: 10_000,
-    maxPingOut: 2,
     timeout: 5_000,
+    ...PINGS[replicas > 1 ? 'cluster' : 'alone'],
   })
   log.info({ url }, 'connecting to NATS')
   const nc = await Promise.race([connecting, aborted(signal).then(() => undefined)])
@@ -83,6 +89,7 @@ export async function connectNats(
     throw new Stopped('stopped before NATS was reached')
   }
   if (user?.isConfined === true) CONFINED.add(nc)
+  REPLICAS.set(nc, replicas)
   const version = nc.info?.version ?? ''
   if (isTooOld(version))
     log.warn({ version, oldest: NATS_SERVER_OLDEST }, 'nats-server is too old: the permissions of NATS users do not hold')

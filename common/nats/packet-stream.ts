@@ -1,23 +1,33 @@
 // A camera's packet stream: made by its sidecar where that may make streams, else by the operator, which the sidecar asks.
-import { DiscardPolicy, nanos, RetentionPolicy, StorageType, type JetStreamAccountStats, type JetStreamManager } from 'nats'
+import {
+  DiscardPolicy,
+  nanos,
+  RetentionPolicy,
+  StorageType,
+  type JetStreamAccountStats,
+  type JetStreamManager,
+  type NatsConnection,
+} from 'nats'
 import type { Storage } from '../../proto/camera.ts'
 import { packetStream, packetSubject, refText, type CameraRef } from '../../proto/subjects.ts'
 import { messageOf } from '../errors.ts'
 import { within } from '../abort.ts'
-import { DUPLICATES_MS, ensureStream, isAsConfigured, isQuotaRefusal, isStreamMissing } from './streams.ts'
+import { replicasOf } from './connect.ts'
+import { DUPLICATES_MS, ensureStream, isAsConfigured, isQuotaRefusal, isStreamMissing, isUnanswered } from './streams.ts'
 
-export type BufferLimits = { durationMs: number; maxBytes: number; storage: Storage }
+export type BufferLimits = { durationMs: number; maxBytes: number; storage: Storage; replicas: number }
 type Owner = CameraRef & { uid: string }
 
 const ASK_MS = 1_000
 
-const packetStreamConfig = (camera: Owner, { durationMs, maxBytes, storage }: BufferLimits) => ({
+const packetStreamConfig = (camera: Owner, { durationMs, maxBytes, storage, replicas }: BufferLimits) => ({
   name: packetStream(camera),
   description: `packets of ${refText(camera)}, uid ${camera.uid}`,
   subjects: [packetSubject(camera)],
   retention: RetentionPolicy.Limits,
   discard: DiscardPolicy.Old,
   storage: storage === 'File' ? StorageType.File : StorageType.Memory,
+  num_replicas: replicas,
   max_age: nanos(durationMs),
   max_bytes: maxBytes,
   // The server refuses one that is longer than the buffer.
@@ -31,19 +41,44 @@ const infoOf = (jsm: JetStreamManager, name: string) =>
     throw error
   })
 
+/** How long a stream's server may take to answer, where the cluster has others. */
+const CLUSTER_MS = 1_000
+
+/** Of the API of streams. In a cluster it gives up sooner. */
+export const streamManager = (nc: NatsConnection): Promise<JetStreamManager> =>
+  nc.jetstreamManager({ checkAPI: false, ...(replicasOf(nc) > 1 ? { timeout: CLUSTER_MS } : {}) })
+
 /** Makes the stream as the camera's spec wants it. Rejects when JetStream is away, or refuses it. */
-export async function ensurePacketStream(jsm: JetStreamManager, camera: Owner, limits: BufferLimits): Promise<void> {
+export async function ensurePacketStream(nc: NatsConnection, camera: Owner, limits: BufferLimits): Promise<void> {
+  const jsm = await streamManager(nc)
   const config = packetStreamConfig(camera, limits)
-  const before = await infoOf(jsm, config.name)
+  const before = await infoOf(jsm, config.name).catch(async (error: unknown) => {
+    if (replicasOf(nc) === 1 || limits.storage === 'File' || !isUnanswered(error)) throw error
+    await giveUp(jsm, config.name)
+    return undefined
+  })
   // A namesake's pictures are not this camera's.
   if (before !== undefined && before.config.description !== config.description) await jsm.streams.purge(config.name)
   await ensureStream(jsm, config)
 }
 
+/** Removes a stream that was in the memory of a server that is gone. What is in files may come back with the server. */
+async function giveUp(jsm: JetStreamManager, name: string): Promise<void> {
+  await jsm.getAccountInfo() // rejects where nothing of NATS answers
+  // The others agree on it at once. The answer would be that of the server that is gone.
+  await jsm.streams.delete(name).catch((error: unknown) => {
+    if (!isUnanswered(error) && !isStreamMissing(error)) throw error
+  })
+}
+
 /** Whether the stream is there, and as the camera's spec wants it. */
-export async function isPacketStreamThere(jsm: JetStreamManager, camera: Owner, limits: BufferLimits): Promise<boolean> {
+export async function isPacketStreamThere(nc: NatsConnection, camera: Owner, limits: BufferLimits): Promise<boolean> {
+  const jsm = await streamManager(nc)
   const config = packetStreamConfig(camera, limits)
-  const found = await infoOf(jsm, config.name)
+  const found = await infoOf(jsm, config.name).catch((error: unknown) => {
+    if (replicasOf(nc) > 1 && isUnanswered(error)) return undefined
+    throw error
+  })
   return found !== undefined && isAsConfigured(found, config)
 }
 

@@ -12,6 +12,8 @@ const NO_MESSAGE = 10_037
 const NAME_IN_USE = 10_058
 const WRONG_SEQUENCE = 10_071
 const RESOURCES = [10_023, 10_028, 10_047, 10_077]
+/** More replicas than a server alone, or the cluster, can have. */
+const TOO_MANY_REPLICAS = [10_005, 10_074]
 
 const codeOf = (error: unknown): number | undefined => (error instanceof NatsError ? error.api_error?.err_code : undefined)
 
@@ -29,6 +31,9 @@ export const isQuotaRefusal = (error: unknown): boolean =>
   RESOURCES.includes(codeOf(error) ?? 0) ||
   (error instanceof NatsError && /insufficient|resource limits|maximum bytes/i.test(error.message))
 
+/** The stream's server does not answer, while others of the cluster may. */
+export const isUnanswered = (error: unknown): boolean => error instanceof NatsError && error.code === 'TIMEOUT'
+
 /** Makes the stream, or makes an existing one match; one whose storage differs is made anew. Returns what it is now. */
 export async function ensureStream(jsm: JetStreamManager, config: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
   const existing = await jsm.streams.info(config.name).catch((error: unknown) => {
@@ -38,14 +43,27 @@ export async function ensureStream(jsm: JetStreamManager, config: Partial<Stream
   if (existing === undefined) {
     return jsm.streams.add(config).catch((error: unknown) => {
       if (codeOf(error) === NAME_IN_USE) return jsm.streams.info(config.name) // another process was quicker
-      throw error
+      throw explained(error, config)
     })
   }
   if (existing.config.storage !== config.storage) {
     await jsm.streams.delete(config.name)
     return jsm.streams.add(config)
   }
-  return isAsConfigured(existing, config) ? existing : jsm.streams.update(config.name, config)
+  if (isAsConfigured(existing, config)) return existing
+  return jsm.streams.update(config.name, config).catch((error: unknown) => {
+    throw explained(error, config)
+  })
+}
+
+function explained(error: unknown, { name, num_replicas }: Partial<StreamConfig>): unknown {
+  if (!TOO_MANY_REPLICAS.includes(codeOf(error) ?? 0)) return error
+  return new Error(
+    `${name} cannot have ${num_replicas} replicas: NATS has fewer servers with JetStream. Add servers, or lower the number of replicas`,
+    {
+      cause: error,
+    },
+  )
 }
 
 export const isAsConfigured = ({ config: now }: StreamInfo, config: Partial<StreamConfig>): boolean =>

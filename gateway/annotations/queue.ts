@@ -12,7 +12,7 @@ import {
 import { backoffMs } from '../../common/backoff.ts'
 import { messageOf } from '../../common/errors.ts'
 import { everyMinute, type Logger } from '../../common/log.ts'
-import type { Nats } from '../../common/nats/connect.ts'
+import { replicasOf, type Nats } from '../../common/nats/connect.ts'
 import { sleep } from '../../common/abort.ts'
 import { ensureStream, isQuotaRefusal, isStreamMissing } from '../../common/nats/streams.ts'
 import {
@@ -42,7 +42,8 @@ const REPETITION_MS = 3_600_000
 const DEAD_LETTERS_MAX = 10_000
 const DEAD_LETTER_BYTES_MAX = 16 * 2 ** 20
 
-const queueConfig = ({ messagesMax, bytesMax, isDelivered }: QueueOptions) => ({
+const queueConfig = ({ messagesMax, bytesMax, isDelivered }: QueueOptions, replicas: number) => ({
+  num_replicas: replicas,
   name: ANNOTATION_STREAM,
   subjects: [ANNOTATION_SUBJECTS],
   storage: StorageType.File,
@@ -54,7 +55,8 @@ const queueConfig = ({ messagesMax, bytesMax, isDelivered }: QueueOptions) => ({
   allow_direct: true,
 })
 
-const DEAD_LETTERS = {
+const deadLetterConfig = (replicas: number) => ({
+  num_replicas: replicas,
   name: DEAD_LETTER_STREAM,
   subjects: [DEAD_LETTER_SUBJECT],
   storage: StorageType.File,
@@ -63,7 +65,7 @@ const DEAD_LETTERS = {
   max_msgs: DEAD_LETTERS_MAX,
   max_bytes: DEAD_LETTER_BYTES_MAX,
   duplicate_window: nanos(REPETITION_MS),
-}
+})
 
 /** Of NATS's max_payload, what is left for headers, those of a dead letter too. */
 export const HEADERS_ROOM = 2_048
@@ -143,8 +145,9 @@ export class AnnotationQueue {
 
   async #make(nc: NatsConnection): Promise<void> {
     const jsm = await nc.jetstreamManager({ checkAPI: false })
-    await ensureStream(jsm, queueConfig(this.#options))
-    if (this.#options.isDelivered) await ensureStream(jsm, DEAD_LETTERS)
+    const replicas = replicasOf(nc)
+    await ensureStream(jsm, queueConfig(this.#options, replicas))
+    if (this.#options.isDelivered) await ensureStream(jsm, deadLetterConfig(replicas))
   }
 
   async #measure(jsm: JetStreamManager): Promise<void> {

@@ -9,7 +9,7 @@ import { ByteQueue } from '../../common/queue.ts'
 import { within } from '../../common/abort.ts'
 import { BadMessage, Reassembly, type Packet, type StoredPacket } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
-import { packetSubject, refText } from '../../proto/subjects.ts'
+import { packetSubject, refText, unstoredSubject } from '../../proto/subjects.ts'
 import { PacketStream, type Source } from '../past/packet-reader.ts'
 
 export type PacketEvents = {
@@ -26,6 +26,8 @@ export type PacketEvents = {
 /** Without a packet for so long the stream has ended; whatever comes then is a new one. */
 const IDLE_MS = 10_000
 const READ_MS = 5_000
+/** Without a packet for so long the stream is not there: its server may be gone. Live packets wait meanwhile. */
+const READ_IDLE_MS = 1_000
 /** Reading what is missing is tried no more often. */
 const READ_SPACING_MS = 2_000
 const FLUSH_MS = 2_000
@@ -41,7 +43,7 @@ export class LivePackets {
   readonly #events: PacketEvents
   readonly #log: Logger
   readonly #reassembly: Reassembly
-  readonly #subscription: Subscription
+  readonly #subscriptions: readonly Subscription[]
   readonly #reconnected: Disposable
   readonly #over = new AbortController()
   /** Of the last packet that was passed on; undefined: the next one must be a keyframe. */
@@ -61,18 +63,17 @@ export class LivePackets {
     this.#events = events
     this.#log = log
     this.#reassembly = new Reassembly(source.uid)
-    this.#subscription = nats.nc.subscribe(packetSubject(source.ref), {
-      callback: (error, message) => {
-        if (error === null) this.#receive(message)
-        else log.error({ camera: refText(source.ref), error: messageOf(error) }, 'could not subscribe to the camera’s packets')
-      },
-    })
+    const callback = (error: Error | null, message: Msg) => {
+      if (error === null) this.#receive(message)
+      else log.error({ camera: refText(source.ref), error: messageOf(error) }, 'could not subscribe to the camera’s packets')
+    }
+    this.#subscriptions = [packetSubject, unstoredSubject].map(subject => nats.nc.subscribe(subject(source.ref), { callback }))
     this.#reconnected = nats.onReconnect(() => (this.#hasAny = false))
     this.#begin()
   }
 
   get isClosed(): boolean {
-    return this.#subscription.isClosed()
+    return this.#subscriptions.some(subscription => subscription.isClosed())
   }
 
   get isCatchingUp(): boolean {
@@ -86,7 +87,7 @@ export class LivePackets {
 
   async end(): Promise<void> {
     this.#reconnected[Symbol.dispose]()
-    this.#subscription.unsubscribe()
+    for (const subscription of this.#subscriptions) subscription.unsubscribe()
     this.#over.abort()
     await this.#reading
   }
@@ -169,10 +170,13 @@ export class LivePackets {
       // From here on the server sends what is published.
       await within(FLUSH_MS, 'NATS', nc.flush())
       const stream = new PacketStream(nc, this.#source)
-      const signal = AbortSignal.any([this.#over.signal, AbortSignal.timeout(READ_MS)])
+      const idle = new AbortController()
+      using timer = disposableTimer(() => idle.abort(new Error('the packet stream does not answer')), READ_IDLE_MS)
+      const signal = AbortSignal.any([this.#over.signal, AbortSignal.timeout(READ_MS), idle.signal])
       const seq = await stream.newestKeyframe(signal)
       if (seq !== undefined) {
         for await (const { packet, caughtUp } of stream.read(seq, this.#events.onBad, signal)) {
+          timer.refresh()
           if (packet !== undefined) this.#take(packet, false)
           if (caughtUp) break
         }
@@ -186,6 +190,12 @@ export class LivePackets {
     for (let packet = held?.shift(); packet !== undefined; packet = held?.shift()) this.#take(packet, false)
     this.#events.onCaughtUp()
   }
+}
+
+/** Runs out `ms` after its last refresh. */
+function disposableTimer(act: () => void, ms: number): { refresh(): void } & Disposable {
+  const timer = setTimeout(act, ms)
+  return { refresh: () => void timer.refresh(), [Symbol.dispose]: () => clearTimeout(timer) }
 }
 
 const compare = (a: Place, b: Place): number => a.epoch - b.epoch || a.keyframe - b.keyframe || a.index - b.index

@@ -174,7 +174,7 @@ export class FrameSource {
       rawRateMax: this.#limits.rawRateMax,
       before: upstreams.wanted?.where,
       hasRenditions: camera.hasRenditions(nowMs),
-      hasPackets: state?.buffer.ok ?? true,
+      hasPackets: state === undefined || state.buffer.ok || state.publishesUnstored === true,
       hasDecoder: here !== undefined || this.#admission.hasRoom(decoderWeight(state?.codec)),
       failedHere: nowMs < camera.failedHereUntilMs,
     })

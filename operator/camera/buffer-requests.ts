@@ -3,7 +3,7 @@
 import type { Msg, NatsConnection } from 'nats'
 import { messageOf } from '../../common/errors.ts'
 import { everyMinute, type Logger } from '../../common/log.ts'
-import { bufferRefusal, ensurePacketStream, type BufferLimits } from '../../common/nats/packet-stream.ts'
+import { bufferRefusal, ensurePacketStream, streamManager, type BufferLimits } from '../../common/nats/packet-stream.ts'
 import { within } from '../../common/abort.ts'
 import { parseBytes, parseDuration, type CameraSpec } from '../../proto/camera.ts'
 import { BadMessage, parseJson } from '../../proto/messages.ts'
@@ -19,6 +19,7 @@ export const bufferLimits = ({ buffer }: CameraSpec): BufferLimits => ({
   durationMs: parseDuration(buffer.duration),
   maxBytes: parseBytes(buffer.maxBytes),
   storage: buffer.storage,
+  replicas: buffer.replicas ?? 1,
 })
 
 /** `ownerOf`: the Camera, if there is one. `onBad` is told of each request that no honest sidecar of a known Camera sends. */
@@ -61,11 +62,10 @@ export function answerBufferRequests(
 
 /** Why not, if not. */
 async function make(nc: NatsConnection, camera: CameraRef & { uid: string }, limits: BufferLimits) {
-  const jsm = await nc.jetstreamManager({ checkAPI: false })
   try {
-    await within(CALL_MS, 'NATS', ensurePacketStream(jsm, camera, limits))
+    await within(CALL_MS, 'NATS', ensurePacketStream(nc, camera, limits))
     return undefined
   } catch (error) {
-    return bufferRefusal(jsm, error, limits)
+    return bufferRefusal(await streamManager(nc), error, limits)
   }
 }

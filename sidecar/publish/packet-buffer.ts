@@ -1,4 +1,4 @@
-// Packets → the camera's JetStream stream: the time-travel buffer.
+// Packets → the camera's JetStream stream, the time-travel buffer, and to those who listen now.
 import type { NatsConnection } from 'nats'
 import { messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
@@ -11,7 +11,7 @@ import { ByteQueue } from '../../common/queue.ts'
 import { packetMessages, parseJson, type Outgoing, type Packet } from '../../proto/messages.ts'
 import type { AnyReason } from '../../proto/reasons.ts'
 import { BufferReply, encodeState, type CameraState, type Codec } from '../../proto/state.ts'
-import { bufferSubject, packetSubject } from '../../proto/subjects.ts'
+import { bufferSubject, packetSubject, unstoredSubject } from '../../proto/subjects.ts'
 import type { SidecarConfig } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PacketSink } from '../packet-sink.ts'
@@ -29,6 +29,8 @@ const CHECK_BYTES = 4 * 2 ** 20
 const CHECKS_MAX = 8
 const RETRY_MS = 5_000
 const AWAY_MS = 250
+/** For so long packets wait for the stream, or for word that their keyframe is stored. */
+const PATIENCE_MS = 1_000
 const ASK_MS = 5_000
 const HEADER_ROOM = 128 * 1024
 /** The server's own default of 1 MiB leaves no room for large headers: extradata is a few hundred bytes in practice. */
@@ -38,6 +40,7 @@ const headerRoom = (payloadMax: number) => Math.min(HEADER_ROOM, Math.floor(payl
  * One queue, one publisher, and a phase (`buffer-phase.ts`) that says whether packets may be published now. Only whole GOPs are stored, as far
  * as they go: after a packet was lost the gate drops the rest of its GOP, which could not be decoded. To have each packet acknowledged would
  * cost as much as all the rest, so a keyframe is, and a packet each second: the stream's sequence numbers show whether those between arrived.
+ * What is not stored is still published, on a subject of its own: live frames need no buffer.
  * `push` never waits; `run` waits for NATS, and a full queue is emptied at once.
  */
 export class PacketBuffer implements PacketSink {
@@ -57,6 +60,9 @@ export class PacketBuffer implements PacketSink {
   /** Since then. */
   #since = { packets: 0, messages: 0, bytes: 0 }
   #phase: BufferPhase = 'preparing'
+  #preparing: Promise<void> | undefined
+  /** When packets wait for nothing any more, by performance.now(); undefined while they are stored. */
+  #impatientMs: number | undefined
 
   constructor(nats: Nats, config: SidecarConfig, metrics: Metrics, log: Logger, onHealth: (health: BufferHealth) => void) {
     this.#nats = nats
@@ -76,6 +82,7 @@ export class PacketBuffer implements PacketSink {
   /** Publishes until `signal` aborts; what then still waits is for nobody. */
   async run(signal: AbortSignal): Promise<void> {
     await this.#publish(signal)
+    await this.#preparing
     this.#clear('stopped')
     this.#enter('interrupted')
   }
@@ -89,7 +96,7 @@ export class PacketBuffer implements PacketSink {
   async #publish(signal: AbortSignal): Promise<void> {
     let keySeq: number | Promise<number> = 0
     while (!signal.aborted) {
-      if (!isOpen(this.#phase)) await this.#prepare(signal)
+      if (!isOpen(this.#phase)) await this.#patiently(this.#prepared(signal), signal)
       const next = this.#queue.shift()
       if (next === undefined) {
         this.#metrics.bufferQueue.set(0)
@@ -101,13 +108,21 @@ export class PacketBuffer implements PacketSink {
       if (!this.#nats.connected()) {
         this.#enter('interrupted')
         this.#lose('nats_unreachable')
+      } else if (!isOpen(this.#phase)) {
+        this.#lose('no_stream')
+        this.#sendUnstored(packet, codec)
       } else if (packet.key && this.#gate.passes(packet)) {
         keySeq = this.#store(packet, codec, 0).then(seq => seq ?? 0)
         if (this.#checks >= CHECKS_MAX) await keySeq
       } else {
-        keySeq = await keySeq
-        if (!this.#gate.passes(packet) || keySeq === 0) this.#lose('gop_broken')
-        else if (this.#checks < CHECKS_MAX) void this.#store(packet, codec, keySeq)
+        if (typeof keySeq !== 'number') {
+          keySeq = (await this.#patiently(keySeq, signal)) ?? 0
+          if (keySeq !== 0) this.#impatientMs = undefined
+        }
+        if (!this.#gate.passes(packet) || keySeq === 0) {
+          this.#lose('gop_broken')
+          this.#sendUnstored(packet, codec)
+        } else if (this.#checks < CHECKS_MAX) void this.#store(packet, codec, keySeq)
         else await this.#store(packet, codec, keySeq) // the server is slow: at its pace
       }
     }
@@ -117,8 +132,7 @@ export class PacketBuffer implements PacketSink {
   async #store(packet: Packet, codec: Codec, keySeq: number): Promise<number | undefined> {
     try {
       const { nc } = this.#nats
-      const serverMax = nc.info?.max_payload ?? 2 ** 20
-      const messages = packetMessages(this.#config.camera.uid, packet, keySeq, codec, serverMax - headerRoom(serverMax))
+      const messages = this.#messages(packet, keySeq, codec)
       const check = this.#isDue(packet, codec) ? messages.shift() : undefined
       const stored = check && this.#check(check)
       const subject = packetSubject(this.#config.camera)
@@ -131,6 +145,38 @@ export class PacketBuffer implements PacketSink {
       this.#fail(error, 1)
       return undefined
     }
+  }
+
+  /** What the promise gives within a second, once; after that undefined at once until the buffer stores again. */
+  async #patiently<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+    const nowMs = performance.now()
+    this.#impatientMs ??= nowMs + PATIENCE_MS
+    const over = new AbortController()
+    try {
+      return await Promise.race([
+        promise,
+        sleep(Math.max(0, this.#impatientMs - nowMs), AbortSignal.any([signal, over.signal])).then(() => undefined),
+      ])
+    } finally {
+      over.abort()
+    }
+  }
+
+  /** For those who listen now. */
+  #sendUnstored(packet: Packet, codec: Codec): void {
+    try {
+      const { nc } = this.#nats
+      for (const { headers, payload } of this.#messages(packet, 0, codec)) {
+        nc.publish(unstoredSubject(this.#config.camera), payload, { headers })
+      }
+    } catch (error) {
+      this.#log.debug({ error: messageOf(error) }, 'could not publish a packet')
+    }
+  }
+
+  #messages(packet: Packet, keySeq: number, codec: Codec): Outgoing[] {
+    const serverMax = this.#nats.nc.info?.max_payload ?? 2 ** 20
+    return packetMessages(this.#config.camera.uid, packet, keySeq, codec, serverMax - headerRoom(serverMax))
   }
 
   /** Time for an acknowledgement; that of a keyframe tells its followers what to refer to. */
@@ -160,6 +206,7 @@ export class PacketBuffer implements PacketSink {
       this.#metrics.buffered.inc(Math.max(0, packets + 1 - lost))
       if (this.#phase === 'refused' || this.#phase === 'trying') this.#tell({ ok: true })
       this.#enter('acknowledged')
+      if (this.#phase === 'storing') this.#impatientMs = undefined
       return seq
     } catch (error) {
       this.#fail(error, packets + 1)
@@ -211,6 +258,12 @@ export class PacketBuffer implements PacketSink {
     this.#gate.close()
   }
 
+  /** One preparation at a time. */
+  #prepared(signal: AbortSignal): Promise<void> {
+    this.#preparing ??= this.#prepare(signal).finally(() => (this.#preparing = undefined))
+    return this.#preparing
+  }
+
   /** Makes the stream as the spec wants it; tries again until it is there. */
   async #prepare(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
@@ -227,7 +280,6 @@ export class PacketBuffer implements PacketSink {
         if (this.#phase === 'storing') this.#tell({ ok: true })
         return
       } catch (error) {
-        this.#clear('no_stream')
         if (this.#nats.connected()) this.#tell({ ok: false, ...(await this.#refusalIn(error)) })
         await sleep(RETRY_MS, signal)
       }
@@ -242,9 +294,8 @@ export class PacketBuffer implements PacketSink {
   async #ensure(): Promise<void> {
     const { camera, buffer } = this.#config
     const { nc } = this.#nats
-    const jsm = await nc.jetstreamManager({ checkAPI: false })
-    if (!isConfined(nc)) return ensurePacketStream(jsm, camera, buffer)
-    if (!(await isPacketStreamThere(jsm, camera, buffer))) await this.#ask(nc)
+    if (!isConfined(nc)) return ensurePacketStream(nc, camera, buffer)
+    if (!(await isPacketStreamThere(nc, camera, buffer))) await this.#ask(nc)
   }
 
   /** Our user may not make streams; the operator makes ours. */

@@ -1,0 +1,177 @@
+// NATS as a cluster of three: any one server may die or stand still, and nothing that was acknowledged is lost.
+import test from 'ava'
+import { connect } from 'nats'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createLog } from '../common/log.ts'
+import { openBucket } from '../common/nats/buckets.ts'
+import { connectNats } from '../common/nats/connect.ts'
+import { ensurePacketStream } from '../common/nats/packet-stream.ts'
+import { encodeState } from '../proto/state.ts'
+import { ANNOTATION_STREAM, BUCKET, bucketStream, cameraKey, packetStream } from '../proto/subjects.ts'
+import { annotate, annotation, stored } from './fixtures/annotations.ts'
+import { cameraRecord } from './fixtures/cameras.ts'
+import { framesClient, type WatchCall } from './fixtures/frames-client.ts'
+import { grpcClient, startGateway } from './fixtures/gateway.ts'
+import { startNatsCluster, type NatsCluster } from './fixtures/nats-cluster.ts'
+import { startNats } from './fixtures/nats.ts'
+import { startSidecar } from './fixtures/sidecar.ts'
+import { until } from './fixtures/wait.ts'
+
+const log = await createLog('test', { level: 'error', format: 'json' })
+const never = new AbortController().signal
+const REPLICAS = { CHRYS_NATS_REPLICAS: '3' }
+const LIMITS = { durationMs: 60_000, maxBytes: 2 ** 20, storage: 'Memory', replicas: 1 } as const
+
+/** How the servers hold a stream. */
+async function replicasOf(cluster: NatsCluster, stream: string): Promise<number> {
+  const nc = await connect({ servers: cluster.servers.map(({ url }) => url) })
+  try {
+    const jsm = await nc.jetstreamManager({ checkAPI: false })
+    const { cluster: held } = await jsm.streams.info(stream)
+    return 1 + (held?.replicas?.filter(({ current }) => current).length ?? 0)
+  } finally {
+    await nc.close()
+  }
+}
+
+/** Each server in turn, when all hold what they should. */
+async function forEachServer(cluster: NatsCluster, act: (i: number) => Promise<void>): Promise<void> {
+  for (const i of cluster.servers.keys()) {
+    for (const stream of [ANNOTATION_STREAM, bucketStream(BUCKET.cameras)]) {
+      await until(async () => (await replicasOf(cluster, stream).catch(() => 0)) === 3, { what: `three copies of ${stream}` })
+    }
+    await act(i)
+  }
+}
+
+const longestGap = (call: WatchCall, from: number): number =>
+  Math.max(...call.frameMs.slice(from).map((ms, i) => ms - (call.frameMs[from + i - 1] ?? ms)))
+
+test('each server dies in turn: no acknowledged annotation and no camera is lost, and frames go on within seconds', async t => {
+  t.timeout(180_000)
+  await using cluster = await startNatsCluster()
+  const [first, second, third] = cluster.servers
+  if (first === undefined || second === undefined || third === undefined) throw new Error('three servers are needed')
+  await using sidecars = new AsyncDisposableStack()
+  const spec = { source: { url: 'testsrc:?size=160x96&rate=10' } }
+  const cameras = []
+  for (const [i, server] of [first, second, third].entries()) {
+    const options = { name: `cam-${i}`, uid: `uid-${i}`, spec, env: REPLICAS }
+    cameras.push(sidecars.use(await startSidecar(server, options)).camera)
+  }
+  await using operator = await connectNats('operator', { url: cluster.url, credsFile: undefined, replicas: 3 }, log, never)
+  const bucket = await openBucket(operator.nc, 'cameras')
+  for (const camera of cameras) await bucket.put(cameraKey(camera), encodeState(cameraRecord(camera)))
+  await using gateway = await startGateway(cluster.url, REPLICAS)
+  await until(() => gateway.ready(), { what: 'the gateway' })
+
+  await using client = grpcClient(gateway.port)
+  const acknowledged: string[] = []
+  const stop = new AbortController()
+  const annotating = (async () => {
+    for (let i = 0; !stop.signal.aborted; i++) {
+      const id = `annotation-${i}`
+      await annotate(client, annotation({ device_name: 'cam-0', type: id }), id).then(
+        () => acknowledged.push(id),
+        () => delay(100),
+      )
+      await delay(20)
+    }
+  })()
+
+  const watching = cameras.map(({ name }) => {
+    const watched = sidecars.use(framesClient(gateway.port))
+    const call = watched.watch({ wish: { cameras: [name], rendition: { width: 16, height: 16 } }, credit: 5 })
+    call.onFrame = () => call.send({ credit: 1 })
+    return call
+  })
+  for (const call of watching) await call.frameCount(20)
+  const gaps: number[] = []
+  await forEachServer(cluster, async i => {
+    const from = watching.map(({ frames }) => frames.length)
+    const server = cluster.servers[i]
+    if (i === 1) server?.stop()
+    else await server?.kill()
+    for (const [j, call] of watching.entries()) await call.frameCount((from[j] ?? 0) + 100)
+    if (i === 1) await server?.kill()
+    await server?.restart()
+    gaps.push(Math.round(Math.max(...watching.map((call, j) => longestGap(call, from[j] ?? 1)))))
+  })
+  stop.abort()
+  await annotating
+  t.log(`longest gaps of frames: ${gaps.join(', ')} ms; annotations acknowledged: ${acknowledged.length}`)
+  const [died = Infinity, frozen = Infinity, diedToo = Infinity] = gaps
+  t.true(died < 5_000 && diedToo < 5_000 && frozen < 12_000, gaps.join(' '))
+  t.true(acknowledged.length > 100)
+  const kept = new Set((await stored(second, ANNOTATION_STREAM)).map(({ header }) => header.get('Nats-Msg-Id')))
+  t.deepEqual(
+    acknowledged.filter(id => !kept.has(id)),
+    [],
+  )
+  t.is((await client.list()).length, 3)
+})
+
+test('a buffer in the memory of a server that died begins again on another, one in files waits for it', async t => {
+  await using cluster = await startNatsCluster()
+  await using nats = await connectNats('operator', { url: cluster.url, credsFile: undefined, replicas: 3 }, log, never)
+  const jsm = await nats.nc.jetstreamManager({ checkAPI: false })
+  const owners = Array.from({ length: 6 }, (_, i) => ({ namespace: 'default', name: `cam-${i}`, uid: `${i}` }))
+  for (const owner of owners) await ensurePacketStream(nats.nc, owner, LIMITS)
+  const leaders = await Promise.all(owners.map(async owner => (await jsm.streams.info(packetStream(owner))).cluster?.leader))
+  const connected = nats.nc.info?.server_name
+  const victim = leaders.find(leader => leader !== connected) ?? ''
+  const lost = owners.filter((_, i) => leaders[i] === victim)
+  const inFiles = { namespace: 'default', name: 'files', uid: 'f' }
+  await until(
+    async () => {
+      await ensurePacketStream(nats.nc, inFiles, { ...LIMITS, storage: 'File' })
+      if ((await jsm.streams.info(packetStream(inFiles))).cluster?.leader === victim) return true
+      await jsm.streams.delete(packetStream(inFiles))
+      return false
+    },
+    { what: `a stream in files on ${victim}` },
+  )
+  await cluster.servers[Number(victim.slice(1))]?.kill()
+  for (const owner of lost) {
+    await until(
+      () =>
+        ensurePacketStream(nats.nc, owner, LIMITS).then(
+          () => true,
+          () => false,
+        ),
+      { what: 'the stream on another server' },
+    )
+    t.not((await jsm.streams.info(packetStream(owner))).cluster?.leader, victim)
+  }
+  await t.throwsAsync(ensurePacketStream(nats.nc, inFiles, { ...LIMITS, storage: 'File' }))
+  await cluster.servers[Number(victim.slice(1))]?.restart()
+  await until(
+    () =>
+      ensurePacketStream(nats.nc, inFiles, { ...LIMITS, storage: 'File' }).then(
+        () => true,
+        () => false,
+      ),
+    { what: 'its server' },
+  )
+  t.is((await jsm.streams.info(packetStream(inFiles))).cluster?.leader, victim)
+})
+
+test('from one copy to three and back nothing is lost; a server alone says why it cannot have three', async t => {
+  await using cluster = await startNatsCluster()
+  const link = (replicas: number, url = cluster.url) => connectNats('operator', { url, credsFile: undefined, replicas }, log, never)
+  await using one = await link(1)
+  await (await openBucket(one.nc, 'cameras')).put('default.cam', 'kept')
+  t.is(await replicasOf(cluster, bucketStream(BUCKET.cameras)), 1)
+  await using three = await link(3)
+  const bucket = await openBucket(three.nc, 'cameras')
+  await until(async () => (await replicasOf(cluster, bucketStream(BUCKET.cameras))) === 3, { what: 'three copies' })
+  t.is((await bucket.get('default.cam'))?.string(), 'kept')
+  t.is((await (await openBucket(one.nc, 'cameras')).get('default.cam'))?.string(), 'kept')
+  await until(async () => (await replicasOf(cluster, bucketStream(BUCKET.cameras))) === 1, { what: 'one copy' })
+
+  await using alone = await startNats()
+  await using asked = await link(3, alone.url)
+  await t.throwsAsync(openBucket(asked.nc, 'cameras'), {
+    message: 'KV_chrys_cameras cannot have 3 replicas: NATS has fewer servers with JetStream. Add servers, or lower the number of replicas',
+  })
+})
