@@ -3,7 +3,7 @@ import type { NatsConnection } from 'nats'
 import { messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { KeyframeGate } from '../../common/media/keyframe-gate.ts'
-import { isConfined, type Nats } from '../../common/nats/connect.ts'
+import { isConfined, replicasOf, type Nats } from '../../common/nats/connect.ts'
 import { bufferRefusal, ensurePacketStream, isPacketStreamThere } from '../../common/nats/packet-stream.ts'
 import { sleep } from '../../common/abort.ts'
 import { isStreamMissing } from '../../common/nats/streams.ts'
@@ -29,8 +29,8 @@ const CHECK_BYTES = 4 * 2 ** 20
 const CHECKS_MAX = 8
 const RETRY_MS = 5_000
 const AWAY_MS = 250
-/** For so long packets wait for the stream, or for word that their keyframe is stored. */
-const PATIENCE_MS = 1_000
+/** For so long packets wait for the stream, or for word that their keyframe is stored. In a cluster its server may be gone alone. */
+const PATIENCE_MS = { alone: 5_000, cluster: 1_000 } as const
 const ASK_MS = 5_000
 const HEADER_ROOM = 128 * 1024
 /** The server's own default of 1 MiB leaves no room for large headers: extradata is a few hundred bytes in practice. */
@@ -63,6 +63,7 @@ export class PacketBuffer implements PacketSink {
   #preparing: Promise<void> | undefined
   /** When packets wait for nothing any more, by performance.now(); undefined while they are stored. */
   #impatientMs: number | undefined
+  #waiting = new AbortController()
 
   constructor(nats: Nats, config: SidecarConfig, metrics: Metrics, log: Logger, onHealth: (health: BufferHealth) => void) {
     this.#nats = nats
@@ -147,11 +148,11 @@ export class PacketBuffer implements PacketSink {
     }
   }
 
-  /** What the promise gives within a second, once; after that undefined at once until the buffer stores again. */
+  /** What the promise gives while there is patience; once that is used up undefined at once, until the buffer stores again. */
   async #patiently<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
     const nowMs = performance.now()
-    this.#impatientMs ??= nowMs + PATIENCE_MS
-    const over = new AbortController()
+    this.#impatientMs ??= nowMs + PATIENCE_MS[replicasOf(this.#nats.nc) > 1 ? 'cluster' : 'alone']
+    const over = (this.#waiting = new AbortController())
     try {
       return await Promise.race([
         promise,
@@ -281,6 +282,9 @@ export class PacketBuffer implements PacketSink {
         return
       } catch (error) {
         if (this.#nats.connected()) this.#tell({ ok: false, ...(await this.#refusalIn(error)) })
+        // Packets need not wait for the next try.
+        this.#impatientMs = performance.now()
+        this.#waiting.abort()
         await sleep(RETRY_MS, signal)
       }
     }
