@@ -140,7 +140,7 @@ test('a camera whose codec MP4 is not written of is answered with 409 and what t
   t.regex(((await answer.json()) as { message: string }).message, /sends mjpeg.* use live\.mjpeg/)
 })
 
-for (const name of ['live.mp4'] as const) {
+for (const name of ['live.mp4', 'live.ts'] as const) {
   test(`ffmpeg reads ${name} without a complaint`, async t => {
     const { url, gateway } = t.context
     const args = ['-nostdin', '-hide_banner', '-v', 'warning', '-i', `${url}/cameras/demo/${name}`, '-frames:v', '60']

@@ -1,7 +1,7 @@
 // GET …/clip.mp4: a stretch of the past as it was stored, in a file. Nothing is decoded.
 import { mp4File } from '../../common/media/mp4/file.ts'
 import { mp4Fragment, mp4Head, type Sample } from '../../common/media/mp4/fragments.ts'
-import { TIMESCALE, Timeline } from '../../common/media/mp4/timeline.ts'
+import { TIMESCALE, Timeline } from '../../common/media/media-timeline.ts'
 import { mp4Track, mp4Type, trackKey, type Mp4Track } from '../../common/media/mp4/track.ts'
 import type { StoredPacket } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'

@@ -2,7 +2,7 @@
 import type { Fit } from '../../proto/rendition.ts'
 import { Refusal } from '../refusal.ts'
 
-export const RESOURCES = ['frame.jpg', 'live.mjpeg', 'live.mp4', 'clip.mp4', 'past'] as const
+export const RESOURCES = ['frame.jpg', 'live.mjpeg', 'live.mp4', 'live.ts', 'clip.mp4', 'past'] as const
 export type Resource = (typeof RESOURCES)[number]
 
 export type Asked =
@@ -46,6 +46,7 @@ const KNOWN: Record<Resource, readonly string[]> = {
   'frame.jpg': ['width', 'height', 'fit', 'quality', 'at', 'max-age'],
   'live.mjpeg': ['width', 'height', 'fit', 'quality', 'fps'],
   'live.mp4': [],
+  'live.ts': [],
   'clip.mp4': ['from', 'to'],
   past: ['from', 'to'],
 }

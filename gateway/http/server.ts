@@ -14,7 +14,8 @@ import type { ServerTls } from '../rpc/tls.ts'
 import { answerError, answerJson, HEADERS, problemOf } from './answer.ts'
 import { cameraJson } from './cameras.ts'
 import { HttpFrames, type FrameParts } from './frames.ts'
-import { liveMp4, type LiveParts } from './live.ts'
+import { LIVE_FORMATS } from './live-formats.ts'
+import { live, type LiveParts } from './live.ts'
 import { pageFile } from './page.ts'
 import { Clips, type ClipParts } from './clip.ts'
 import { pastJson } from './past.ts'
@@ -141,7 +142,9 @@ class Handler {
 
   /** What answers for a resource of a camera. Throws a Refusal where the query is not as it must be. */
   #resource(resource: Resource, query: URLSearchParams): (camera: KnownCamera, exchange: Exchange) => Promise<void> {
-    if (resource === 'live.mp4') return async (camera, exchange) => await liveMp4(camera, this.#parts, httpOutlet(exchange))
+    if (resource === 'live.mp4' || resource === 'live.ts') {
+      return async (camera, exchange) => await live(camera, LIVE_FORMATS[resource], this.#parts, httpOutlet(exchange))
+    }
     if (resource === 'past') {
       const range = pastQuery(query)
       return async (camera, { response, signal }) => answerJson(response, 200, await pastJson(camera, range, this.#parts.past, signal))
@@ -178,7 +181,9 @@ class Handler {
       const client = await this.#sockets.open(request, socket, head)
       if (client === undefined) return
       using _recheck = this.#recheck(subject, uses, client.cutOff)
-      await liveMp4(camera, this.#parts, client).catch((error: unknown) => client.problem(503, problemOf(error, request, this.#log)))
+      await live(camera, LIVE_FORMATS['live.mp4'], this.#parts, client).catch((error: unknown) =>
+        client.problem(503, problemOf(error, request, this.#log)),
+      )
     } catch (error) {
       answerError(response, error, this.#log)
     }

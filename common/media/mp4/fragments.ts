@@ -2,7 +2,7 @@
 import { frameId } from '../../../proto/frame-id.ts'
 import type { Packet } from '../../../proto/messages.ts'
 import { box, fullBox, mdatHead, text, u16, u32, u64, u8 } from './boxes.ts'
-import { TIMESCALE, type MediaTime } from './timeline.ts'
+import { TIMESCALE, type MediaTime } from '../media-timeline.ts'
 import type { Mp4Track } from './track.ts'
 
 export type Sample = MediaTime & {

@@ -17,13 +17,13 @@ export type Mp4Track = {
 
 /** Codecs that MP4 is written of here. */
 const MP4_CODECS = ['h264', 'hevc'] as const
-type Name = (typeof MP4_CODECS)[number]
-export const isMp4Codec = (name: string): name is Name => (MP4_CODECS as readonly string[]).includes(name)
+export type Mp4Codec = (typeof MP4_CODECS)[number]
+export const isMp4Codec = (name: string): name is Mp4Codec => (MP4_CODECS as readonly string[]).includes(name)
 
 const SETS = { h264: [7, 8], hevc: [32, 33, 34] } as const
 /** Delimiters of access units, which MP4 does not have. */
 const DELIMITER = { h264: 9, hevc: 35 } as const
-const typeOf = (codec: Name, unit: Uint8Array): number => (codec === 'h264' ? (unit[0] ?? 0) & 31 : ((unit[0] ?? 0) >> 1) & 63)
+export const typeOf = (codec: Mp4Codec, unit: Uint8Array): number => (codec === 'h264' ? (unit[0] ?? 0) & 31 : ((unit[0] ?? 0) >> 1) & 63)
 
 /** Undefined for a codec that MP4 is not written of, or without parameter sets. `key`: the epoch's keyframe, which may bring its own sets. */
 export function mp4Track(codec: Codec, key: Pick<Packet, 'data'>): Mp4Track | undefined {
@@ -55,10 +55,10 @@ function sampleEntry({ type, record }: Described, width: number, height: number)
 }
 
 const hasRecord = (extradata: Buffer): boolean => extradata[0] === 1
-const lengthBytes = (name: Name, record: Buffer): number => ((record[name === 'h264' ? 4 : 21] ?? 0) & 3) + 1
+const lengthBytes = (name: Mp4Codec, record: Buffer): number => ((record[name === 'h264' ? 4 : 21] ?? 0) & 3) + 1
 
 /** The stream's, and of kinds that it lacks the keyframe's. */
-function parameterSets(name: Name, extradata: Buffer, key: Uint8Array): Buffer[] {
+export function parameterSets(name: Mp4Codec, extradata: Buffer, key: Uint8Array): Buffer[] {
   const found = new Map<string, Buffer>()
   const take = (units: Iterable<Buffer>) => {
     const kinds = new Set([...found.values()].map(unit => typeOf(name, unit)))
@@ -76,7 +76,7 @@ function parameterSets(name: Name, extradata: Buffer, key: Uint8Array): Buffer[]
 const SETS_MAX = 31
 
 /** Of avcC (ISO/IEC 14496-15 5.3.3.1) and hvcC (8.3.3.1). Throws RangeError. */
-function* unitsInRecord(name: Name, record: Buffer): Generator<Buffer> {
+function* unitsInRecord(name: Mp4Codec, record: Buffer): Generator<Buffer> {
   let at = name === 'h264' ? 5 : 22
   const lists = name === 'h264' ? 2 : record.readUInt8(at++)
   for (let list = 0; list < lists; list++) {

@@ -1,6 +1,6 @@
 // Packets' times on one timeline that begins at 0, across epochs: what lies between two frames is what lay between their captures.
-import type { Packet } from '../../../proto/messages.ts'
-import type { Codec } from '../../../proto/state.ts'
+import type { Packet } from '../../proto/messages.ts'
+import type { Codec } from '../../proto/state.ts'
 
 /** Ticks a second of media times. */
 export const TIMESCALE = 90_000

@@ -1,10 +1,11 @@
-// MP4 as it is written for clients: real packets, read back by ffmpeg.
+// MP4 and MPEG-TS as they are written for clients: real packets, read back by ffmpeg.
 import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import test from 'ava'
 import { mp4Fragment, mp4Head } from '../common/media/mp4/fragments.ts'
-import { Timeline } from '../common/media/mp4/timeline.ts'
+import { Timeline } from '../common/media/media-timeline.ts'
+import { TsMuxer } from '../common/media/mpeg-ts.ts'
 import { mp4Track } from '../common/media/mp4/track.ts'
 import { streamExtradata } from '../common/media/parameters.ts'
 import type { Packet } from '../proto/messages.ts'
@@ -49,6 +50,13 @@ function fragmented(packets: readonly Packet[], codec: Codec): Buffer {
   ])
 }
 
+function transportStream(packets: readonly Packet[], codec: Codec): Buffer {
+  const muxer = TsMuxer.of(codec)
+  if (muxer === undefined) throw new Error('no muxer')
+  const timeline = new Timeline()
+  return Buffer.concat(packets.map(packet => muxer.mux(packet, codec, timeline.place(packet, codec))))
+}
+
 /** What ffmpeg decodes, and all that it says of the file. */
 async function decoded(file: string): Promise<{ frames: string[]; complaints: string }> {
   const args = ['-nostdin', '-hide_banner', '-v', 'warning', '-i', file, '-map', '0:v:0', '-fps_mode', 'passthrough', '-f', 'framemd5', '-']
@@ -78,11 +86,16 @@ for (const [what, options, form] of CASES) {
     if (form === 'as from RTSP')
       codec.extradata = streamExtradata(name, Buffer.alloc(0), Buffer.from(codec.extradata, 'base64')).toString('base64')
     await writeFile(folder.file('out.mp4'), fragmented(packets, codec))
+    await writeFile(folder.file('out.ts'), transportStream(packets, codec))
     const [got, wanted] = await Promise.all([decoded(folder.file('out.mp4')), decoded(video)])
     t.is(got.complaints, '')
     t.deepEqual(got.frames, wanted.frames)
     const [written, original] = await Promise.all([ffprobePackets(folder.file('out.mp4')), ffprobePackets(video)])
     t.deepEqual(steps(written), steps(original))
+    const ts = await decoded(folder.file('out.ts'))
+    t.is(ts.complaints, '')
+    t.deepEqual(ts.frames, wanted.frames)
+    t.deepEqual(steps(await ffprobePackets(folder.file('out.ts'))), steps(original))
   })
 }
 
