@@ -2,13 +2,14 @@ import { availableParallelism, totalmem } from 'node:os'
 import { readSettings, serviceConfig, type Env, type ServiceConfig } from '../common/env.ts'
 import { GATEWAY, type Values } from '../proto/settings.ts'
 import { readCloudConfig, type CloudConfig } from './annotations/cloud-config.ts'
+import type { HttpConfig } from './http/server.ts'
 import { readTlsConfig, type TlsConfig } from './rpc/tls-config.ts'
 
 export type Config = ServiceConfig & {
   /** Where a device_id without a namespace is looked for first. */
   namespace: string
   grpc: { host: string; port: number; callsMax: number }
-  http: { host: string; port: number }
+  http: HttpConfig
   /** undefined: every client that reaches the port may do everything. */
   access: AccessConfig | undefined
   /** undefined: clients are served in the clear. */
@@ -53,7 +54,10 @@ export function readConfig(env: Env): Config {
     ...serviceConfig(values),
     namespace: values.CHRYS_NAMESPACE,
     grpc: { host: values.CHRYS_GRPC_HOST, port: values.CHRYS_GRPC_PORT, callsMax: values.CHRYS_GRPC_MAX_CALLS },
-    http: { host: values.CHRYS_HTTP_HOST, port: values.CHRYS_HTTP_PORT },
+    http: {
+      ...{ host: values.CHRYS_HTTP_HOST, port: values.CHRYS_HTTP_PORT, proxies: values.CHRYS_HTTP_PROXIES },
+      isTlsElsewhere: values.CHRYS_TLS_TERMINATED_ELSEWHERE === '1',
+    },
     access: accessOf(values),
     tls: readTlsConfig(reading),
     ringBytesMax: values.CHRYS_RING_MAX_BYTES,

@@ -206,6 +206,10 @@ export const GATEWAY = {
   CHRYS_GRPC_PORT: { ...PORT, default: 50_001, about: 'Port of gRPC. 0 takes any free port.' },
   CHRYS_HTTP_HOST: { type: 'text', default: '0.0.0.0', about: 'Address on which frames by URL and the page are served.' },
   CHRYS_HTTP_PORT: { ...PORT, default: 8_080, about: 'Port of HTTP. 0 takes any free port.' },
+  CHRYS_HTTP_PROXIES: {
+    ...{ type: 'list', check: checkCidr, default: [] },
+    about: 'Address ranges of proxies in front of HTTP. The client is then whom their `X-Forwarded-For` names.',
+  },
   CHRYS_GRPC_MAX_CALLS: { type: 'integer', min: 1, max: 100_000, default: 1_000, about: 'gRPC calls at the same time.' },
   ...TLS,
   ...ACCESS,

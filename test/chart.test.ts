@@ -199,6 +199,38 @@ test(titled('a policy that names nobody lets nobody in'), async t => {
   t.is(unread.length, asItComes.length - 3)
 })
 
+test(titled('an Ingress leads to the page and nothing else, and its controller alone is let in'), async t => {
+  const plain = await render({})
+  t.false(plain.some(({ kind }) => kind === 'Ingress'))
+  const from = [{ podSelector: { matchLabels: { app: 'proxy' } } }]
+  const ingress = { enabled: true, className: 'traefik', host: 'cameras.example', tlsSecret: 'tls', annotations: { a: 'b' }, from }
+  const objects = await render({ gateway: { ingress: { ...ingress, proxyCidrs: ['10.42.0.0/16', 'fd42::/48'] } } })
+  const { spec, metadata } = named(objects, 'Ingress', 'chrysalis-edge')
+  t.is(metadata.annotations?.['a'], 'b')
+  const service = named(objects, 'Service', 'chrysalis-edge')
+  const backend = { service: { name: service.metadata.name, port: { name: 'http' } } }
+  t.deepEqual(spec as unknown, {
+    ingressClassName: 'traefik',
+    tls: [{ hosts: ['cameras.example'], secretName: 'tls' }],
+    rules: [{ host: 'cameras.example', http: { paths: [{ path: '/', pathType: 'Prefix', backend }] } }],
+  })
+  const rules = (list: Rendered[]) => named(list, 'NetworkPolicy', '-gateway').spec?.['ingress'] as object[]
+  const added = rules(objects).filter(rule => !rules(plain).some(before => JSON.stringify(before) === JSON.stringify(rule)))
+  t.deepEqual(added, [{ from, ports: [{ port: 'http' }] }])
+  t.is(envOf(containerOf(objects, 'gateway'))['CHRYS_HTTP_PROXIES'], '10.42.0.0/16,fd42::/48')
+  t.is(envOf(containerOf(plain, 'gateway'))['CHRYS_HTTP_PROXIES'], undefined)
+})
+
+test(titled('without a port for HTTP neither the Service nor the policy has one'), async t => {
+  const objects = await render({ gateway: { service: { httpPort: 0 } } })
+  const ports = (named(objects, 'Service', 'chrysalis-edge').spec?.['ports'] ?? []) as { name: string }[]
+  t.deepEqual(
+    ports.map(({ name }) => name),
+    ['grpc'],
+  )
+  t.notRegex(JSON.stringify(named(objects, 'NetworkPolicy', '-gateway').spec), /"http"/)
+})
+
 test(titled('decoders may connect to the cameras’ networks without what no camera may have of them'), async t => {
   type Block = { ipBlock: { cidr: string; except?: string[] } }
   const blocks = async (cidrs: string[], clusterCidrs: string[]) => {

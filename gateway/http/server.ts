@@ -2,10 +2,11 @@
 import { createServer, ServerResponse, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, BlockList } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Failure, messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
+import { denied as addressRanges } from '../../common/net/address.ts'
 import type { Access, Subject } from '../access/access.ts'
 import { denied, type Use, type VisibleCameras } from '../access/visible-cameras.ts'
 import type { KnownCamera } from '../cameras.ts'
@@ -17,6 +18,7 @@ import { HttpFrames, type FrameParts } from './frames.ts'
 import { LIVE_FORMATS } from './live-formats.ts'
 import { live, type LiveParts } from './live.ts'
 import { pageFile } from './page.ts'
+import { clientAddress } from './client-address.ts'
 import { Clips, type ClipParts } from './clip.ts'
 import { pastJson } from './past.ts'
 import { checkNames, clipQuery, frameQuery, parseRequest, pastQuery, type Resource } from './request.ts'
@@ -32,17 +34,14 @@ const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 30_000 }
 const RECHECK_MS = 2_000
 
 export type HttpParts = FrameParts & LiveParts & ClipParts & { access: Access; cameras: VisibleCameras }
+/** `isTlsElsewhere`: a proxy in front of it ends TLS. `proxies`: address ranges of those whose `X-Forwarded-For` counts. */
+export type HttpConfig = { host: string; port: number; proxies: readonly string[]; isTlsElsewhere: boolean }
 export type HttpServer = AsyncDisposable & { readonly port: number }
 
 /** Throws Failure when the address can't be had. Port 0 takes any free one. */
-export async function serveHttp(
-  at: { host: string; port: number },
-  tls: ServerTls | undefined,
-  parts: HttpParts,
-  log: Logger,
-): Promise<HttpServer> {
+export async function serveHttp(at: HttpConfig, tls: ServerTls | undefined, parts: HttpParts, log: Logger): Promise<HttpServer> {
   const sockets = new Sockets()
-  const handler = new Handler(parts, tls !== undefined, sockets, log)
+  const handler = new Handler(parts, { isSecure: tls !== undefined || at.isTlsElsewhere, sockets, proxies: addressRanges(at.proxies) }, log)
   const options = { requestTimeout: 10_000, headersTimeout: 10_000, keepAliveTimeout: 5_000, maxHeaderSize: 32_768, ...KEEP_ALIVE }
   const listener: RequestListener = (request, response) => void handler.handle(request, response)
   const server = tls === undefined ? createServer(options, listener) : tls.secure(createTlsServer(options, listener))
@@ -72,26 +71,27 @@ async function listen(server: Server, { host, port }: { host: string; port: numb
 
 const isOfPast = (resource: Resource, query: URLSearchParams): boolean => resource === 'past' || resource === 'clip.mp4' || query.has('at')
 
+/** `isSecure`: browsers reach it by TLS. */
+type Means = { isSecure: boolean; sockets: Sockets; proxies: BlockList }
+
 class Handler {
   readonly #parts: HttpParts
-  readonly #isTls: boolean
-  readonly #sockets: Sockets
+  readonly #means: Means
   readonly #frames: HttpFrames
   readonly #log: Logger
   readonly #clips: Clips
   readonly #limit = new RequestLimit()
 
-  constructor(parts: HttpParts, isTls: boolean, sockets: Sockets, log: Logger) {
+  constructor(parts: HttpParts, means: Means, log: Logger) {
     this.#parts = parts
-    this.#isTls = isTls
-    this.#sockets = sockets
+    this.#means = means
     this.#frames = new HttpFrames(parts)
     this.#clips = new Clips(parts)
     this.#log = log
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const address = request.socket.remoteAddress ?? ''
+    const address = clientAddress(request, this.#means.proxies)
     const gone = new AbortController()
     response.once('close', () => gone.abort())
     response.on('error', () => {}) // the connection broke: `close` follows
@@ -109,9 +109,9 @@ class Handler {
     if (asked.kind === 'login' && request.method === 'POST') {
       const token = await tokenIn(request)
       await this.#parts.access.identify(`Bearer ${token}`, address)
-      return answerSession(response, token, this.#isTls)
+      return answerSession(response, token, this.#means.isSecure)
     }
-    if (asked.kind === 'logout' && request.method === 'POST') return answerSession(response, undefined, this.#isTls)
+    if (asked.kind === 'logout' && request.method === 'POST') return answerSession(response, undefined, this.#means.isSecure)
     if (asked.kind === 'login' || asked.kind === 'logout' || (request.method !== 'GET' && request.method !== 'HEAD')) {
       return void response
         .writeHead(405, { ...HEADERS, allow: asked.kind === 'login' || asked.kind === 'logout' ? 'POST' : 'GET, HEAD' })
@@ -162,7 +162,7 @@ class Handler {
 
   /** live.mp4 for a page, which may have more WebSockets than connections of other kinds. What is refused is refused before the upgrade. */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const address = request.socket.remoteAddress ?? ''
+    const address = clientAddress(request, this.#means.proxies)
     socket.on('error', () => {}) // the connection broke: `close` follows
     const response = new ServerResponse(request)
     response.assignSocket(request.socket)
@@ -178,7 +178,7 @@ class Handler {
       const uses: Use[] = []
       const camera = await this.#parts.cameras.resolve({ subject, uses: use => void uses.push(use) }, asked.deviceId, 'frames')
       response.detachSocket(request.socket)
-      const client = await this.#sockets.open(request, socket, head)
+      const client = await this.#means.sockets.open(request, socket, head)
       if (client === undefined) return
       using _recheck = this.#recheck(subject, uses, client.cutOff)
       await live(camera, LIVE_FORMATS['live.mp4'], this.#parts, client).catch((error: unknown) =>
