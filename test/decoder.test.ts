@@ -93,7 +93,7 @@ async function decoded(codec: Codec, packets: readonly Packet[], { isWanted = ()
 /** Damages some packets that are no keyframes: ffmpeg decodes them as well as it can. */
 function damaged(packets: readonly Packet[]): Packet[] {
   return packets.map((packet, i) => {
-    if (packet.key || i % 7 !== 3) return packet
+    if (packet.key || i % 4 !== 3) return packet
     const data = Uint8Array.from(packet.data)
     for (let at = data.length >> 1; at < data.length - 4; at += 5) data[at] = (data[at] ?? 0) ^ 0x5a
     return { ...packet, data }
