@@ -285,14 +285,21 @@ test(titled('what kubectl applies has no hooks, and the keys are made by a Job w
   t.not((await jobs({ image: { tag: 'next' } }))[0]?.name, job?.name)
 })
 
-test(titled('nats-server takes the configuration'), async t => {
-  await using folder = await temporaryFolder()
-  for (const folderName of ['nats', 'nats-keys']) await mkdir(folder.file(folderName))
-  const { data = {} } = named(await render(), 'ConfigMap', '-nats')
-  await writeFile(folder.file('nats/nats.conf'), data['nats.conf'] ?? '')
-  await writeFile(folder.file('nats-keys/accounts.conf'), 'max_connections: 1000\n')
-  await t.notThrowsAsync(promisify(execFile)(natsServerPath(process.env), ['-t', '-c', folder.file('nats/nats.conf')]))
-})
+for (const replicas of [1, 3]) {
+  test(titled(`nats-server takes the configuration: ${replicas}`), async t => {
+    await using folder = await temporaryFolder()
+    for (const folderName of ['nats', 'nats-keys']) await mkdir(folder.file(folderName))
+    const objects = await render({ nats: { replicas } })
+    const { data = {} } = named(objects, 'ConfigMap', '-nats')
+    await writeFile(folder.file('nats/nats.conf'), data['nats.conf'] ?? '')
+    await writeFile(folder.file('nats-keys/accounts.conf'), 'max_connections: 1000\n')
+    const env = { ...process.env, ...(replicas === 1 ? {} : { POD_NAME: 'edge-nats-0' }) }
+    await t.notThrowsAsync(promisify(execFile)(natsServerPath(process.env), ['-t', '-c', folder.file('nats/nats.conf')], { env }))
+    for (const component of ['gateway', 'operator']) {
+      t.is(envOf(containerOf(objects, component))['CHRYS_NATS_REPLICAS'], replicas === 1 ? undefined : '3')
+    }
+  })
+}
 
 // Only root may mount; elsewhere nothing stands in for a full disk.
 const asRoot = missing === undefined && process.getuid?.() === 0 ? ava.serial : ava.skip

@@ -20,7 +20,7 @@ const SETTINGS = {
   switches: { storage: StorageType.File, max_bytes: 4 * MIB, max_msg_size: 4 * KIB },
   leases: { storage: StorageType.Memory, max_bytes: 4 * MIB, max_msg_size: 4 * KIB },
   // Of groups whose members are all gone too: hence the age.
-  groups: { storage: StorageType.Memory, max_bytes: 4 * MIB, max_msg_size: 256 * KIB, max_age: nanos(86_400_000) },
+  groups: { storage: StorageType.Memory, max_bytes: MIB, max_msg_size: 128 * KIB, max_age: nanos(86_400_000) },
 } as const satisfies Record<BucketName, { storage: StorageType; max_bytes: number; max_msg_size: number; max_age?: number }>
 
 /**

@@ -148,6 +148,10 @@ readinessProbe:
 - { name: CHRYS_NAMESPACE, value: {{ quote $root.Release.Namespace }} }
 - { name: CHRYS_LOG_LEVEL, value: {{ $root.Values.log.level }} }
 - { name: CHRYS_NATS_URL, value: {{ include "chrysalis.natsUrl" $root | quote }} }
+{{- $replicas := ternary $root.Values.nats.external.replicas $root.Values.nats.replicas (ne $root.Values.nats.external.url "") | int }}
+{{- if gt $replicas 1 }}
+- { name: CHRYS_NATS_REPLICAS, value: {{ quote $replicas }} }
+{{- end }}
 {{- if include "chrysalis.natsSecret" . }}
 - { name: CHRYS_NATS_CREDS_FILE, value: /run/chrysalis/nats/user.creds }
 {{- end }}
@@ -193,7 +197,7 @@ readinessProbe:
 
 {{/* nats.conf */}}
 {{- define "chrysalis.natsConfig" }}
-server_name: {{ include "chrysalis.fullname" . }}-nats
+server_name: {{ ternary (printf "%s-nats" (include "chrysalis.fullname" .)) "$POD_NAME" (eq (int .Values.nats.replicas) 1) }}
 listen: 0.0.0.0:4222
 # For Kubernetes' probes.
 http: 0.0.0.0:8222
@@ -206,6 +210,22 @@ jetstream {
   max_file_store: {{ include "chrysalis.bytes" .Values.nats.jetstream.maxFile }}
   sync_interval: {{ .Values.nats.jetstream.syncInterval }}
 }
+{{- if gt (int .Values.nats.replicas) 1 }}
+{{- $name := include "chrysalis.fullname" . }}
+{{- $namespace := .Release.Namespace }}
+cluster {
+  name: {{ $name }}
+  listen: 0.0.0.0:6222
+  # A server that stands still is noticed within seconds.
+  ping_interval: "2s"
+  ping_max: 2
+  routes: [
+    {{- range until (int .Values.nats.replicas) }}
+    nats://{{ $name }}-nats-{{ . }}.{{ $name }}-nats-routes.{{ $namespace }}.svc:6222
+    {{- end }}
+  ]
+}
+{{- end }}
 include ../nats-keys/accounts.conf
 {{- end }}
 
