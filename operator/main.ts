@@ -7,7 +7,11 @@ import { messageOf } from '../common/errors.ts'
 import { refText } from '../proto/subjects.ts'
 import { Writer } from './kube/apply.ts'
 import { bufferLimits } from './camera/buffer-requests.ts'
-import { KubeApi } from '../common/kube/client.ts'
+import { DISCOVERIES_PATH, KubeApi } from '../common/kube/client.ts'
+import { DiscoveryReconciler } from './discovery/reconcile.ts'
+import type { WatchedDiscovery } from './discovery/objects.ts'
+import { keepDiscovery } from './kube/kinds.ts'
+import { keyOf, Reflector } from './kube/reflector.ts'
 import { readConfig } from './config.ts'
 import { eventRecorder } from './kube/events.ts'
 import { Elector, LEASE_TIMES, leadWith, leaseStore } from './kube/leader.ts'
@@ -28,6 +32,11 @@ await runProcess(process.env, async signal => {
   const api = new KubeApi(config.kubeconfig, clientMetrics(registry))
   const queue = new KeyedQueue({ metrics: queueMetrics(registry, () => queue.running()) })
   const world = new World(api, metrics, log, key => queue.add(key))
+  const discoveries = new Reflector<WatchedDiscovery>({
+    ...{ api, metrics, log, path: DISCOVERIES_PATH, keep: keepDiscovery },
+    onChange: now => now !== undefined && discovering?.queue.add(keyOf(now)),
+  })
+  let discovering: DiscoveryReconciler | undefined
   const leads = leaderMetric(registry, LEASE)
   const reconciles = reconcileMetrics(registry, config.workers)
   camerasMetric(registry, () => world.cameras.values().map(({ status }) => status?.reason ?? 'Unknown'))
@@ -36,7 +45,8 @@ await runProcess(process.env, async signal => {
 
   const store = leaseStore(api, config.namespace, LEASE, LEASE_TIMES.retry * 2)
   const stop = new AbortController()
-  const watching = world.run(AbortSignal.any([signal, stop.signal]))
+  const either = AbortSignal.any([signal, stop.signal])
+  const watching = Promise.all([world.run(either), discoveries.run(either)])
   try {
     await leadWith(new Elector(store, config.identity), LEASE_TIMES, lead, isLeading => leads.set(isLeading ? 1 : 0), log, signal)
   } finally {
@@ -56,12 +66,17 @@ await runProcess(process.env, async signal => {
       () => metrics.eventsDropped.inc(),
       log,
     )
+    const discovery = (discovering = new DiscoveryReconciler({
+      ...{ discoveries, cameras: world.cameras, writer, settings: config.sidecar, log },
+      onBad: bad => metrics.badMessages.inc({ reason: bad.reason }),
+    }))
     const shared = new SharedState({
       nats: config.nats,
       metrics,
       log,
       onChange: key => queue.add(key),
       onBack: () => void collectLeftovers(),
+      onConnected: nc => discovery.listen(nc),
       bufferOf: ref => {
         const camera = world.cameras.get(refText(ref))
         if (camera === undefined || camera.metadata.deletionTimestamp !== undefined) return undefined
@@ -105,6 +120,7 @@ await runProcess(process.env, async signal => {
       work(queue, config.workers, reconcile, log, mayWrite),
       events.run(mayWrite),
       shared.run(mayWrite),
+      discovery.run(mayWrite),
       every(RESYNC_MS, collectLeftovers, mayWrite),
     ])
   }

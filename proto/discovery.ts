@@ -31,8 +31,42 @@ export const DiscoveredDevice = v.object({
 })
 export type DiscoveredDevice = v.InferOutput<typeof DiscoveredDevice>
 
+/** discovery pod → operator, after each search. */
+export const DiscoveryReport = v.object({
+  v: v.literal(1),
+  uid: text(64),
+  /** Where Cameras look for their devices. */
+  cidrs: v.pipe(v.array(text(18)), v.maxLength(16)),
+  /** Why it could not search; absent where it could. */
+  problem: v.optional(text(512)),
+  devices: v.pipe(v.array(DiscoveredDevice), v.maxLength(DEVICES_MAX)),
+})
+export type DiscoveryReport = v.InferOutput<typeof DiscoveryReport>
+
 /** What is the same for each Camera of a search. */
 export type CameraTemplate = { labels?: Record<string, string>; spec?: Record<string, unknown> }
+
+/** As the API server hands it out: defaults are set. */
+export type CameraDiscoverySpec = {
+  cidrs?: string[]
+  interfaces?: string[]
+  hostNetwork: boolean
+  nodeSelector?: Record<string, string>
+  credentialsSecretRef?: { name: string }
+  profile: string
+  template?: CameraTemplate
+  approve: 'Manual' | 'Auto'
+  approved?: string[]
+  interval: string
+}
+
+/** What the discovery pod is told of it. */
+export const SearchSpec = v.object({
+  cidrs: v.optional(v.array(v.string()), []),
+  interfaces: v.optional(v.array(v.string()), []),
+  profile: v.string(),
+  interval: v.string(),
+})
 
 export type CameraOptions = {
   namespace: string

@@ -21,6 +21,8 @@ import {
   DEAD_LETTER_STREAM,
   DEAD_LETTER_SUBJECT,
   DEMAND_SUBJECTS,
+  DISCOVERY_SUBJECTS,
+  discoverySubject,
   demandSubject,
   FRAME_SUBJECTS,
   frameSubject,
@@ -73,6 +75,14 @@ export function cameraPermissions(ref: CameraRef): Permissions {
   }
 }
 
+/** One CameraDiscovery's pod: it reports, and takes turns at logins. */
+export function discoveryPermissions(ref: CameraRef): Permissions {
+  return {
+    pub: { allow: [discoverySubject(ref), bucketSubject(BUCKET.logins, `${ref.namespace}.*`), `${API}.INFO`] },
+    sub: { allow: [`_INBOX.discovery.${cameraKey(ref)}.>`] },
+  }
+}
+
 /** Streams that hold what was acknowledged, and must not be lost. */
 const QUEUES = [ANNOTATION_STREAM, DEAD_LETTER_STREAM]
 const streamApi = (verbs: readonly string[], streams: readonly string[]): string[] =>
@@ -99,7 +109,7 @@ const operatorPermissions = (): Permissions => ({
     ],
     deny: streamApi(['CREATE', 'UPDATE', 'PURGE', 'DELETE'], QUEUES),
   },
-  sub: { allow: [inbox('operator'), BUFFER_SUBJECTS] },
+  sub: { allow: [inbox('operator'), BUFFER_SUBJECTS, DISCOVERY_SUBJECTS] },
   resp: { max: 1, ttl: RESPONSE_NS },
 })
 

@@ -128,6 +128,27 @@ export const REASONS = {
     advice: 'Set the camera to Digest (MD5 or SHA-256) or Basic authentication.',
     severity: 'needs-a-person',
   },
+  Searching: { meaning: 'The network is searched, and what answers is listed.', advice: '', severity: 'ok' },
+  SearchFailed: {
+    meaning: 'The network cannot be searched.',
+    advice: 'Correct spec.interfaces, spec.cidrs or the Secret of the CameraDiscovery.',
+    severity: 'needs-a-person',
+  },
+  DiscoverySilent: {
+    meaning: 'The discovery pod does not report.',
+    advice: 'Read the events and the log of the pod discovery-NAME, and check that NATS is reachable from it.',
+    severity: 'transient',
+  },
+  TemplateInvalid: {
+    meaning: 'The API server rejects a Camera that is made of spec.template.',
+    advice: 'Correct spec.template of the CameraDiscovery.',
+    severity: 'needs-a-person',
+  },
+  ApprovalMissing: {
+    meaning: 'The device can become a Camera, and is not approved.',
+    advice: 'Add its UUID to spec.approved of the CameraDiscovery, or set spec.approve to Auto.',
+    severity: 'ok',
+  },
   OnvifFound: { meaning: 'An ONVIF device that can become a Camera.', advice: '', severity: 'ok' },
   OnvifLoginWaits: {
     meaning: 'A login to the ONVIF device was tried less than ten minutes ago.',

@@ -137,6 +137,21 @@ export const SIDECAR = {
   CHRYS_DENY_CIDRS: { ...DENY_CIDRS, about: 'Address ranges that the camera’s address must not be in.' },
 } as const satisfies Settings
 
+/** The pod of a CameraDiscovery. */
+export const SEARCH = {
+  ...SERVICE,
+  CHRYS_DISCOVERY_NAMESPACE: { type: 'text', required: true, check: isLabel, about: 'Namespace of the CameraDiscovery.' },
+  CHRYS_DISCOVERY_NAME: {
+    ...{ type: 'text', required: true, check: (text: string) => (isCameraName(text) ? undefined : CAMERA_NAME_RULE) },
+    about: 'Name of the CameraDiscovery.',
+  },
+  CHRYS_DISCOVERY_UID: { type: 'text', required: true, check: atMost(64), about: '`metadata.uid` of the CameraDiscovery.' },
+  CHRYS_DISCOVERY_SPEC: { type: 'json', required: true, about: 'Its `cidrs`, `interfaces`, `profile` and `interval`.' },
+  CHRYS_CREDENTIALS_DIR: { type: 'path', about: 'Folder with the files `username` and `password`.' },
+  CHRYS_CREDENTIALS_SECRET: { type: 'text', check: isObjectName, about: 'Name of the Secret that the folder is of.' },
+  CHRYS_DENY_CIDRS: { ...DENY_CIDRS, about: 'Address ranges that no device may be in.' },
+} as const satisfies Settings
+
 /** The cloud, and annotations, which are sent there. */
 export const CLOUD = {
   CHRYS_CLOUD_ANNOTATIONS_URL: {

@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import type { AnyReason } from './reasons.ts'
 import { PLACEMENTS, SPEC_BOUNDS } from './camera.ts'
+import type { DiscoveryReport } from './discovery.ts'
 import { isLabelKey, isLabelValue, LABELS_MAX } from './labels.ts'
 import { isCameraName, isNamespace } from './subjects.ts'
 
@@ -204,7 +205,7 @@ export const Demand = v.object({
 export type Demand = v.InferOutput<typeof Demand>
 
 export function encodeState(
-  value: CameraRecord | CameraState | CameraSwitches | CameraLease | Demand | StreamKey | BufferRequest | BufferReply,
+  value: CameraRecord | CameraState | CameraSwitches | CameraLease | DiscoveryReport | Demand | StreamKey | BufferRequest | BufferReply,
 ): Uint8Array {
   return Buffer.from(JSON.stringify(value))
 }

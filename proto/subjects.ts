@@ -44,6 +44,15 @@ export const ARCHIVE_SUBJECTS = 'chrys.archive.*.*'
 export const archiveSubject = (ref: CameraRef): string => `chrys.archive.${checked(ref, '.')}`
 export const cameraKey = (ref: CameraRef): string => checked(ref, '.')
 
+/** What a discovery pod has found (DiscoveryReport). A CameraDiscovery's name is what a Camera's may be. */
+export const discoverySubject = (ref: CameraRef): string => `chrys.discovered.${checked(ref, '.')}`
+export const DISCOVERY_SUBJECTS = 'chrys.discovered.*.*'
+/** In the bucket `logins`: `digest` stands for a Secret and a device. */
+export const loginKey = ({ namespace }: CameraRef, digest: string): string => {
+  if (!isNamespace(namespace) || !/^[0-9a-f]{16,64}$/.test(digest)) throw new Error('no key of a login')
+  return `${namespace}.${digest}`
+}
+
 export const FRAME_SUBJECTS = 'chrys.frames.*.*'
 
 /** Beats of the members of a group (GroupBeat). `key`: 32 hexadecimal digits. */
@@ -80,6 +89,8 @@ export const BUCKET = {
   switches: 'chrys_switches',
   /** sidecar ↔ sidecar: which of a camera's sidecars may open it. */
   leases: 'chrys_leases',
+  /** discovery pods: which devices were sent which Secret's credentials in the last ten minutes. */
+  logins: 'chrys_logins',
   /** gateway ↔ gateway: which member of a group has which camera. */
   groups: 'chrys_groups',
 } as const

@@ -13,6 +13,7 @@ export const APPLY_PATCH = 'application/apply-patch+yaml'
 
 /** Of the Cameras of all namespaces. */
 export const CAMERAS_PATH = `/apis/${API_VERSION}/cameras`
+export const DISCOVERIES_PATH = `/apis/${API_VERSION}/cameradiscoveries`
 export const cameraPath = ({ metadata: { namespace, name } }: Pick<Camera, 'metadata'>): string =>
   `/apis/${API_VERSION}/namespaces/${namespace}/cameras/${name}`
 

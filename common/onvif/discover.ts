@@ -15,7 +15,8 @@ export const LOGIN_EVERY_MS = 600_000
 const ASKED_AT_ONCE = 8
 
 export type DiscoverOptions = {
-  credentials: Credentials | undefined
+  /** Read for each search. */
+  credentials: () => Promise<Credentials | undefined>
   profile: string
   /** Takes the turn for a login to this device: once in LOGIN_EVERY_MS. */
   mayLogIn: (device: string) => Promise<boolean>
@@ -37,16 +38,17 @@ export class Discovery {
   /** In order of their addresses. Rejects where the area cannot be searched. */
   async search(signal: AbortSignal): Promise<DiscoveredDevice[]> {
     const found = distinct(await search(this.#area, signal)).slice(0, DEVICES_MAX)
+    const credentials = await this.#options.credentials()
     const queue = found.entries()
     const devices: DiscoveredDevice[] = []
     const work = async () => {
-      for (const [i, each] of queue) devices[i] = await this.#describe(each, signal)
+      for (const [i, each] of queue) devices[i] = await this.#describe(each, credentials, signal)
     }
     await Promise.all(Array.from({ length: ASKED_AT_ONCE }, work))
     return devices.toSorted((a, b) => numberOf(a.address) - numberOf(b.address) || a.uuid.localeCompare(b.uuid))
   }
 
-  async #describe(found: Found, signal: AbortSignal): Promise<DiscoveredDevice> {
+  async #describe(found: Found, credentials: Credentials | undefined, signal: AbortSignal): Promise<DiscoveredDevice> {
     if (!('match' in found)) return { ...nothing(found.address), reason: 'OnvifInvalidAnswer', message: found.problem.slice(0, 512) }
     const { match, address } = found
     const key = match.uuid === '' ? address : match.uuid
@@ -58,7 +60,7 @@ export class Discovery {
       loggedIn ||= may
       return may
     }
-    const device = await ask(match, address, this.#area.deny, { ...this.#options, mayLogIn }, signal)
+    const device = await ask(match, address, this.#area.deny, { profile: this.#options.profile, credentials, mayLogIn }, signal)
     if (loggedIn || device.reason === 'OnvifFound') this.#remember(key, device)
     return device
   }
@@ -71,13 +73,15 @@ export class Discovery {
   }
 }
 
+type Asking = { credentials: Credentials | undefined; profile: string; mayLogIn: () => Promise<boolean> }
+
 const nothing = (address: string) => ({ uuid: '', address, name: '', profiles: [] })
 
 async function ask(
   match: Match,
   address: string,
   deny: BlockList,
-  { credentials, profile, mayLogIn }: DiscoverOptions,
+  { credentials, profile, mayLogIn }: Asking,
   signal: AbortSignal,
 ): Promise<DiscoveredDevice> {
   const own = { ...nothing(address), uuid: match.uuid, name: match.name }
@@ -87,10 +91,7 @@ async function ask(
   let told: Partial<DiscoveredDevice> = {}
   try {
     const addresses = await resolveHost(address, deny)
-    const device = await OnvifDevice.open(
-      { target, addresses, credentials, memory: { strength: 0 }, mayLogIn: () => mayLogIn(match.uuid) },
-      signal,
-    )
+    const device = await OnvifDevice.open({ target, addresses, credentials, memory: { strength: 0 }, mayLogIn }, signal)
     const profiles = device.profiles
       .slice(0, PROFILES_SHOWN_MAX)
       .map(({ token, encoding, width, height }) => ({ ...{ token, encoding, width, height } }))

@@ -24,7 +24,9 @@ async function discover(options: DiscoverOptions): Promise<void> {
   const credentials = folder === undefined ? undefined : await readCredentials(fromUser(folder))
   const mayLogIn = (device: string) => takeTurn(`${folder === undefined ? '' : fromUser(folder)} ${device}`)
   const area = { interfaces, cidrs, deny: denied([]) }
-  const devices = await new Discovery(area, { credentials, profile, mayLogIn }).search(new AbortController().signal)
+  const devices = await new Discovery(area, { credentials: async () => credentials, profile, mayLogIn }).search(
+    new AbortController().signal,
+  )
   for (const device of devices) process.stdout.write(`${lineOf(device)}\n`)
   const good = devices.filter(({ reason }) => reason === 'OnvifFound')
   say(`${devices.length} found, ${good.length} of them can be used`)

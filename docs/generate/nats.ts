@@ -1,5 +1,5 @@
 // The table of docs/nats.md, from proto/permissions.ts.
-import { cameraPermissions, rolePermissions, type Permissions } from '../../proto/permissions.ts'
+import { cameraPermissions, discoveryPermissions, rolePermissions, type Permissions } from '../../proto/permissions.ts'
 import { filled, table, type Page } from './page.ts'
 
 /** Stands for any camera. */
@@ -22,6 +22,7 @@ export const natsPage = (): Promise<Page> =>
       ['user', 'may publish', 'except', 'may subscribe', 'may reply'],
       [
         row('camera `namespace/name`', cameraPermissions(SAMPLE)),
+        row('discovery `namespace/name`', discoveryPermissions(SAMPLE)),
         row('gateway', rolePermissions('gateway')),
         row('operator', rolePermissions('operator')),
       ],

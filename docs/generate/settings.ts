@@ -5,6 +5,7 @@ import {
   MAKE_IDENTITY,
   OPERATOR,
   RELEASE_FINALIZERS,
+  SEARCH,
   SERVICE,
   SIDECAR,
   type Setting,
@@ -73,6 +74,12 @@ The operator gives its log settings to the sidecars.
 In addition to those above. The operator, or local mode, sets all of them.
 
 ${settingTable(SIDECAR, SERVICE)}
+
+## Discovery
+
+The pod of a \`CameraDiscovery\` ([discovery.md](discovery.md)), in addition to those above. The operator sets all of them.
+
+${settingTable(SEARCH, SERVICE)}
 
 ## Gateway
 

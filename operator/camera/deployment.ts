@@ -33,12 +33,12 @@ export const userSecretName = (camera: Camera): string => `${deploymentName(came
 
 /** Nobody in particular, and not the node image's own user. */
 const UID = 65_532
-const PROBE_PORT = 9090
+export const PROBE_PORT = 9090
 const GRACE_SECONDS = 15
 /** How long a pod stays on a node that is lost, with onNodeFailure Move. */
 const MOVE_SECONDS = 60
 const SECRET_MODE = 0o440
-const RUN = '/run/chrysalis'
+export const RUN = '/run/chrysalis'
 /** Set from the pod's own name. */
 const HOLDER = 'CHRYS_LEASE_HOLDER'
 
@@ -96,14 +96,7 @@ function podSpec(camera: Camera, settings: PodSettings): V1PodSpec {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     terminationGracePeriodSeconds: GRACE_SECONDS,
-    securityContext: {
-      runAsNonRoot: true,
-      runAsUser: UID,
-      runAsGroup: UID,
-      fsGroup: UID,
-      fsGroupChangePolicy: 'OnRootMismatch',
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
+    securityContext: POD_SECURITY,
     containers: [container(camera, settings, volumes)],
     volumes: volumes.map(({ volume }) => volume),
     tolerations: [...(pod.tolerations ?? []), ...nodeFailureTolerations(camera)],
@@ -114,8 +107,27 @@ function podSpec(camera: Camera, settings: PodSettings): V1PodSpec {
   }
 }
 
-function container(camera: Camera, settings: PodSettings, volumes: Mounted[]): V1Container {
+/** As Pod Security restricted has it. */
+export const POD_SECURITY = {
+  runAsNonRoot: true,
+  runAsUser: UID,
+  runAsGroup: UID,
+  fsGroup: UID,
+  fsGroupChangePolicy: 'OnRootMismatch',
+  seccompProfile: { type: 'RuntimeDefault' },
+}
+export const CONTAINER_SECURITY = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } }
+
+export function probesOf() {
   const probe = (path: string) => ({ httpGet: { path, port: PROBE_PORT }, timeoutSeconds: 5, periodSeconds: 10 })
+  return {
+    startupProbe: { ...probe('/livez'), periodSeconds: 2, failureThreshold: 60 },
+    livenessProbe: { ...probe('/livez'), failureThreshold: 3 },
+    readinessProbe: { ...probe('/readyz'), failureThreshold: 3 },
+  }
+}
+
+function container(camera: Camera, settings: PodSettings, volumes: Mounted[]): V1Container {
   return {
     name: 'sidecar',
     image: camera.spec.pod?.image ?? settings.image,
@@ -124,10 +136,8 @@ function container(camera: Camera, settings: PodSettings, volumes: Mounted[]): V
     env: environment(camera, settings),
     ports: [{ name: 'metrics', containerPort: PROBE_PORT, protocol: 'TCP' }],
     resources: camera.spec.pod?.resources ?? settings.resources,
-    securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
-    startupProbe: { ...probe('/livez'), periodSeconds: 2, failureThreshold: 60 },
-    livenessProbe: { ...probe('/livez'), failureThreshold: 3 },
-    readinessProbe: { ...probe('/readyz'), failureThreshold: 3 },
+    securityContext: CONTAINER_SECURITY,
+    ...probesOf(),
     volumeMounts: volumes.map(({ volume, mount }) => ({ name: volume.name, ...mount })),
   } as V1Container // a user's resources are quantities as text or number, which the API takes
 }
@@ -163,13 +173,15 @@ function environment(camera: Camera, settings: PodSettings): V1EnvVar[] {
 }
 
 /** The kubelet replaces `$(NAME)` in a value, and makes one of two dollar signs. */
-const verbatim = (value: string): string => value.replaceAll('$', '$$$$')
+export const verbatim = (value: string): string => value.replaceAll('$', '$$$$')
 
 /** The one that is made for the camera, or the one that was named for all. */
 const natsSecret = (camera: Camera, { signingDir, natsSecret: given }: PodSettings): string | undefined =>
   signingDir === undefined ? given : userSecretName(camera)
 
-type Mounted = { volume: V1Volume; mount: Omit<V1VolumeMount, 'name'> }
+export type Mounted = { volume: V1Volume; mount: Omit<V1VolumeMount, 'name'> }
+
+export const TMP: Mounted = { volume: { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '32Mi' } }, mount: { mountPath: '/tmp' } }
 
 /**
  * User Secrets are optional, so that the pod runs without them and says what is missing; they are mounted as whole volumes,
@@ -177,7 +189,7 @@ type Mounted = { volume: V1Volume; mount: Omit<V1VolumeMount, 'name'> }
  */
 function podVolumes(camera: Camera, settings: PodSettings): Mounted[] {
   const { source, proxy, archive } = camera.spec
-  const volumes: Mounted[] = [{ volume: { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '32Mi' } }, mount: { mountPath: '/tmp' } }]
+  const volumes: Mounted[] = [TMP]
   const user = natsSecret(camera, settings)
   if (user !== undefined) {
     volumes.push(secretVolume('nats', user, { 'user.creds': 'user.creds' }, false))
@@ -193,7 +205,7 @@ function podVolumes(camera: Camera, settings: PodSettings): Mounted[] {
 }
 
 /** `files`: key in the Secret → name of the file. */
-function secretVolume(name: string, secretName: string, files: Record<string, string>, optional: boolean): Mounted {
+export function secretVolume(name: string, secretName: string, files: Record<string, string>, optional: boolean): Mounted {
   const items = Object.entries(files).map(([key, path]) => ({ key, path }))
   return {
     volume: { name, secret: { secretName, optional, defaultMode: SECRET_MODE, items } },

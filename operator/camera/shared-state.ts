@@ -1,5 +1,6 @@
 // What the operator has in NATS: it writes a record of each camera, reads what their sidecars report, and removes what a deleted
 // camera leaves behind. Without NATS everything else goes on.
+import type { NatsConnection } from 'nats'
 import { messageOf, unless } from '../../common/errors.ts'
 import { bindBucket, watchBucket, type BucketName, type BucketView } from '../../common/nats/buckets.ts'
 import type { Logger } from '../../common/log.ts'
@@ -55,6 +56,8 @@ type Options = {
   bufferOf: (ref: CameraRef) => BufferOwner | undefined
   /** It is known what the cameras' bucket holds, at first and after NATS was away: everything is to be looked at again. */
   onBack: () => void
+  /** What else listens while there is NATS. */
+  onConnected?: (nc: NatsConnection) => Disposable
 }
 
 /** Keys are `namespace/name`. */
@@ -78,9 +81,10 @@ export class SharedState {
     await using nats = await this.#connect(signal)
     if (nats === undefined) return
     this.#nats = nats
+    using _other = this.#options.onConnected?.(nats.nc)
     using _buffers = answerBufferRequests(nats.nc, bufferOf, bad => metrics.badMessages.inc({ reason: bad.reason }), log)
     const working = Promise.all([
-      keepSharedBuckets(nats, log, signal),
+      keepSharedBuckets(nats, log, signal, ['logins']),
       watchBucket(nats, 'cameras', this.#recordsView(), log, signal),
       watchBucket(nats, 'states', this.#statesView(), log, signal),
       this.#sweep(nats, signal),

@@ -1,5 +1,5 @@
 // Users of NATS: one for each process, that may use its own subjects only (proto/permissions.ts).
-import { cameraPermissions, rolePermissions, type Permissions, type Role } from '../../proto/permissions.ts'
+import { cameraPermissions, discoveryPermissions, rolePermissions, type Permissions, type Role } from '../../proto/permissions.ts'
 import { refText, type CameraRef } from '../../proto/subjects.ts'
 import { credsFile, deriveUserKey, keyOf, sign } from './keys.ts'
 
@@ -20,6 +20,12 @@ export const roleCreds = (signing: Signing, role: Role, issuedAt: number): strin
 /** The user of one camera's pod: another one for a Camera that was made anew. `issuedAt`: seconds since the epoch. */
 export const cameraCreds = (signing: Signing, camera: CameraRef & { uid: string }, issuedAt: number): string =>
   userCreds(signing, `camera ${refText(camera)}`, `camera ${refText(camera)} ${camera.uid}`, cameraPermissions(camera), issuedAt)
+
+/** The user of one CameraDiscovery's pod. `issuedAt`: seconds since the epoch. */
+export const discoveryCreds = (signing: Signing, discovery: CameraRef & { uid: string }, issuedAt: number): string => {
+  const purpose = `discovery ${refText(discovery)}`
+  return userCreds(signing, purpose, `${purpose} ${discovery.uid}`, discoveryPermissions(discovery), issuedAt)
+}
 
 function userCreds({ account, seed }: Signing, name: string, purpose: string, permissions: Permissions, issuedAt: number): string {
   const key = deriveUserKey(seed, purpose)

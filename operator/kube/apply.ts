@@ -10,6 +10,9 @@ import {
   type Method,
   type RequestOptions,
 } from '../../common/kube/client.ts'
+import { API_VERSION } from '../../proto/camera.ts'
+import type { DiscoveryStatus, WatchedDiscovery } from '../discovery/objects.ts'
+import type { CameraManifest } from '../discovery/status.ts'
 import { eventObject, type EventRecord } from './events.ts'
 import { FIELD_MANAGER, FINALIZER, isControlledBy, type CameraStatus, type Deployment, type Pod, type WatchedCamera } from './kinds.ts'
 import type { OperatorMetrics } from '../metrics.ts'
@@ -114,6 +117,28 @@ export class Writer {
       contentType: APPLY_PATCH,
     })
     this.#metrics.statusWrites.inc()
+  }
+
+  /** One that exists is left as it is. Rejects with Refused for what the API server does not take. */
+  async createCamera(manifest: CameraManifest): Promise<void> {
+    const { namespace, name } = manifest.metadata
+    try {
+      const query = { fieldManager: FIELD_MANAGER, fieldValidation: 'Strict' }
+      await this.#write('POST', `/apis/${API_VERSION}/namespaces/${namespace}/cameras`, { query, body: manifest })
+    } catch (error) {
+      if (isApiError(error, 409)) return
+      if (!(error instanceof ApiError) || ![400, 403, 422].includes(error.code)) throw error
+      throw new Refused('TemplateInvalid', `Camera ${name}: ${error.message}`)
+    }
+  }
+
+  async writeDiscoveryStatus({ apiVersion, kind, metadata }: WatchedDiscovery, status: DiscoveryStatus): Promise<void> {
+    const { namespace, name, uid } = metadata
+    await this.#write('PATCH', `/apis/${API_VERSION}/namespaces/${namespace}/cameradiscoveries/${name}/status`, {
+      query: APPLY,
+      body: { apiVersion, kind, metadata: { namespace, name, uid }, status },
+      contentType: APPLY_PATCH,
+    })
   }
 
   async writeEvent(record: EventRecord): Promise<void> {

@@ -1,10 +1,13 @@
 // What we read of the objects that we watch. The rest is not kept in memory.
 import type { KubeObject } from './reflector.ts'
 import { API_VERSION, KIND, type Camera, type CameraSpec } from '../../proto/camera.ts'
+import type { CameraDiscoverySpec } from '../../proto/discovery.ts'
 import type { ConditionType, Verdict } from '../../proto/health.ts'
+import type { DiscoveryStatus, WatchedDiscovery } from '../discovery/objects.ts'
 import type { AnyReason } from '../../proto/reasons.ts'
 import type { DeviceReport } from '../../proto/state.ts'
 
+const DISCOVERY_KIND = 'CameraDiscovery'
 export const FIELD_MANAGER = 'chrysalis-edge-operator'
 export const FINALIZER = 'video.chrys.cloud/streams'
 /** On all that belongs to a camera: the camera's name. */
@@ -94,6 +97,12 @@ export function keepCamera(object: KubeObject): WatchedCamera {
   const { spec, status } = object as Raw & { spec: CameraSpec; status?: CameraStatus }
   const metadata = metadataOf(object) as WatchedCamera['metadata']
   return defined<WatchedCamera>({ apiVersion: API_VERSION, kind: KIND, metadata, spec, status })
+}
+
+export function keepDiscovery(object: KubeObject): WatchedDiscovery {
+  const { spec, status } = object as Raw & { spec: CameraDiscoverySpec; status?: DiscoveryStatus }
+  const metadata = metadataOf(object) as WatchedDiscovery['metadata']
+  return defined<WatchedDiscovery>({ apiVersion: API_VERSION, kind: DISCOVERY_KIND, metadata, spec, status })
 }
 
 export function keepDeployment(object: KubeObject): Deployment {

@@ -12,6 +12,8 @@ import { startIdentity } from '../fixtures/identity.ts'
 import { missingControlPlane, startKube, type Kube } from '../fixtures/kube.ts'
 import { startNats, type NatsServer } from '../fixtures/nats.ts'
 import { allowOperator, operatorRules, permissions } from '../fixtures/operator-rbac.ts'
+import { startOnvifDevice } from '../fixtures/onvif-device.ts'
+import { startSearch } from '../fixtures/search.ts'
 import { leading, startOperator, type OperatorProcess } from '../fixtures/operator.ts'
 import { until } from '../fixtures/wait.ts'
 
@@ -348,6 +350,86 @@ test(titled('the metrics have the names that dashboards know'), async t => {
   t.true(await t.context.operator.isReady())
 })
 
+test(titled('a CameraDiscovery gets a pod, lists what it finds, and makes Cameras that outlive it'), async t => {
+  const { kube, nats } = t.context
+  const cameras = await begin(kube, RESTRICTED)
+  const { namespace } = cameras
+  const path = `/apis/video.chrys.cloud/v1beta1/namespaces/${namespace}/cameradiscoveries/floor`
+  const base = { apiVersion: 'video.chrys.cloud/v1beta1', kind: 'CameraDiscovery', metadata: { name: 'floor', namespace } }
+  const apply = (spec: object) => kube.apply(path, { ...base, spec: { cidrs: ['127.0.15.0/29'], interval: '10s', ...spec } })
+  const { spec: stored } = (await apply({})) as { spec: { approve: string } }
+  t.is(stored.approve, 'Manual')
+  type Pod = { spec: { template: { spec: { containers: { env: { name: string; value: string }[] }[] } } } }
+  const deployment = `/apis/apps/v1/namespaces/${namespace}/deployments/discovery-floor`
+  const made = await until(() => kube.api.request<Pod>('GET', deployment), { what: 'the discovery pod’s Deployment', everyMs: 50 })
+  const env = Object.fromEntries(made.spec.template.spec.containers[0]?.env.map(({ name, value }) => [name, value]) ?? [])
+  const { CHRYS_NATS_CREDS_FILE: creds, CHRYS_NATS_URL: _, CHRYS_DENY_CIDRS: denied = '', ...told } = env
+  t.is(creds, '/run/chrysalis/nats/user.creds')
+  t.regex(denied, /127\.0\.0\.0\/8/)
+
+  const profiles = [{ token: 'main', encoding: 'H264', width: 640, height: 360, url: 'rtsp://127.0.15.2/' }]
+  await using _device = await startOnvifDevice({ host: '127.0.15.2', discovery: 'unicast', uuid: 'dev-1', profiles })
+  await using _locked = await startOnvifDevice({
+    host: '127.0.15.3',
+    discovery: 'unicast',
+    uuid: 'dev-2',
+    auth: { user: 'u', password: 'p' },
+  })
+  await using _search = startSearch({ ...told, CHRYS_NATS_URL: nats.url })
+  type Status = {
+    found: number
+    cameras: number
+    devices: { uuid: string; reason: string; camera?: string }[]
+    conditions: { reason: string }[]
+  }
+  const statusWith = (what: string, holds: (status: Status) => boolean) =>
+    until(
+      async () => {
+        const { status } = await kube.api.request<{ status?: Status }>('GET', path)
+        if (status !== undefined && holds(status)) return status
+        throw new Error(JSON.stringify(status))
+      },
+      { what, everyMs: 50, timeoutMs: 60_000 },
+    )
+  const found = await statusWith('two devices', ({ devices }) => devices.length === 2)
+  t.deepEqual(
+    found.devices.map(({ uuid, reason }) => [uuid, reason]),
+    [
+      ['dev-1', 'ApprovalMissing'],
+      ['dev-2', 'OnvifAuthFailed'],
+    ],
+  )
+  t.is(found.conditions[0]?.reason, 'Searching')
+
+  await apply({ approved: ['dev-1'], template: { spec: { nonsense: 1 } } })
+  await statusWith('a refused template', ({ conditions }) => conditions[0]?.reason === 'TemplateInvalid')
+  await apply({ approved: ['dev-1'], template: { labels: { site: 'a' }, spec: { suspend: true } } })
+  const { devices } = await statusWith('a Camera', status => status.cameras === 1)
+  t.is(devices[0]?.camera, 'onvif-dev-1')
+  type Made = { metadata: { labels: object; ownerReferences?: unknown }; spec: { suspend: boolean; source: { onvif: object } } }
+  const { metadata, spec } = (await cameras.camera('onvif-dev-1')) as unknown as Made
+  t.deepEqual(metadata.labels, { site: 'a', 'video.chrys.cloud/discovery': 'floor' })
+  t.is(metadata.ownerReferences, undefined)
+  t.like(spec, { suspend: true, source: { onvif: { uuid: 'dev-1', cidrs: ['127.0.15.0/29'], profile: 'main' } } })
+  await kube.api.request('DELETE', path)
+  await until(async () => (await cameras.deployments()).every(each => each.metadata.name !== 'discovery-floor'), { what: 'the pod to go' })
+  t.truthy(await cameras.camera('onvif-dev-1'))
+})
+
+test(titled('a CameraDiscovery that searches nowhere, or in no range, is refused'), async t => {
+  const { kube } = t.context
+  const { namespace } = await begin(kube)
+  const refused = async (spec: object, message: RegExp) => {
+    const object = { apiVersion: 'video.chrys.cloud/v1beta1', kind: 'CameraDiscovery', metadata: { name: 'bad', namespace }, spec }
+    await t.throwsAsync(kube.apply(`/apis/video.chrys.cloud/v1beta1/namespaces/${namespace}/cameradiscoveries/bad`, object), { message })
+  }
+  await refused({}, /cidrs or interfaces are required/)
+  await refused({ cidrs: [] }, /cidrs or interfaces are required/)
+  await refused({ cidrs: ['10.0.0.0/8'] }, /must be an IPv4 range/)
+  await refused({ cidrs: ['10.0.0.0/24'], interval: 'soon' }, /must be a duration/)
+  await refused({ interfaces: ['eth 0'] }, /name of a network interface/)
+})
+
 /** Runs last, when the others have made the operator do everything it does. */
 if (missing === undefined) {
   contextual.after('the operator’s rules allow what it does, and nothing else', async t => {
@@ -363,7 +445,11 @@ if (missing === undefined) {
     )
     const { cluster, namespace } = await operatorRules()
     const granted = permissions([...cluster, ...namespace])
-    const askedByAdmission = ['update video.chrys.cloud/cameras/finalizers', 'delete apps/deployments']
+    const askedByAdmission = [
+      'update video.chrys.cloud/cameras/finalizers',
+      'update video.chrys.cloud/cameradiscoveries/finalizers',
+      'delete apps/deployments',
+    ]
     t.deepEqual(
       granted.filter(each => !used.has(each) && !askedByAdmission.includes(each)),
       [],
