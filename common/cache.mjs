@@ -18,3 +18,10 @@ const FFMPEG_VERSION = '9.0.2'
  * @returns {string}
  */
 export const fetchedFfmpeg = env => join(cacheFolder(env), 'bin', `ffmpeg-${FFMPEG_VERSION}`)
+
+/**
+ * What the set-up compiles of `deploy/confine/confine.c`. Its name says which version of that file.
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {string}
+ */
+export const confineProgram = env => join(cacheFolder(env), 'bin', 'chrysalis-confine-1')

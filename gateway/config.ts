@@ -1,5 +1,6 @@
-import { availableParallelism, totalmem } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { readSettings, serviceConfig, type Env, type ServiceConfig } from '../common/env.ts'
+import { memoryLimit } from '../common/memory.ts'
 import { GATEWAY, type Values } from '../proto/settings.ts'
 import { readCloudConfig, type CloudConfig } from './annotations/cloud-config.ts'
 import type { HttpConfig } from './http/server.ts'
@@ -49,7 +50,7 @@ export function readConfig(env: Env): Config {
   const reading = readSettings(env, GATEWAY)
   const { values } = reading
   const others = { unsentBytesMax: values.CHRYS_UNSENT_MAX_BYTES, bufferedReadsMax: values.CHRYS_BUFFERED_READS_MAX }
-  const memory = Math.min(process.constrainedMemory() || Infinity, totalmem())
+  const memory = memoryLimit()
   const config = {
     ...serviceConfig(values),
     namespace: values.CHRYS_NAMESPACE,

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { countBuffersAsHeap } from '../common/patches/v8-external-memory.ts'
 import { createLog } from '../common/log.ts'
+import { reportConfinement } from '../common/media/confine.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { connectNats, type Nats } from '../common/nats/connect.ts'
 import { keepSharedBuckets } from '../common/nats/shared-buckets.ts'
@@ -50,6 +51,7 @@ await runProcess(process.env, async signal => {
   const log = await createLog('gateway', config.log)
   const registry = createRegistry()
   const metrics = createMetrics(registry)
+  await reportConfinement(registry, log)
   const annotationMetrics = createAnnotationMetrics(registry)
   const identity = `${hostname().slice(0, 48)}-${randomBytes(4).toString('hex')}`
 

@@ -202,8 +202,8 @@ export const REASONS = {
     severity: 'needs-a-person',
   },
   ResolutionTooLarge: {
-    meaning: 'The frames are larger than 40 megapixels.',
-    advice: 'Set the camera to a smaller size, or use its smaller stream.',
+    meaning: 'The frames are larger than 40 megapixels, or than the memory limit allows.',
+    advice: 'Set the camera to a smaller size, use its smaller stream, or raise the memory limit that the message names.',
     severity: 'needs-a-person',
   },
   NoKeyframe: {

@@ -2,6 +2,7 @@
 import { aborted, runProcess } from '../common/abort.ts'
 import { Failure } from '../common/errors.ts'
 import { createLog } from '../common/log.ts'
+import { reportConfinement } from '../common/media/confine.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { connectNats } from '../common/nats/connect.ts'
 import { wholeSending } from '../common/patches/nats-send.ts'
@@ -24,6 +25,7 @@ await runProcess(process.env, async signal => {
   const log = (await createLog('sidecar', config.log)).child({ camera: refText(camera) })
   const registry = createRegistry()
   const metrics = createMetrics(registry)
+  await reportConfinement(registry, log)
   const health = new Health(initialState(config))
   let connected = () => false
   await using probes = await serveProbes(config.probes, registry, () => (connected() ? [] : ['NATS is unreachable']))

@@ -42,6 +42,9 @@ async function withFfmpeg<T>(ffmpeg: string, use: () => Promise<T>): Promise<T> 
   }
 }
 
+/** For a sidecar: an ffmpeg that is a script starts other programs, as no confined one may. */
+const asScript = (ffmpeg: string, unconfined: TemporaryFolder) => ({ FFMPEG_PATH: ffmpeg, XDG_CACHE_HOME: unconfined.path })
+
 /** Some packets only. */
 const SOME = `${REAL} "$@" 3>&1 >/dev/null | head -n 30 >&3`
 
@@ -108,7 +111,7 @@ test('a sidecar tries a leftover again when ffmpeg failed, ever more seldom, unt
   const ffmpeg = await ffmpegWith(folder, readersDie(works, tries))
   await using nats = await startNats()
   const spec = { source: { url: 'rtsp://127.0.0.1:1/x' }, archive: { retention: '1h' } }
-  await using sidecar = await startSidecar(nats, { spec, env: { CHRYS_ARCHIVE_DIR: folder.path, FFMPEG_PATH: ffmpeg } })
+  await using sidecar = await startSidecar(nats, { spec, env: { CHRYS_ARCHIVE_DIR: folder.path, ...asScript(ffmpeg, folder) } })
   const tried = () => readFile(tries, 'utf8').then(text => text.length)
   await until(async () => (await tried()) >= 2, { what: `two tries\n${sidecar.log()}`, timeoutMs: 60_000 })
   // The one that fails is in nobody's way.
@@ -133,7 +136,7 @@ test('what a sidecar’s own ffmpeg left when it died is tried again too', async
   await using nats = await startNats()
   await using camera = await startCamera({ file: await testVideo({ fps: 15, gop: 15 }) })
   const spec = { source: { url: camera.url }, archive: { segment: '1h' } }
-  await using sidecar = await startSidecar(nats, { spec, env: { CHRYS_ARCHIVE_DIR: folder.path, FFMPEG_PATH: ffmpeg } })
+  await using sidecar = await startSidecar(nats, { spec, env: { CHRYS_ARCHIVE_DIR: folder.path, ...asScript(ffmpeg, folder) } })
   const left = await until(
     async () => {
       const [part = ''] = await parts(cam)

@@ -36,7 +36,7 @@ async function demuxed(input: string[]): Promise<{ packets: DemuxedPacket[]; inf
   let info: DemuxInfo | undefined
   await using ffmpeg = await demux(
     input,
-    { copyTimestamps: true },
+    { reach: 'bounded', copyTimestamps: true },
     {
       onPacket: (packet, description) => {
         packets.push(packet)

@@ -35,7 +35,7 @@ async function packetsOf(input: string[]): Promise<{ packets: DemuxedPacket[]; i
   const infos: DemuxInfo[] = []
   await using ffmpeg = await demux(
     input,
-    { copyTimestamps: false },
+    { reach: 'bounded', copyTimestamps: false },
     { onPacket: (packet, info) => void (packets.push(packet), infos.push(info)), onLine: () => {}, onDesync: () => {} },
   )
   await ffmpeg.ended
@@ -93,7 +93,7 @@ test('an input without an end of a frame is given up before it takes the memory 
   const given = Promise.withResolvers<string>()
   await using ffmpeg = await demux(
     ['-f', 'h264', '-i', pipe],
-    { copyTimestamps: false },
+    { reach: 'bounded', copyTimestamps: false },
     { onPacket: () => {}, onLine: () => {}, onDesync: given.resolve },
   )
   const output = createWriteStream(pipe)

@@ -1,11 +1,11 @@
 // Packets in, frames out, in one or more renditions, each with exactly the metadata of the packet it came from. One ffmpeg per decoder: NUT on
 // its stdin; for each rendition an output of its own on a pipe; their description (showinfo) and their damage (-debug_ts) on stderr.
 import { closeSync } from 'node:fs'
-import { PIXELS_MAX } from '../../proto/frame.ts'
 import type { Packet } from '../../proto/messages.ts'
 import { frameBytes, type PixelFormat } from '../../proto/rendition.ts'
 import type { Codec } from '../../proto/state.ts'
 import { runFfmpeg, type End, type Run } from './ffmpeg.ts'
+import { DECODED_PIXELS_MAX, tooLarge } from './frame-limit.ts'
 import { FrameReader, type Description, type Reader } from './frame-reader.ts'
 import type { PictureMemory } from './frame-memory.ts'
 import { JpegReader } from './jpeg-reader.ts'
@@ -99,7 +99,7 @@ export class Decoder implements AsyncDisposable {
     let run: Run | undefined
     try {
       const outputFds = await open(readers)
-      run = await runFfmpeg(decodeArgs(options), { stdin: true, outputFds, onLine: line => lines.handler(line) })
+      run = await runFfmpeg(decodeArgs(options), { reach: 'sealed', stdin: true, outputFds, onLine: line => lines.handler(line) })
       return new Decoder(options, run, readers, lines)
     } catch (error) {
       for (const reader of readers) reader.close()
@@ -172,7 +172,8 @@ export class Decoder implements AsyncDisposable {
     for (const shown of line.matchAll(/ pts: *(-?\d+) [^[]*? sar:1\/(\d+) s:(\d+)x(\d+) [^[]*? iskey:(\d) type:(\S)/g)) {
       const [, pts, sar, width, height, key, type] = shown
       const size = { width: Number(width), height: Number(height) }
-      if (size.width * size.height > PIXELS_MAX) return this.#refuse(`pictures of ${width}×${height}, more than 40 megapixels`)
+      const refusal = tooLarge(size.width, size.height)
+      if (refusal !== undefined) return this.#refuse(refusal)
       this.#readers[Number(sar) - FIRST_SAR]?.describe({ pts: Number(pts), ...size, key: key === '1', type: type ?? '?' })
     }
   }
@@ -229,7 +230,7 @@ function decodeArgs({ codec, outputs, threads }: DecoderOptions): string[] {
     ...['-debug_ts', '-nofind_stream_info', '-threads', String(threads)],
     // A camera that says how it is mounted (display orientation) would have its frames turned, by some versions only the first.
     '-noautorotate',
-    ...['-max_pixels', String(PIXELS_MAX), '-max_alloc', String(FRAME_BYTES_MAX)],
+    ...['-max_pixels', String(DECODED_PIXELS_MAX), '-max_alloc', String(FRAME_BYTES_MAX)],
     // ffmpeg would call it a failure when two packets of three make no picture.
     ...['-max_error_rate', '0.999'],
     ...['-protocol_whitelist', 'pipe', '-copyts', '-f', 'nut', '-i', 'pipe:0'],

@@ -1,6 +1,7 @@
 // A camera's packets as ffmpeg's demuxer sees them, without decoding: a description of each from the `framecrc` muxer, then its bytes
 // from the `data` muxer, one behind the other in one pipe by way of `tee`.
 import { readFileSync } from 'node:fs'
+import type { Reach } from './confine.ts'
 import { openPipe, runFfmpeg, type End } from './ffmpeg.ts'
 import type { CameraTime } from '../../proto/messages.ts'
 import { isVp9Key, keyframeParameters } from './parameters.ts'
@@ -67,6 +68,8 @@ export type DemuxOptions = {
   copyTimestamps: boolean
   /** Timestamps, copied, are the wall clock's, which is read to the millisecond here: ffmpeg's ticks may last 40 ms, and no two packets share one. */
   isWallClock?: boolean
+  /** What is left to the ffmpeg; `inbound` unless given. */
+  reach?: Reach
 }
 
 /** Runs ffmpeg on `inputArgs` (up to `-i URL`). */
@@ -91,7 +94,7 @@ export async function demux(inputArgs: readonly string[], options: DemuxOptions,
       if (parser.banner(line)) reader.resume()
       handlers.onLine(line)
     }
-    const run = await runFfmpeg(args, { outputFds: [writeFd], onLine })
+    const run = await runFfmpeg(args, { reach: options.reach ?? 'inbound', outputFds: [writeFd], onLine })
     const memory = setInterval(() => {
       if (residentBytes(run.pid) > MEMORY_MAX) handlers.onDesync('the stream has no end of a frame: ffmpeg took more than 512 MiB for it')
     }, MEMORY_CHECK_MS)

@@ -9,6 +9,7 @@ import type { Readable, Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { Failure, messageOf } from '../errors.ts'
 import { readLines } from '../lines.ts'
+import { confined, type Reach } from './confine.ts'
 import { ffmpegPath } from './ffmpeg-path.ts'
 
 /** Said by every run: levels in front of lines, no banner, no progress, no keyboard. */
@@ -32,6 +33,8 @@ export type Run = AsyncDisposable & {
 }
 
 export type RunOptions = {
+  /** Bounded unless given. */
+  reach?: Reach
   stdin?: boolean
   /** How many extra output pipes, from descriptor 3 on. */
   pipes?: number
@@ -41,9 +44,12 @@ export type RunOptions = {
 }
 
 /** Starts ffmpeg. Rejects with Failure SpawnFailed when it can't be started; nothing is left behind then. */
-export async function runFfmpeg(args: readonly string[], { stdin = false, pipes = 0, outputFds, onLine }: RunOptions): Promise<Run> {
+export async function runFfmpeg(
+  args: readonly string[],
+  { stdin = false, pipes = 0, outputFds, onLine, reach = 'bounded' }: RunOptions,
+): Promise<Run> {
   const extra = outputFds ?? Array.from({ length: pipes }, () => 'pipe' as const)
-  const child = start([...QUIET, ...args], [stdin ? 'pipe' : 'ignore', 'ignore', 'pipe', ...extra], outputFds)
+  const child = start([...QUIET, ...args], [stdin ? 'pipe' : 'ignore', 'ignore', 'pipe', ...extra], reach, outputFds)
   // 'close' follows 'exit' and 'error' alike, when the pipes have closed too.
   const ended = new Promise<End>(resolve => child.once('close', (code, signal) => resolve({ code, signal })))
   try {
@@ -81,9 +87,9 @@ export async function runFfmpeg(args: readonly string[], { stdin = false, pipes 
   }
 }
 
-function start(args: string[], stdio: StdioOptions, outputFds: readonly number[] = []): ChildProcess {
+function start(args: string[], stdio: StdioOptions, reach: Reach, outputFds: readonly number[] = []): ChildProcess {
   try {
-    return spawn(ffmpegPath(process.env), args, { stdio, env: {} })
+    return spawn(...confined(ffmpegPath(process.env), args, reach), { stdio, env: {} })
   } catch (error) {
     throw spawnFailed(error) // no descriptors left, no ffmpeg
   } finally {

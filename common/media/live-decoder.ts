@@ -1,10 +1,10 @@
 // Packets → frames while they are wanted, in one or more renditions.
-import { PIXELS_MAX } from '../../proto/frame.ts'
 import type { Packet } from '../../proto/messages.ts'
 import { IMAGE_KEY, renditionKey, type LiveFrame, type RenditionDemand } from '../../proto/rendition.ts'
 import type { Activity, Codec } from '../../proto/state.ts'
 import type { Logger } from '../log.ts'
 import type { DecodedFrame, DecoderOutput } from './decoder.ts'
+import { tooLarge } from './frame-limit.ts'
 import { PictureMemory } from './frame-memory.ts'
 import type { Gop } from './gop.ts'
 import { KeyframeDecoder } from './keyframe-decoder.ts'
@@ -174,13 +174,13 @@ export class LiveDecoder implements AsyncDisposable {
   }
 
   get #mode(): Mode {
-    if (this.#wanted.size === 0 || this.#codec === undefined || this.#tooLarge) return 'none'
+    if (this.#wanted.size === 0 || this.#codec === undefined || this.#tooLarge !== undefined) return 'none'
     const isShort = this.#codec.name === 'mjpeg' || (this.#gopMs !== undefined && this.#gopMs < SHORT_GOP_MS)
     return isShort || [...this.#wanted.values()].some(({ demand, isKeyed }) => demand.wants === 'all' && !isKeyed) ? 'stream' : 'keyframes'
   }
 
-  get #tooLarge(): boolean {
-    return this.#codec !== undefined && this.#codec.width * this.#codec.height > PIXELS_MAX
+  get #tooLarge(): string | undefined {
+    return this.#codec && tooLarge(this.#codec.width, this.#codec.height)
   }
 
   #setKeyed(wanted: Wanted): void {
@@ -322,7 +322,7 @@ export class LiveDecoder implements AsyncDisposable {
   }
 
   get #phase(): Phase {
-    if (this.#tooLarge) return 'refused'
+    if (this.#tooLarge !== undefined) return 'refused'
     if (this.#mode !== 'stream') return this.#mode === 'none' ? 'off' : 'keyframes'
     if (this.#next !== undefined) return 'changing'
     return this.#current === undefined ? 'waiting' : 'running'
@@ -332,11 +332,8 @@ export class LiveDecoder implements AsyncDisposable {
     const phase = this.#phase
     const active = phase === 'keyframes' || phase === 'running' || phase === 'changing'
     const { onHealth } = this.#options
-    if (phase === 'refused' && this.#codec !== undefined) {
-      const { width, height } = this.#codec
-      const message = `${width}×${height} is more than 40 megapixels`
-      return onHealth({ active: false, ok: false, reason: 'ResolutionTooLarge', message })
-    }
+    const message = this.#tooLarge
+    if (message !== undefined) return onHealth({ active: false, ok: false, reason: 'ResolutionTooLarge', message })
     if (this.#problem !== undefined) return onHealth({ active, ok: false, reason: 'NoDecodableFrames', message: this.#problem })
     onHealth({ active, ok: true })
   }

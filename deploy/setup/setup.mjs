@@ -1,6 +1,7 @@
 // Makes what the project's commands need, and says what it does; silent where nothing is to do. Plain JavaScript without
 // packages: it runs on whichever Node a person has, before there is a better one.
 import { fileURLToPath } from 'node:url'
+import { prepareConfine } from './confine.mjs'
 import { prepareImageTools, prepareNode } from './containers.mjs'
 import { prepareFfmpeg, prepareFfprobe } from './ffmpeg.mjs'
 import { prepareHelm } from './helm.mjs'
@@ -11,7 +12,7 @@ import { say, SetupProblem } from './system.mjs'
 import { prepareBrowser, prepareCamera, preparePython } from './test-tools.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const steps = [() => preparePackages(root), prepareFfmpeg, prepareNatsServer]
+const steps = [() => preparePackages(root), prepareFfmpeg, prepareConfine, prepareNatsServer]
 /** @type {Record<string, (() => Promise<void>)[]>} */
 const more = {
   '--test': [prepareFfprobe, prepareCamera, preparePython, prepareBrowser, prepareHelm, prepareKubernetes],

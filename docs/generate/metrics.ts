@@ -2,6 +2,7 @@
 import { Registry } from 'prom-client'
 import { createAnnotationMetrics } from '../../gateway/annotations/metrics.ts'
 import { createAccessMetrics } from '../../gateway/access/metrics.ts'
+import { createConfinementMetric } from '../../common/media/confine.ts'
 import { createMetrics as createGatewayMetrics } from '../../gateway/metrics.ts'
 import { createMetrics as createSidecarMetrics } from '../../sidecar/metrics.ts'
 import { table, type Page } from './page.ts'
@@ -35,7 +36,12 @@ This page is generated from the programs.
 
 ## Sidecar, one per camera
 
-${metricTable(await described(createSidecarMetrics))}
+${metricTable(
+  await described(registry => {
+    createSidecarMetrics(registry)
+    createConfinementMetric(registry)
+  }),
+)}
 
 ## Gateway
 
@@ -46,6 +52,7 @@ ${metricTable(
     createGatewayMetrics(registry)
     createAnnotationMetrics(registry)
     createAccessMetrics(registry)
+    createConfinementMetric(registry)
   }),
 )}
 `,

