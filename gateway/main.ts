@@ -27,6 +27,7 @@ import { ClientCursors } from './frames/cursor.ts'
 import { Delivery } from './annotations/delivery.ts'
 import { createMetrics } from './metrics.ts'
 import { Archives } from './past/archives.ts'
+import { BufferExtents } from './past/buffer-extents.ts'
 import { Past } from './past/past.ts'
 import { PacketStream, type Source } from './past/packet-reader.ts'
 import { PastReads } from './past/reads.ts'
@@ -58,10 +59,16 @@ await runProcess(process.env, async signal => {
   let link: Nats | undefined
   const isConnected = () => link?.connected() ?? false
   const frames = new FrameSource(identity, config, metrics, log)
+  const packets = (source: Source) => {
+    if (link === undefined || !isConnected()) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS is unreachable')
+    return new PacketStream(link.nc, source)
+  }
+  const bufferExtents = new BufferExtents(packets)
   const readers = new PacketReaders(() => link, metrics, log)
   const cameras = new Cameras(config.namespace, metrics, log, uid => {
     frames.end(uid)
     readers.end(uid)
+    bufferExtents.forget(uid)
   })
   const cursors = new ClientCursors()
   const unsent = new Unsent(config.unsentBytesMax, bytes => metrics.unsentBytes.set(bytes))
@@ -76,10 +83,6 @@ await runProcess(process.env, async signal => {
     ...(cameras.isListed ? [] : ['the list of cameras has not been received yet']),
   ]
   await using probes = await serveProbes(config.probes, registry, missing)
-  const packets = (source: Source) => {
-    if (link === undefined || !isConnected()) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS is unreachable')
-    return new PacketStream(link.nc, source)
-  }
   const past = new Past(
     packets,
     new Archives(
@@ -106,7 +109,7 @@ await runProcess(process.env, async signal => {
   using tls = config.tls && new ServerTls(config.tls.files, config.tls.certificate, metrics.tls, log)
   // From the start: until there is a list of cameras, clients and health checks are told so.
   await using server = await serveGrpc(config.grpc, tls?.credentials ?? ServerCredentials.createInsecure(), parts, log)
-  await using http = await serveHttp(config.http, tls, { ...parts, access, packets: readers, past }, log)
+  await using http = await serveHttp(config.http, tls, { ...parts, access, packets: readers, past, bufferExtents }, log)
   log.info(
     { identity, namespace: config.namespace, grpcPort: server.port, httpPort: http.port, probePort: probes.port },
     'the gateway is up',

@@ -20,10 +20,13 @@ test.before(async t => {
   const sidecar = stack.use(await startSidecar(nats, { name: 'demo', spec: { source: { url: 'testsrc:?size=320x180&rate=10' } } }))
   const cameras = stack.use(await startCameras(nats.url, [sidecar.camera, DEAD]))
   await cameras.report(DEAD, { connection: 'waiting', reason: 'AuthFailed', message: 'the camera says 401', failingStreak: 3 })
+  await cameras.put(sidecar.camera, { labels: { site: 'north' } })
   const gateway = stack.use(await startGateway(nats.url))
   await until(() => gateway.ready(), { what: 'the gateway to be ready' })
   await sidecar.stateWith('packets', ({ connection }) => connection === 'streaming')
-  t.context = { cameras, gateway, sidecar, url: `http://127.0.0.1:${gateway.httpPort}`, stack: stack.move() }
+  const url = `http://127.0.0.1:${gateway.httpPort}`
+  await until(async () => (await (await fetch(`${url}/cameras`)).text()).includes('AuthFailed'), { what: 'the gateway to know why' })
+  t.context = { cameras, gateway, sidecar, url, stack: stack.move() }
 })
 test.after.always(t => t.context.stack?.disposeAsync())
 
@@ -89,6 +92,11 @@ test('the list of cameras says how each is', async t => {
     ['demo', 'yard/dead'],
   )
   t.like(list[0], { status: 'running', health: 'healthy', codec: 'h264', width: 320, height: 180 })
+  t.deepEqual(list[0]?.['labels'], { site: 'north' })
+  t.is(list[0]?.['archive'], false)
+  const buffer = list[0]?.['buffer'] as { from: number; to: number; bytes: number }
+  t.true(buffer.from <= buffer.to && buffer.bytes > 0 && Math.abs(buffer.to - Date.now()) < 20_000)
+  t.is(list[1]?.['buffer'], undefined)
   t.like(list[1], { health: 'unhealthy', severity: 'needs-a-person', reason: 'AuthFailed' })
 })
 

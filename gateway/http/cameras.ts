@@ -2,6 +2,7 @@
 import { judge } from '../../proto/health.ts'
 import { explain, REASONS, type AnyReason } from '../../proto/reasons.ts'
 import type { KnownCamera } from '../cameras.ts'
+import type { BufferExtent } from '../past/buffer-extents.ts'
 import type { Problem } from './answer.ts'
 
 function judgementOf({ record, report, runningSince }: KnownCamera, isConnected: boolean) {
@@ -13,14 +14,17 @@ function judgementOf({ record, report, runningSince }: KnownCamera, isConnected:
   })
 }
 
-export function cameraJson(camera: KnownCamera, isConnected: boolean) {
+/** `buffer`: how far back it reaches, where that is known. */
+export function cameraJson(camera: KnownCamera, isConnected: boolean, buffer: BufferExtent | undefined) {
   const { status, health, cause, severity, state } = judgementOf(camera, isConnected)
   const { codec } = state ?? {}
   return {
-    ...{ name: camera.deviceId, namespace: camera.ref.namespace, status, health, severity },
+    ...{ name: camera.deviceId, namespace: camera.ref.namespace, labels: camera.record.labels ?? {}, status, health, severity },
     ...(cause === undefined ? {} : problemOf(cause.reason, cause.message)),
     ...(codec === undefined ? {} : { codec: codec.name, width: codec.width, height: codec.height }),
     ...(state === undefined ? {} : { fps: state.fps, bitsPerSecond: state.bitsPerSecond, lastPacketAt: state.lastPacketAt }),
+    ...(buffer === undefined ? {} : { buffer }),
+    archive: camera.record.archive,
   }
 }
 

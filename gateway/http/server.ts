@@ -10,6 +10,7 @@ import { denied as addressRanges } from '../../common/net/address.ts'
 import type { Access, Subject } from '../access/access.ts'
 import { denied, type Use, type VisibleCameras } from '../access/visible-cameras.ts'
 import type { KnownCamera } from '../cameras.ts'
+import type { BufferExtents } from '../past/buffer-extents.ts'
 import { Refusal } from '../refusal.ts'
 import type { ServerTls } from '../rpc/tls.ts'
 import { answerError, answerJson, HEADERS, problemOf } from './answer.ts'
@@ -33,7 +34,7 @@ const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 30_000 }
 /** How often it is asked whether a running stream still has the right that it uses. */
 const RECHECK_MS = 2_000
 
-export type HttpParts = FrameParts & LiveParts & ClipParts & { access: Access; cameras: VisibleCameras }
+export type HttpParts = FrameParts & LiveParts & ClipParts & { bufferExtents: BufferExtents; access: Access; cameras: VisibleCameras }
 /** `isTlsElsewhere`: a proxy in front of it ends TLS. `proxies`: address ranges of those whose `X-Forwarded-For` counts. */
 export type HttpConfig = { host: string; port: number; proxies: readonly string[]; isTlsElsewhere: boolean }
 export type HttpServer = AsyncDisposable & { readonly port: number }
@@ -124,11 +125,9 @@ class Handler {
     const visitor = { subject, uses: (use: Use) => void uses.push(use) }
     if (asked.kind === 'cameras') {
       const list = await cameras.list(visitor)
-      return answerJson(
-        response,
-        200,
-        list.map(camera => cameraJson(camera, isConnected())),
-      )
+      const buffers = await this.#parts.bufferExtents.of(list, signal)
+      const said = list.map(camera => cameraJson(camera, isConnected(), buffers.get(camera.uid)))
+      return answerJson(response, 200, said)
     }
     const { resource, deviceId, query } = asked
     checkNames(resource, query)
