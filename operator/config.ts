@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { readSettings, serviceConfig, type Env, type LogConfig, type ServiceConfig } from '../common/env.ts'
-import { OPERATOR } from '../proto/settings.ts'
+import { OPERATOR, type DeniedField } from '../proto/settings.ts'
 import { newIdentity } from './kube/leader.ts'
 
 export type Resources = { requests?: Record<string, string>; limits?: Record<string, string> }
@@ -10,6 +10,8 @@ export type OperatorConfig = ServiceConfig & {
   kubeconfig: string | undefined
   /** The operator's own namespace, where its Lease is. */
   namespace: string
+  /** Where Cameras are looked for; empty: in all namespaces. */
+  cameraNamespaces: readonly string[]
   /** Names this process in the Lease. */
   identity: string
   /** Cameras reconciled at the same time. */
@@ -30,6 +32,10 @@ export type OperatorConfig = ServiceConfig & {
     natsSecret: string | undefined
     /** A folder with the keys that NATS users are made with, one for each camera; undefined: they all use `natsSecret`. */
     signingDir: string | undefined
+    /** Of such a user. */
+    userValidity: { days: number }
+    /** Fields of a Camera that its author may not use. */
+    deniedFields: readonly DeniedField[]
     denyCidrs: readonly string[]
     resources: Resources
     log: LogConfig
@@ -54,6 +60,7 @@ export function readConfig(env: Env): OperatorConfig {
     ...service,
     kubeconfig: values.CHRYS_KUBECONFIG,
     namespace: values.CHRYS_NAMESPACE,
+    cameraNamespaces: values.CHRYS_CAMERA_NAMESPACES,
     identity: values.CHRYS_IDENTITY ?? newIdentity(),
     workers: values.CHRYS_WORKERS,
     cleanUpMs: values.CHRYS_CLEAN_UP_SECONDS * 1_000,
@@ -67,6 +74,8 @@ export function readConfig(env: Env): OperatorConfig {
       natsReplicas: service.nats.replicas,
       natsSecret,
       signingDir,
+      userValidity: { days: values.CHRYS_NATS_USER_DAYS },
+      deniedFields: values.CHRYS_DENY_FIELDS as readonly DeniedField[],
       denyCidrs: values.CHRYS_DENY_CIDRS,
       resources: JSON.parse(JSON.stringify(resources.output)) as Resources,
       log: service.log,

@@ -7,11 +7,12 @@ import { messageOf } from '../common/errors.ts'
 import { refText } from '../proto/subjects.ts'
 import { Writer } from './kube/apply.ts'
 import { bufferLimits } from './camera/buffer-requests.ts'
-import { DISCOVERIES_PATH, KubeApi } from '../common/kube/client.ts'
+import { DISCOVERIES, KubeApi } from '../common/kube/client.ts'
 import { DiscoveryReconciler } from './discovery/reconcile.ts'
 import type { WatchedDiscovery } from './discovery/objects.ts'
 import { keepDiscovery } from './kube/kinds.ts'
-import { keyOf, Reflector } from './kube/reflector.ts'
+import { keyOf } from './kube/reflector.ts'
+import { Reflectors } from './kube/reflectors.ts'
 import { readConfig } from './config.ts'
 import { eventRecorder } from './kube/events.ts'
 import { Elector, LEASE_TIMES, leadWith, leaseStore } from './kube/leader.ts'
@@ -31,9 +32,9 @@ await runProcess(process.env, async signal => {
   const metrics = operatorMetrics(registry)
   const api = new KubeApi(config.kubeconfig, clientMetrics(registry))
   const queue = new KeyedQueue({ metrics: queueMetrics(registry, () => queue.running()) })
-  const world = new World(api, metrics, log, key => queue.add(key))
-  const discoveries = new Reflector<WatchedDiscovery>({
-    ...{ api, metrics, log, path: DISCOVERIES_PATH, keep: keepDiscovery },
+  const world = new World(api, config.cameraNamespaces, metrics, log, key => queue.add(key))
+  const discoveries = new Reflectors<WatchedDiscovery>(DISCOVERIES, config.cameraNamespaces, {
+    ...{ api, metrics, log, keep: keepDiscovery },
     onChange: now => now !== undefined && discovering?.queue.add(keyOf(now)),
   })
   let discovering: DiscoveryReconciler | undefined
@@ -106,7 +107,7 @@ await runProcess(process.env, async signal => {
         reconciles.active.dec()
       }
     }
-    const everything = () => [...world.cameras.keys()].forEach(key => queue.add(key))
+    const everything = () => world.cameras.keys().forEach(key => queue.add(key))
     const collectLeftovers = async () => {
       everything()
       const present = await shared.present().catch((error: unknown) => {

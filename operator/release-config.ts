@@ -5,6 +5,8 @@ export type ReleaseConfig = {
   /** undefined: the pod's own ServiceAccount. */
   kubeconfig: string | undefined
   namespace: string
+  /** Where Cameras are; empty: in all namespaces. */
+  cameraNamespaces: readonly string[]
   /** Name of the operator's Deployment. */
   operator: string
   /** Secrets that go with the release. */
@@ -21,6 +23,7 @@ export function readReleaseConfig(env: Env): ReleaseConfig {
   return {
     kubeconfig: values.CHRYS_KUBECONFIG,
     namespace: values.CHRYS_NAMESPACE,
+    cameraNamespaces: values.CHRYS_CAMERA_NAMESPACES,
     operator: values.CHRYS_OPERATOR,
     secrets: values.CHRYS_REMOVE_SECRETS,
     timeoutMs: values.CHRYS_TIMEOUT_SECONDS * 1_000,

@@ -6,7 +6,17 @@ import { Registry } from 'prom-client'
 import { createLog, type Logger } from '../common/log.ts'
 import { runProcess } from '../common/abort.ts'
 import { Writer } from './kube/apply.ts'
-import { ApiAway, ApiError, CAMERAS_PATH, ignoringMissing, KubeApi, labelSelector, MERGE_PATCH } from '../common/kube/client.ts'
+import {
+  ApiAway,
+  ApiError,
+  CAMERAS,
+  DEPLOYMENTS,
+  ignoringMissing,
+  KubeApi,
+  labelSelector,
+  listPaths,
+  MERGE_PATCH,
+} from '../common/kube/client.ts'
 import { MANAGED_BY } from './camera/deployment.ts'
 import { FINALIZER, keepCamera, type Deployment, type Pod } from './kube/kinds.ts'
 import { operatorMetrics } from './metrics.ts'
@@ -30,8 +40,8 @@ await runProcess(process.env, async stopped => {
   try {
     const api = new KubeApi(config.kubeconfig)
     await persist(() => stopOperator(api, config, log, signal), log, signal)
-    await persist(() => removeDecoders(api, log, signal), log, signal)
-    await persist(() => releaseCameras(api, log, signal), log, signal)
+    await persist(() => removeDecoders(api, config, log, signal), log, signal)
+    await persist(() => releaseCameras(api, config, log, signal), log, signal)
     await persist(() => removeSecrets(api, config, log), log, signal)
   } catch (error) {
     if (!signal.aborted) throw error
@@ -70,8 +80,8 @@ async function stopOperator(api: KubeApi, { namespace, operator }: ReleaseConfig
   log.info({ operator }, 'stopped the operator')
 }
 
-async function removeDecoders(api: KubeApi, log: Logger, signal: AbortSignal): Promise<void> {
-  const deployments = await list<Deployment>(api, '/apis/apps/v1/deployments', labelSelector(MANAGED_BY))
+async function removeDecoders(api: KubeApi, { cameraNamespaces }: ReleaseConfig, log: Logger, signal: AbortSignal): Promise<void> {
+  const deployments = await listIn<Deployment>(api, listPaths(DEPLOYMENTS, cameraNamespaces), labelSelector(MANAGED_BY))
   await each(deployments, signal, async ({ metadata: { namespace, name, uid } }) => {
     const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`
     await ignoringMissing(api.request('DELETE', path, { body: { preconditions: { uid }, propagationPolicy: 'Background' } }))
@@ -79,9 +89,9 @@ async function removeDecoders(api: KubeApi, log: Logger, signal: AbortSignal): P
   log.info({ count: deployments.length }, 'deleted camera Deployments')
 }
 
-async function releaseCameras(api: KubeApi, log: Logger, signal: AbortSignal): Promise<void> {
+async function releaseCameras(api: KubeApi, { cameraNamespaces }: ReleaseConfig, log: Logger, signal: AbortSignal): Promise<void> {
   const writer = new Writer(api, operatorMetrics(new Registry()), signal)
-  const cameras = (await list<KubeObject>(api, CAMERAS_PATH)).map(keepCamera)
+  const cameras = (await listIn<KubeObject>(api, listPaths(CAMERAS, cameraNamespaces))).map(keepCamera)
   const left = cameras.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
   await each(left, signal, camera => ignoringMissing(writer.writeStatus(camera, uninstalledStatus(camera, Date.now()))))
   const held = cameras.filter(({ metadata }) => metadata.finalizers?.includes(FINALIZER) === true)
@@ -92,6 +102,12 @@ async function releaseCameras(api: KubeApi, log: Logger, signal: AbortSignal): P
 async function removeSecrets(api: KubeApi, { namespace, secrets }: ReleaseConfig, log: Logger): Promise<void> {
   for (const name of secrets) await ignoringMissing(api.request('DELETE', `/api/v1/namespaces/${namespace}/secrets/${name}`))
   if (secrets.length > 0) log.info({ secrets }, 'deleted NATS keys')
+}
+
+async function listIn<T>(api: KubeApi, paths: string[], selector?: string): Promise<T[]> {
+  const items: T[] = []
+  for (const path of paths) items.push(...(await list<T>(api, path, selector)))
+  return items
 }
 
 /** Page by page; nothing where the resource does not exist. */

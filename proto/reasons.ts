@@ -334,6 +334,11 @@ export const REASONS = {
     advice: 'Correct spec.pod, or the namespace’s quota or policy.',
     severity: 'needs-a-person',
   },
+  FieldDenied: {
+    meaning: 'The spec uses a field that the cluster’s administrator denies.',
+    advice: 'Remove the field from the spec, or ask the administrator to allow it (cameras.denyFields in the chart).',
+    severity: 'needs-a-person',
+  },
   NameTaken: {
     meaning: 'A Deployment with this name exists and is not this Camera’s.',
     advice: 'Rename the Deployment, or the Camera.',

@@ -251,6 +251,17 @@ export const GATEWAY = {
 } as const satisfies Settings
 
 const NAMESPACE = { type: 'text', required: true, check: isLabel } as const
+const CAMERA_NAMESPACES = {
+  type: 'list',
+  check: isLabel,
+  otherwise: 'all namespaces',
+  about: 'Namespaces whose Cameras are handled.',
+} as const
+/** Fields of a Camera that an administrator may deny to its author. */
+export const DENIED_FIELDS = ['image', 'env', 'hostPath'] as const
+export type DeniedField = (typeof DENIED_FIELDS)[number]
+const isDeniedField: Check = text =>
+  (DENIED_FIELDS as readonly string[]).includes(text) ? undefined : `must be one of ${DENIED_FIELDS.join(', ')}`
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'] as const
 
 export const OPERATOR = {
@@ -270,6 +281,15 @@ export const OPERATOR = {
   CHRYS_NATS_SIGNING_DIR: {
     type: 'readable',
     about: 'Folder with `signing.seed` and `account.pub`. With it each camera gets a NATS user and a Secret of its own.',
+  },
+  CHRYS_NATS_USER_DAYS: {
+    ...{ type: 'integer', min: 1, max: 3_650, default: 90 },
+    about: 'Days that the NATS user of a camera is valid. A new one is made, and the pod replaced, when half of them are over.',
+  },
+  CHRYS_CAMERA_NAMESPACES: CAMERA_NAMESPACES,
+  CHRYS_DENY_FIELDS: {
+    ...{ type: 'list', check: isDeniedField },
+    about: 'Fields that Cameras may not use: `image` and `env` of `spec.pod`, and `hostPath` as the archive’s volume.',
   },
   CHRYS_SIDECAR_RESOURCES: {
     ...{ type: 'json', default: { requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: '1Gi' } } },
@@ -299,6 +319,7 @@ export const MAKE_IDENTITY = {
 
 export const RELEASE_FINALIZERS = {
   CHRYS_NAMESPACE: { ...NAMESPACE, about: 'Namespace of the release.' },
+  CHRYS_CAMERA_NAMESPACES: CAMERA_NAMESPACES,
   CHRYS_OPERATOR: { type: 'text', required: true, about: 'Name of the operator’s Deployment.' },
   CHRYS_REMOVE_SECRETS: { type: 'list', check: isObjectName, about: 'Secrets that are removed with the release.' },
   CHRYS_TIMEOUT_SECONDS: { type: 'integer', min: 1, max: 3_600, default: 120, about: 'Time limit for all of it.' },

@@ -2,7 +2,7 @@ import test from 'ava'
 import { writeFile } from 'node:fs/promises'
 import { decode } from '@nats-io/jwt'
 import { userIn } from '../common/nats/user.ts'
-import { cameraSecret, readSigning, userFingerprint } from '../operator/identity/camera-user.ts'
+import { cameraSecret, readSigning } from '../operator/identity/camera-user.ts'
 import { accountsConf, accountsIn, newKeys } from '../operator/identity/trust.ts'
 import { cameraCreds, roleCreds } from '../operator/identity/users.ts'
 import { watchedCamera } from './fixtures/camera-objects.ts'
@@ -13,12 +13,12 @@ const tokenIn = (creds: string) => decode<Record<string, unknown>>(/ey[\w.-]+/.e
 test('the same camera gets the same user, and another one when it is made anew', t => {
   const keys = newKeys()
   const camera = { namespace: 'site', name: 'door', uid: 'a' }
-  const creds = cameraCreds(keys, camera, 1_700_000_000)
-  t.is(cameraCreds(keys, { ...camera }, 1_700_000_000), creds)
+  const creds = cameraCreds(keys, camera, { issuedAt: 1_700_000_000 })
+  t.is(cameraCreds(keys, { ...camera }, { issuedAt: 1_700_000_000 }), creds)
   const others = [
-    cameraCreds(keys, { ...camera, uid: 'b' }, 1_700_000_000),
-    cameraCreds(keys, { ...camera, name: 'gate' }, 1_700_000_000),
-    cameraCreds(newKeys(), camera, 1_700_000_000),
+    cameraCreds(keys, { ...camera, uid: 'b' }, { issuedAt: 1_700_000_000 }),
+    cameraCreds(keys, { ...camera, name: 'gate' }, { issuedAt: 1_700_000_000 }),
+    cameraCreds(newKeys(), camera, { issuedAt: 1_700_000_000 }),
     roleCreds(keys, 'gateway', 1_700_000_000),
   ]
   const users = [creds, ...others].map(text => tokenIn(text).sub)
@@ -39,24 +39,42 @@ test('the server’s configuration depends on the keys alone, names its accounts
 
 test('a user’s credentials hold none of the keys that made them', t => {
   const keys = newKeys()
-  const creds = cameraCreds(keys, { namespace: 'site', name: 'door', uid: 'a' }, 1)
+  const creds = cameraCreds(keys, { namespace: 'site', name: 'door', uid: 'a' }, { issuedAt: 1 })
   for (const secret of [keys.seed, keys.operator]) t.false(creds.includes(secret))
 })
 
-test('a camera’s Secret is the same for the same Camera and key, belongs to it, and is told apart without telling the key', async t => {
+const BORN = '2026-01-02T03:04:05Z'
+const DAY_MS = 86_400_000
+
+test('a camera’s Secret is the same for the same Camera and key until half of its validity is over, and belongs to the Camera', t => {
   const signing = newKeys()
   const plain = watchedCamera()
-  const object = { ...plain, metadata: { ...plain.metadata, creationTimestamp: '2026-01-02T03:04:05Z' } }
-  const secret = cameraSecret(signing, object)
-  t.deepEqual(cameraSecret({ ...signing }, { ...object, metadata: { ...object.metadata, generation: 7, resourceVersion: '99' } }), secret)
-  t.like(secret.metadata, { name: 'camera-front-nats', namespace: object.metadata.namespace })
-  t.like(secret.metadata?.ownerReferences?.[0], { kind: 'Camera', name: 'front', uid: object.metadata.uid, controller: true })
-  const creds = Buffer.from(secret.data?.['user.creds'] ?? '', 'base64').toString()
-  t.is(tokenIn(creds).iat, Date.parse('2026-01-02T03:04:05Z') / 1_000)
-  const fingerprint = userFingerprint(signing, object)
-  t.is(userFingerprint(signing, object), fingerprint)
-  t.not(userFingerprint(newKeys(), object), fingerprint)
+  const object = { ...plain, metadata: { ...plain.metadata, creationTimestamp: BORN } }
+  const at = (days: number, keys = signing, more = {}) =>
+    cameraSecret(keys, { ...object, metadata: { ...object.metadata, ...more } }, { days: 90 }, Date.parse(BORN) + days * DAY_MS)
+  const secret = at(1)
+  t.deepEqual(at(44.9, { ...signing }, { generation: 7, resourceVersion: '99' }), secret)
+  t.deepEqual(at(-400), secret) // our clock is behind
+  t.regex(secret.metadata.name, /^camera-front-nats-[0-9a-f]{10}$/)
+  t.is(secret.immutable, true)
+  t.like(secret.metadata.ownerReferences?.[0], { kind: 'Camera', name: 'front', uid: object.metadata.uid, controller: true })
+  const others = [at(45.1), at(90.1), at(1, newKeys()), at(1, signing, { uid: 'another' })]
+  t.is(new Set([secret, ...others].map(({ metadata }) => metadata.name)).size, 5)
+  const tokens = [secret, others[0]].map(each => tokenIn(Buffer.from(each?.data?.['user.creds'] ?? '', 'base64').toString()))
+  const born = Date.parse(BORN) / 1_000
+  t.deepEqual(
+    tokens.map(({ iat, exp = 0 }) => [((iat ?? 0) - born) / 86_400, (exp - born) / 86_400]),
+    [
+      [0, 90],
+      [45, 135],
+    ],
+  )
+  t.is(tokens[0]?.sub, tokens[1]?.sub)
+  t.like(tokens[0]?.nats, { subs: 32, payload: 8 * 2 ** 20 })
+})
 
+test('the signing key is read from its files, and refused when it is no key, without telling what it was', async t => {
+  const signing = newKeys()
   await using folder = await temporaryFolder()
   await writeFile(folder.file('account.pub'), `${signing.account}\n`)
   await t.throwsAsync(readSigning(folder.file('.')), { message: /ENOENT.*signing\.seed/ })
@@ -70,7 +88,7 @@ test('a camera’s Secret is the same for the same Camera and key, belongs to it
 
 test('a process takes its inbox from its token, and whether it may make streams', t => {
   const keys = newKeys()
-  t.deepEqual(userIn(cameraCreds(keys, { namespace: 'site', name: 'door', uid: 'a' }, 1)), {
+  t.deepEqual(userIn(cameraCreds(keys, { namespace: 'site', name: 'door', uid: 'a' }, { issuedAt: 1 })), {
     inbox: '_INBOX.camera.site.door',
     isConfined: true,
   })

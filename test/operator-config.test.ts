@@ -16,6 +16,8 @@ test('the least that is needed, and the defaults', t => {
     natsUrl: 'nats://nats:4222',
     natsSecret: undefined,
     signingDir: undefined,
+    userValidity: { days: 90 },
+    deniedFields: [],
     denyCidrs: ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '::/128', '::1/128', 'fe80::/10'],
     resources: { requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: '1Gi' } },
     log: { level: 'info', format: 'json' },

@@ -63,7 +63,7 @@ test('what was refused is forgotten once it is accepted, also where the Deployme
   const reasons: (string | undefined)[] = []
   let refusal: Error | undefined
   const writer: Partial<Writer> = {
-    applySecret: async () => (refusal === undefined ? undefined : Promise.reject(refusal)),
+    createSecret: async () => (refusal === undefined ? undefined : Promise.reject(refusal)),
     async applyDeployment({ metadata }) {
       scene.live = { metadata: Object.assign({ generation: 1 }, metadata) } as unknown as Deployment
       return 1

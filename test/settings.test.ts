@@ -39,7 +39,7 @@ async function variablesOf(template: string): Promise<[name: string, path: strin
 
 const FROM_VALUES = [
   ['gateway.yaml', GATEWAY, 11],
-  ['operator.yaml', OPERATOR, 4],
+  ['operator.yaml', OPERATOR, 5],
   ['_helpers.tpl', GATEWAY, 1],
   ['_helpers.tpl', OPERATOR, 1],
 ] as const

@@ -11,9 +11,16 @@ export const JSON_PATCH = 'application/json-patch+json'
 export const MERGE_PATCH = 'application/merge-patch+json'
 export const APPLY_PATCH = 'application/apply-patch+yaml'
 
-/** Of the Cameras of all namespaces. */
-export const CAMERAS_PATH = `/apis/${API_VERSION}/cameras`
-export const DISCOVERIES_PATH = `/apis/${API_VERSION}/cameradiscoveries`
+/** A kind of object, as paths name it. */
+export const CAMERAS = { api: `/apis/${API_VERSION}`, resource: 'cameras' }
+export const DISCOVERIES = { api: `/apis/${API_VERSION}`, resource: 'cameradiscoveries' }
+export const DEPLOYMENTS = { api: '/apis/apps/v1', resource: 'deployments' }
+export const PODS = { api: '/api/v1', resource: 'pods' }
+
+/** Where its objects are listed: in each of the namespaces, or in all at once where none is given. */
+export const listPaths = ({ api, resource }: typeof CAMERAS, namespaces: readonly string[]): string[] =>
+  namespaces.length === 0 ? [`${api}/${resource}`] : namespaces.map(namespace => `${api}/namespaces/${namespace}/${resource}`)
+
 export const cameraPath = ({ metadata: { namespace, name } }: Pick<Camera, 'metadata'>): string =>
   `/apis/${API_VERSION}/namespaces/${namespace}/cameras/${name}`
 

@@ -24,12 +24,10 @@ const COMPONENT = 'camera'
 export const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'chrysalis-edge-operator' }
 
 const PREFIX = 'camera-'
-const deploymentName = (camera: Camera): string => `${PREFIX}${camera.metadata.name}`
+export const deploymentName = (camera: Camera): string => `${PREFIX}${camera.metadata.name}`
 /** The key of the camera that a Deployment is of; by its name, since its labels can be changed. */
 export const cameraKeyOfDeployment = ({ metadata: { namespace = '', name } }: Deployment): string | undefined =>
   name.startsWith(PREFIX) ? `${namespace}/${name.slice(PREFIX.length)}` : undefined
-/** The Secret with the camera's own NATS user. */
-export const userSecretName = (camera: Camera): string => `${deploymentName(camera)}-nats`
 
 /** Nobody in particular, and not the node image's own user. */
 const UID = 65_532
@@ -62,8 +60,16 @@ export const controllerOf = ({ apiVersion, kind, metadata: { name, uid } }: Came
   blockOwnerDeletion: true,
 })
 
-/** `replicas` 0 stops the camera: suspended, being deleted, or held after the nodes rejected its pods. */
-export function desiredDeployment(camera: Camera, settings: PodSettings, replicas: 0 | 1): V1Deployment {
+/**
+ * `replicas` 0 stops the camera: suspended, being deleted, or held after the nodes rejected its pods. `natsSecret` is the Secret with its NATS
+ * user, if it has one.
+ */
+export function desiredDeployment(
+  camera: Camera,
+  settings: PodSettings,
+  replicas: 0 | 1,
+  natsSecret: string | undefined = settings.natsSecret,
+): V1Deployment {
   const { namespace, uid } = camera.metadata
   const labels = objectLabels(camera)
   const object = {
@@ -80,7 +86,7 @@ export function desiredDeployment(camera: Camera, settings: PodSettings, replica
       revisionHistoryLimit: 1,
       strategy: { type: 'Recreate' }, // two pods at once would fight for the camera
       selector: { matchLabels: selectorOf(camera) },
-      template: { metadata: { labels: { ...labels, [UID_LABEL]: uid } }, spec: podSpec(camera, settings) },
+      template: { metadata: { labels: { ...labels, [UID_LABEL]: uid } }, spec: podSpec(camera, settings, natsSecret) },
     },
   } satisfies V1Deployment
   return { ...object, metadata: { ...object.metadata, annotations: { [HASH_ANNOTATION]: hashOf(object) } } }
@@ -89,9 +95,9 @@ export function desiredDeployment(camera: Camera, settings: PodSettings, replica
 export const specHash = (deployment: { metadata?: { annotations?: Record<string, string> } }): string | undefined =>
   deployment.metadata?.annotations?.[HASH_ANNOTATION]
 
-function podSpec(camera: Camera, settings: PodSettings): V1PodSpec {
+function podSpec(camera: Camera, settings: PodSettings, natsSecret: string | undefined): V1PodSpec {
   const { pod = {} } = camera.spec
-  const volumes = podVolumes(camera, settings)
+  const volumes = podVolumes(camera, natsSecret)
   return {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
@@ -133,7 +139,7 @@ function container(camera: Camera, settings: PodSettings, volumes: Mounted[]): V
     image: camera.spec.pod?.image ?? settings.image,
     imagePullPolicy: settings.imagePullPolicy,
     args: ['node', ...FRUGAL_FLAGS, 'sidecar/main.ts'], // not `command`: the image's entrypoint reaps processes
-    env: environment(camera, settings),
+    env: environment(camera, settings, volumes),
     ports: [{ name: 'metrics', containerPort: PROBE_PORT, protocol: 'TCP' }],
     resources: camera.spec.pod?.resources ?? settings.resources,
     securityContext: CONTAINER_SECURITY,
@@ -143,7 +149,7 @@ function container(camera: Camera, settings: PodSettings, volumes: Mounted[]): V
 }
 
 /** What the sidecar is told. Secrets are not among it: they are files. */
-function environment(camera: Camera, settings: PodSettings): V1EnvVar[] {
+function environment(camera: Camera, settings: PodSettings, volumes: Mounted[]): V1EnvVar[] {
   const { namespace, name, uid, generation } = camera.metadata
   const { pod, ...spec } = camera.spec
   const told = toEnv<Omit<typeof SIDECAR, typeof HOLDER>>({
@@ -163,7 +169,7 @@ function environment(camera: Camera, settings: PodSettings): V1EnvVar[] {
     CHRYS_CREDENTIALS_DIR: spec.source.credentialsSecretRef && `${RUN}/credentials`,
     CHRYS_PROXY_URL_FILE: spec.proxy?.urlSecretRef && `${RUN}/proxy/url`,
     CHRYS_ARCHIVE_DIR: spec.archive && '/archive',
-    CHRYS_NATS_CREDS_FILE: natsSecret(camera, settings) && `${RUN}/nats/user.creds`,
+    CHRYS_NATS_CREDS_FILE: volumes.some(({ volume }) => volume.name === 'nats') ? `${RUN}/nats/user.creds` : undefined,
   })
   const ours: Record<string, string> = { ...FRUGAL_ENV, ...told }
   // Not its hostname, which is cut to 63 characters: pods of a camera with a long name would have one in common.
@@ -175,10 +181,6 @@ function environment(camera: Camera, settings: PodSettings): V1EnvVar[] {
 /** The kubelet replaces `$(NAME)` in a value, and makes one of two dollar signs. */
 export const verbatim = (value: string): string => value.replaceAll('$', '$$$$')
 
-/** The one that is made for the camera, or the one that was named for all. */
-const natsSecret = (camera: Camera, { signingDir, natsSecret: given }: PodSettings): string | undefined =>
-  signingDir === undefined ? given : userSecretName(camera)
-
 export type Mounted = { volume: V1Volume; mount: Omit<V1VolumeMount, 'name'> }
 
 export const TMP: Mounted = { volume: { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '32Mi' } }, mount: { mountPath: '/tmp' } }
@@ -187,12 +189,11 @@ export const TMP: Mounted = { volume: { name: 'tmp', emptyDir: { medium: 'Memory
  * User Secrets are optional, so that the pod runs without them and says what is missing; they are mounted as whole volumes,
  * since what is mounted by subPath never changes.
  */
-function podVolumes(camera: Camera, settings: PodSettings): Mounted[] {
+function podVolumes(camera: Camera, natsSecret: string | undefined): Mounted[] {
   const { source, proxy, archive } = camera.spec
   const volumes: Mounted[] = [TMP]
-  const user = natsSecret(camera, settings)
-  if (user !== undefined) {
-    volumes.push(secretVolume('nats', user, { 'user.creds': 'user.creds' }, false))
+  if (natsSecret !== undefined) {
+    volumes.push(secretVolume('nats', natsSecret, { 'user.creds': 'user.creds' }, false))
   }
   if (source.credentialsSecretRef !== undefined) {
     volumes.push(secretVolume('credentials', source.credentialsSecretRef.name, { username: 'username', password: 'password' }, true))

@@ -7,9 +7,10 @@ import { retryDelayMs } from '../../common/backoff.ts'
 import type { Logger } from '../../common/log.ts'
 import { refOfKey } from '../../proto/subjects.ts'
 import { Refused, type Writer } from '../kube/apply.ts'
+import { deniedIn } from './denied-fields.ts'
 import { desiredDeployment, specHash, type PodSettings } from './deployment.ts'
 import type { EventRecorder } from '../kube/events.ts'
-import { cameraSecret, readSigning, userFingerprint } from '../identity/camera-user.ts'
+import { cameraSecret, readSigning } from '../identity/camera-user.ts'
 import type { Signing } from '../identity/users.ts'
 import { FINALIZER, isControlledBy, isNamesakes, UID_LABEL } from '../kube/kinds.ts'
 import type { Deployment, Pod, WatchedCamera } from '../kube/kinds.ts'
@@ -29,8 +30,8 @@ const LISTING_MS = 15_000
 const POD_GONE_MS = 60_000
 const RETRY_MS = 5_000
 const NAMESAKE_MS = 2_000
-const USER_RENEWED_MS = 3_600_000
-/** A pod that is being created so long after the user was applied may wait for one that was deleted. */
+const USER_CREATED_MS = 3_600_000
+/** A pod that is being created so long after its user may wait for one that was deleted. */
 const USER_MISSED_MS = 10_000
 /** The signing key is read from its files no more often, however many Cameras are looked at. */
 const SIGNING_MS = 1_000
@@ -45,8 +46,8 @@ type Memory = {
   applied: { hash: string; generation: number } | undefined
   /** The last apply was rejected, `times` in a row. It may be accepted later: a quota was raised, or an admission plugin knows Cameras now. */
   refusal: { problem: Problem; times: number } | undefined
-  /** The NATS user that was applied last, when, and the pod that was being created then. */
-  user: { fingerprint: string; at: number; pod: string | undefined } | undefined
+  /** The Secret with its NATS user that was created last, when, and the pod that was being created then. */
+  user: { secret: string; at: number; pod: string | undefined } | undefined
   rejections: Rejections | undefined
   /** What the node calls the start of the container that was seen last, and when that was by our clock. */
   start: { startedAt: number | undefined; at: number } | undefined
@@ -122,13 +123,19 @@ export class Reconciler {
     const { world, writer, settings, again } = this.#parts
     const live = world.deployment(key)
     if (live !== undefined && isNamesakes(live, camera)) return again(key, NAMESAKE_MS)
-    const desired = desiredDeployment(camera, settings, replicas)
-    const hash = specHash(desired) as string
+    const denied = deniedIn(camera.spec, settings.deniedFields)
+    if (denied.length > 0) {
+      memory.refusal = { problem: { reason: 'FieldDenied', message: `${denied.join(', ')} may not be used in this cluster` }, times: 1 }
+      if (live === undefined) return
+      replicas = 0
+    }
     try {
-      await this.#applyUser(key, camera, memory)
+      const user = await this.#createUser(key, camera, memory)
+      const desired = desiredDeployment(camera, settings, replicas, user)
+      const hash = specHash(desired) as string
       if (live === undefined || !isAsApplied(live, camera, desired, memory.applied))
         memory.applied = { hash, generation: await writer.applyDeployment(desired, camera.metadata.uid) }
-      memory.refusal = undefined
+      if (denied.length === 0) memory.refusal = undefined
     } catch (error) {
       if (!(error instanceof Refused)) throw error
       const { times } = memory.refusal ?? { times: 0 }
@@ -137,18 +144,22 @@ export class Reconciler {
     }
   }
 
-  /** Before the Deployment, whose pod mounts it. Now and then again, and for each new pod, since who deletes it is not seen. */
-  async #applyUser(key: string, camera: WatchedCamera, memory: Memory): Promise<void> {
+  /**
+   * Before the Deployment, whose pod mounts it. Now and then again, and for each new pod, since its deletion is not seen. Returns the Secret's
+   * name; undefined where cameras have no users of their own.
+   */
+  async #createUser(key: string, camera: WatchedCamera, memory: Memory): Promise<string | undefined> {
     const { world, writer, settings, now } = this.#parts
-    if (settings.signingDir === undefined) return
-    const signing = await this.#signing(settings.signingDir)
-    const fingerprint = userFingerprint(signing, camera)
+    if (settings.signingDir === undefined) return undefined
+    const desired = cameraSecret(await this.#signing(settings.signingDir), camera, settings.userValidity, Date.now())
+    const secret = desired.metadata.name
     const { user } = memory
     const pod = beingCreated(ownPods(world.pods(key), camera))
     const isMissed = pod !== undefined && pod !== user?.pod
-    if (user?.fingerprint === fingerprint && now() - user.at < (isMissed ? USER_MISSED_MS : USER_RENEWED_MS)) return
-    await writer.applySecret(cameraSecret(signing, camera))
-    memory.user = { fingerprint, at: now(), pod }
+    if (user?.secret === secret && now() - user.at < (isMissed ? USER_MISSED_MS : USER_CREATED_MS)) return secret
+    await writer.createSecret(desired)
+    memory.user = { secret, at: now(), pod }
+    return secret
   }
 
   #signing(folder: string): Promise<Signing> {

@@ -1,32 +1,32 @@
 // What is known of the cluster: Cameras, their Deployments, their pods; each change wants its camera reconciled.
 import type { Logger } from '../../common/log.ts'
-import { CAMERAS_PATH, labelSelector, type KubeApi } from '../../common/kube/client.ts'
+import { CAMERAS, DEPLOYMENTS, labelSelector, PODS, type KubeApi } from '../../common/kube/client.ts'
 import { cameraKeyOfDeployment, MANAGED_BY } from './deployment.ts'
 import { cameraKeyOf, keepCamera, keepDeployment, keepPod, type Deployment, type Pod, type WatchedCamera } from '../kube/kinds.ts'
 import type { OperatorMetrics } from '../metrics.ts'
-import { keyOf, Reflector } from '../kube/reflector.ts'
+import { keyOf } from '../kube/reflector.ts'
+import { Reflectors } from '../kube/reflectors.ts'
 
 export class World {
-  readonly cameras: Reflector<WatchedCamera>
-  readonly #deployments: Reflector<Deployment>
-  readonly #pods: Reflector<Pod>
+  readonly cameras: Reflectors<WatchedCamera>
+  readonly #deployments: Reflectors<Deployment>
+  readonly #pods: Reflectors<Pod>
   /** By camera. */
   readonly #podsOf = new Map<string, Map<string, Pod>>()
   readonly #deploymentOf = new Map<string, Deployment>()
 
-  constructor(api: KubeApi, metrics: OperatorMetrics, log: Logger, onChange: (key: string) => void) {
+  /** `namespaces`: those with Cameras; none stands for all. */
+  constructor(api: KubeApi, namespaces: readonly string[], metrics: OperatorMetrics, log: Logger, onChange: (key: string) => void) {
     const common = { api, metrics, log }
     const ours = { ...common, labelSelector: labelSelector(MANAGED_BY) }
     const changed = (key: string | undefined) => key !== undefined && onChange(key)
-    this.cameras = new Reflector<WatchedCamera>({
+    this.cameras = new Reflectors<WatchedCamera>(CAMERAS, namespaces, {
       ...common,
-      path: CAMERAS_PATH,
       keep: keepCamera,
       onChange: (now, before) => changed(keyOf((now ?? before) as WatchedCamera)),
     })
-    this.#deployments = new Reflector<Deployment>({
+    this.#deployments = new Reflectors<Deployment>(DEPLOYMENTS, namespaces, {
       ...ours,
-      path: '/apis/apps/v1/deployments',
       keep: keepDeployment,
       onChange: (now, before) => {
         const key = cameraKeyOfDeployment((now ?? before) as Deployment)
@@ -36,9 +36,8 @@ export class World {
         onChange(key)
       },
     })
-    this.#pods = new Reflector<Pod>({
+    this.#pods = new Reflectors<Pod>(PODS, namespaces, {
       ...ours,
-      path: '/api/v1/pods',
       keep: keepPod,
       onChange: (now, before) => {
         const [key, oldKey] = [now && cameraKeyOf(now), before && cameraKeyOf(before)]

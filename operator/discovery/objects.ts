@@ -1,6 +1,6 @@
 // A CameraDiscovery, and what is made of it: a Deployment, and the Secret with its NATS user. Pure.
 import { createHash } from 'node:crypto'
-import type { V1Deployment, V1OwnerReference, V1Secret } from '@kubernetes/client-node'
+import type { V1Deployment, V1OwnerReference } from '@kubernetes/client-node'
 import { toEnv } from '../../common/env.ts'
 import { FRUGAL_ENV, FRUGAL_FLAGS } from '../../common/node-options.ts'
 import type { CameraDiscoverySpec } from '../../proto/discovery.ts'
@@ -18,6 +18,7 @@ import {
   type PodSettings,
 } from '../camera/deployment.ts'
 import { CREDS } from '../identity/secrets.ts'
+import { userSecret, type UserSecret, type Validity } from '../identity/user-secret.ts'
 import { discoveryCreds, type Signing } from '../identity/users.ts'
 import { sortedJson } from '../kube/json.ts'
 import type { KubeObject } from '../kube/reflector.ts'
@@ -63,7 +64,6 @@ export type DiscoveryStatus = {
 const COMPONENT = 'discovery'
 
 const objectName = ({ metadata: { name } }: WatchedDiscovery): string => `discovery-${name}`
-const userSecretName = (discovery: WatchedDiscovery): string => `${objectName(discovery)}-nats`
 
 const labelsOf = ({ metadata: { name } }: WatchedDiscovery) => ({
   'app.kubernetes.io/name': 'chrysalis-edge',
@@ -78,24 +78,21 @@ const ownerOf = ({ apiVersion, kind, metadata: { name, uid } }: WatchedDiscovery
   ...{ controller: true, blockOwnerDeletion: true },
 })
 
-/** The NATS user's credentials as a Secret; the same for the same CameraDiscovery and key. */
-export function discoverySecret(signing: Signing, discovery: WatchedDiscovery): V1Secret {
-  const { namespace, name, uid, creationTimestamp = '' } = discovery.metadata
-  const issuedAt = Math.floor((Date.parse(creationTimestamp) || 0) / 1_000)
-  const creds = discoveryCreds(signing, { namespace, name, uid }, issuedAt)
-  return {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: { name: userSecretName(discovery), namespace, labels: labelsOf(discovery), ownerReferences: [ownerOf(discovery)] },
-    type: 'Opaque',
-    data: { [CREDS]: Buffer.from(creds).toString('base64') },
-  }
+/** Its NATS user now: the same for the same CameraDiscovery and key until half of its validity is over. */
+export function discoverySecret(signing: Signing, discovery: WatchedDiscovery, validity: Validity, nowMs: number): UserSecret {
+  const { namespace, name, uid, creationTimestamp } = discovery.metadata
+  const owner = { prefix: objectName(discovery), namespace, labels: labelsOf(discovery), reference: ownerOf(discovery), creationTimestamp }
+  return userSecret(owner, times => discoveryCreds(signing, { namespace, name, uid }, times), validity, nowMs)
 }
 
-export function discoveryDeployment(discovery: WatchedDiscovery, settings: PodSettings): V1Deployment {
+/** `natsSecret`: with its NATS user, if it has one. */
+export function discoveryDeployment(
+  discovery: WatchedDiscovery,
+  settings: PodSettings,
+  natsSecret: string | undefined = settings.natsSecret,
+): V1Deployment {
   const { namespace, name, uid } = discovery.metadata
   const { cidrs, interfaces, profile, interval, hostNetwork, nodeSelector, credentialsSecretRef } = discovery.spec
-  const natsSecret = settings.signingDir === undefined ? settings.natsSecret : userSecretName(discovery)
   const volumes = [
     TMP,
     ...(natsSecret === undefined ? [] : [secretVolume('nats', natsSecret, { [CREDS]: CREDS }, false)]),

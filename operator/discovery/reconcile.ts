@@ -13,7 +13,7 @@ import type { PodSettings } from '../camera/deployment.ts'
 import { readSigning } from '../identity/camera-user.ts'
 import { Refused, type Writer } from '../kube/apply.ts'
 import { KeyedQueue, work } from '../kube/queue.ts'
-import type { Reflector } from '../kube/reflector.ts'
+import type { Reflectors } from '../kube/reflectors.ts'
 import { discoveryDeployment, discoverySecret, fingerprint, type WatchedDiscovery } from './objects.ts'
 import { adopted, discoveryStatus, isNews, missing, type Heard } from './status.ts'
 
@@ -36,7 +36,7 @@ type Memory = {
 }
 
 export type DiscoveryParts = {
-  discoveries: Reflector<WatchedDiscovery>
+  discoveries: Reflectors<WatchedDiscovery>
   cameras: World['cameras']
   writer: Writer
   settings: PodSettings
@@ -55,7 +55,7 @@ export class DiscoveryReconciler {
 
   /** Until `mayWrite` aborts. */
   async run(mayWrite: AbortSignal): Promise<void> {
-    const all = () => [...this.#parts.discoveries.keys()].forEach(key => this.queue.add(key))
+    const all = () => this.#parts.discoveries.keys().forEach(key => this.queue.add(key))
     all()
     await Promise.all([work(this.queue, WORKERS, key => this.#reconcile(key), this.#parts.log, mayWrite), every(SWEEP_MS, all, mayWrite)])
   }
@@ -122,12 +122,14 @@ export class DiscoveryReconciler {
   /** The pod, and the NATS user that it has. */
   async #apply(discovery: WatchedDiscovery, memory: Memory): Promise<void> {
     const { writer, settings } = this.#parts
-    const deployment = discoveryDeployment(discovery, settings)
-    const secret = settings.signingDir === undefined ? undefined : discoverySecret(await readSigning(settings.signingDir), discovery)
+    const { signingDir, userValidity } = settings
+    const secret =
+      signingDir === undefined ? undefined : discoverySecret(await readSigning(signingDir), discovery, userValidity, Date.now())
+    const deployment = discoveryDeployment(discovery, settings, secret?.metadata.name)
     const wanted = fingerprint(deployment, secret)
     const { applied } = memory
     if (applied?.fingerprint === wanted && performance.now() - applied.at < RESYNC_MS) return
-    if (secret !== undefined) await writer.applySecret(secret)
+    if (secret !== undefined) await writer.createSecret(secret)
     await writer.applyDeployment(deployment, discovery.metadata.uid)
     memory.applied = { fingerprint: wanted, at: performance.now() }
   }

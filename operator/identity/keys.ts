@@ -21,13 +21,16 @@ export type Claims = {
   subject: string
   /** Seconds since the epoch. */
   issuedAt: number
+  /** Likewise. Without it the token does not expire. */
+  expiresAt?: number
   /** What NATS reads. */
   nats: { type: 'operator' | 'account' | 'user' } & Record<string, unknown>
 }
 
 /** The library's own encoder puts the time of the call into the token. */
-export function sign({ name, subject, issuedAt, nats }: Claims, key: KeyPair): string {
-  const claims = { name, sub: subject, iss: key.getPublicKey(), iat: issuedAt, aud: 'NATS', nats: { ...nats, version: 2 } }
+export function sign({ name, subject, issuedAt, expiresAt, nats }: Claims, key: KeyPair): string {
+  const expiry = expiresAt === undefined ? {} : { exp: expiresAt }
+  const claims = { name, sub: subject, iss: key.getPublicKey(), iat: issuedAt, ...expiry, aud: 'NATS', nats: { ...nats, version: 2 } }
   const encoded = [{ typ: 'JWT', alg: 'ed25519-nkey' }, claims].map(part => Buffer.from(JSON.stringify(part)).toString('base64url'))
   const text = encoded.join('.')
   return `${text}.${Buffer.from(key.sign(Buffer.from(text))).toString('base64url')}`

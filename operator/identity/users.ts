@@ -11,25 +11,37 @@ export type Signing = {
   seed: string
 }
 
-const UNLIMITED = -1
+/** Seconds since the epoch. */
+export type Times = { issuedAt: number; expiresAt?: number }
+
+const UNLIMITED = { subs: -1, data: -1, payload: -1 }
+/** A sidecar has a handful of subscriptions. Larger frames than this cross NATS in parts (the chart's max_payload). */
+const CAMERA_LIMITS = { subs: 32, data: -1, payload: 8 * 2 ** 20 }
 
 /** The user of the operator or the gateway. `issuedAt`: seconds since the epoch. */
 export const roleCreds = (signing: Signing, role: Role, issuedAt: number): string =>
-  userCreds(signing, role, role, rolePermissions(role), issuedAt)
+  userCreds(signing, role, role, { ...rolePermissions(role), ...UNLIMITED }, { issuedAt })
 
-/** The user of one camera's pod: another one for a Camera that was made anew. `issuedAt`: seconds since the epoch. */
-export const cameraCreds = (signing: Signing, camera: CameraRef & { uid: string }, issuedAt: number): string =>
-  userCreds(signing, `camera ${refText(camera)}`, `camera ${refText(camera)} ${camera.uid}`, cameraPermissions(camera), issuedAt)
+/** The user of one camera's pod: another one for a Camera that was made anew. */
+export const cameraCreds = (signing: Signing, camera: CameraRef & { uid: string }, times: Times): string =>
+  userCreds(signing, `camera ${refText(camera)}`, purposeOf(camera), { ...cameraPermissions(camera), ...CAMERA_LIMITS }, times)
 
-/** The user of one CameraDiscovery's pod. `issuedAt`: seconds since the epoch. */
-export const discoveryCreds = (signing: Signing, discovery: CameraRef & { uid: string }, issuedAt: number): string => {
+/** The user of one CameraDiscovery's pod. */
+export const discoveryCreds = (signing: Signing, discovery: CameraRef & { uid: string }, times: Times): string => {
   const purpose = `discovery ${refText(discovery)}`
-  return userCreds(signing, purpose, `${purpose} ${discovery.uid}`, discoveryPermissions(discovery), issuedAt)
+  return userCreds(signing, purpose, `${purpose} ${discovery.uid}`, { ...discoveryPermissions(discovery), ...CAMERA_LIMITS }, times)
 }
 
-function userCreds({ account, seed }: Signing, name: string, purpose: string, permissions: Permissions, issuedAt: number): string {
+/** The public key of a camera's user, whenever it was issued. */
+export const cameraUser = ({ seed }: Signing, camera: CameraRef & { uid: string }): string =>
+  deriveUserKey(seed, purposeOf(camera)).getPublicKey()
+
+const purposeOf = (camera: CameraRef & { uid: string }): string => `camera ${refText(camera)} ${camera.uid}`
+
+type Allowed = Permissions & { subs: number; data: number; payload: number }
+
+function userCreds({ account, seed }: Signing, name: string, purpose: string, allowed: Allowed, times: Times): string {
   const key = deriveUserKey(seed, purpose)
-  const limits = { subs: UNLIMITED, data: UNLIMITED, payload: UNLIMITED }
-  const nats = { type: 'user' as const, issuer_account: account, ...permissions, ...limits }
-  return credsFile(sign({ name, subject: key.getPublicKey(), issuedAt, nats }, keyOf(seed)), key)
+  const nats = { type: 'user' as const, issuer_account: account, ...allowed }
+  return credsFile(sign({ name, subject: key.getPublicKey(), ...times, nats }, keyOf(seed)), key)
 }

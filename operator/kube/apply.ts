@@ -19,7 +19,6 @@ import type { OperatorMetrics } from '../metrics.ts'
 import type { Reason } from '../../proto/reasons.ts'
 
 const COMPONENT = 'chrysalis-edge-operator'
-const METADATA_ONLY = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1'
 const APPLY = { fieldManager: FIELD_MANAGER, force: true }
 
 /** The API server will not take the object as it is: trying again helps only when something else changed. */
@@ -80,25 +79,24 @@ export class Writer {
       return metadata.generation ?? 0
     } catch (error) {
       if (!(error instanceof ApiError) || !isVerdict(error)) throw error
-      const taken = error.code === 422 && (await this.#isTaken(path, owner))
+      const taken = [403, 422].includes(error.code) && (await this.#isTaken(path, owner))
       throw taken
         ? new Refused('NameTaken', `Deployment ${name} exists and is not this Camera’s`)
         : new Refused('DeploymentRefused', error.message)
     }
   }
 
-  /** Answered without the Secret's content. Rejects with Refused when that is no use to try again. */
-  async applySecret(desired: V1Secret): Promise<void> {
+  /** One that exists stays as it is. Rejects with Refused when that is no use to try again. */
+  async createSecret(desired: V1Secret): Promise<void> {
     const { namespace, name } = desired.metadata as { namespace: string; name: string }
     try {
-      await this.#write('PATCH', `/api/v1/namespaces/${namespace}/secrets/${name}`, {
-        query: { ...APPLY, fieldValidation: 'Strict' },
+      await this.#write('POST', `/api/v1/namespaces/${namespace}/secrets`, {
+        query: { fieldManager: FIELD_MANAGER, fieldValidation: 'Strict' },
         body: desired,
-        contentType: APPLY_PATCH,
-        accept: METADATA_ONLY,
       })
       this.#metrics.secretWrites.inc()
     } catch (error) {
+      if (isApiError(error, 409)) return
       if (!(error instanceof ApiError) || !isVerdict(error)) throw error
       throw new Refused('DeploymentRefused', `the Secret ${name} with its NATS user: ${error.message}`)
     }
@@ -150,7 +148,7 @@ export class Writer {
     })
   }
 
-  /** A Deployment of another owner, or of nobody, whose selector ours can't replace. */
+  /** A Deployment of another owner, or of nobody: its selector can't be replaced, and the chart's admission policy protects it. */
   async #isTaken(path: string, owner: string): Promise<boolean> {
     try {
       return !isControlledBy(await this.#api.request<Deployment>('GET', path), owner)

@@ -9,8 +9,9 @@ import { messageOf } from '../../common/errors.ts'
 import { APPLY_PATCH, isApiError, KubeApi, MERGE_PATCH } from '../../common/kube/client.ts'
 import { FINALIZER } from '../../operator/kube/kinds.ts'
 import { MATRIX } from '../fixtures/chart-values.ts'
+import { pathOf } from '../fixtures/chart-accounts.ts'
 import { camerasIn } from '../fixtures/cluster-cameras.ts'
-import { CHART, helm, missingHelm, render, type Rendered } from '../fixtures/helm.ts'
+import { CHART, helm, missingHelm, render } from '../fixtures/helm.ts'
 import { runJobs, serviceAccount, serviceAccountGroups, type Jobs } from '../fixtures/jobs.ts'
 import { missingControlPlane, startKube, type Kube, type Users } from '../fixtures/kube.ts'
 import { startNats } from '../fixtures/nats.ts'
@@ -71,13 +72,6 @@ const standIn = (group: string, name: string, kind: string) => ({
     ],
   },
 })
-
-/** Where the API server has an object. */
-function pathOf({ apiVersion, kind, metadata: { namespace, name } }: Rendered): string {
-  const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`
-  const plural = `${kind.toLowerCase().replace(/y$/, 'ie')}s`
-  return `${root}${namespace === undefined ? '' : `/namespaces/${namespace}`}/${plural}/${name}`
-}
 
 for (const [title, values] of Object.entries(MATRIX)) {
   test(titled(`the API server accepts every object, and every pod as restricted: ${title}`), async t => {
@@ -231,8 +225,8 @@ test(
     const { metadata } = await cameras.apply('front')
     const before = await cameras.deploymentWith('front', 'at all', () => true)
     await cameras.ready('front', 'PodPending')
-    const users = '/api/v1/namespaces/shop/secrets/camera-front-nats'
-    await until(async () => (await get<Secret>(kube, users))?.data['user.creds'] !== undefined, { what: 'the camera’s NATS user' })
+    const users = () => kube.api.request<{ items: Secret[] }>('GET', '/api/v1/namespaces/shop/secrets')
+    await until(async () => (await users()).items.some(({ data }) => data['user.creds'] !== undefined), { what: 'the camera’s NATS user' })
     await until(() => connectedToNats(operator), { what: 'an operator that reaches NATS' })
 
     const larger = { nats: { persistence: { size: '6Gi' } } }

@@ -142,7 +142,7 @@ test(titled('a NATS user that somebody deleted is made again when a new pod wait
   const cameras = await begin(kube)
   await cameras.apply('front')
   const pod = await until(async () => (await cameras.pods())[0], { what: 'the pod' })
-  const secret = `/api/v1/namespaces/${cameras.namespace}/secrets/camera-front-nats`
+  const secret = `/api/v1/namespaces/${cameras.namespace}/secrets/${pod.spec.volumes?.find(({ name }) => name === 'nats')?.secret?.secretName}`
   await kube.api.request('DELETE', secret)
   await sleep(11_000, new AbortController().signal) // a pod that comes sooner has a user that was just made
   const state = { waiting: { reason: 'ContainerCreating' } }

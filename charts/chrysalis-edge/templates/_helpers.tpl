@@ -49,6 +49,17 @@ metadata:
   {{- end }}
 {{- end }}
 
+{{/* (list . component suffix): the metadata of an object of the cluster. */}}
+{{- define "chrysalis.clusterMetadata" -}}
+{{- $root := index . 0 -}}
+metadata:
+  name: {{ include "chrysalis.fullname" $root }}-{{ index . 2 }}
+  labels: {{- include "chrysalis.labels" (list $root (index . 1)) | nindent 4 }}
+  {{- with $root.Values.commonAnnotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
 {{/* (list . image) */}}
 {{- define "chrysalis.image" -}}
 {{- $root := index . 0 -}}
