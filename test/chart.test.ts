@@ -22,7 +22,13 @@ const missing = missingHelm()
 const test = missing === undefined ? ava : ava.skip
 const titled = (title: string) => (missing === undefined ? title : `${title} (skipped: ${missing})`)
 
-const CLUSTER_WIDE = ['CustomResourceDefinition', 'ClusterRole', 'ClusterRoleBinding']
+const CLUSTER_WIDE = [
+  'CustomResourceDefinition',
+  'ClusterRole',
+  'ClusterRoleBinding',
+  'ValidatingAdmissionPolicy',
+  'ValidatingAdmissionPolicyBinding',
+]
 const PODS = ['Deployment', 'DaemonSet', 'StatefulSet', 'Job']
 
 const podsOf = (objects: Rendered[]) =>

@@ -1,5 +1,5 @@
 // Users of NATS: one for each process, that may use its own subjects only (proto/permissions.ts).
-import { cameraPermissions, discoveryPermissions, rolePermissions, type Permissions, type Role } from '../../proto/permissions.ts'
+import { cameraPermissions, rolePermissions, type Permissions, type Role } from '../../proto/permissions.ts'
 import { refText, type CameraRef } from '../../proto/subjects.ts'
 import { credsFile, deriveUserKey, keyOf, sign } from './keys.ts'
 
@@ -12,7 +12,7 @@ export type Signing = {
 }
 
 /** Seconds since the epoch. */
-export type Times = { issuedAt: number; expiresAt?: number }
+type Times = { issuedAt: number; expiresAt?: number }
 
 const UNLIMITED = { subs: -1, data: -1, payload: -1 }
 /** A sidecar has a handful of subscriptions. Larger frames than this cross NATS in parts (the chart's max_payload). */
@@ -25,16 +25,6 @@ export const roleCreds = (signing: Signing, role: Role, issuedAt: number): strin
 /** The user of one camera's pod: another one for a Camera that was made anew. */
 export const cameraCreds = (signing: Signing, camera: CameraRef & { uid: string }, times: Times): string =>
   userCreds(signing, `camera ${refText(camera)}`, purposeOf(camera), { ...cameraPermissions(camera), ...CAMERA_LIMITS }, times)
-
-/** The user of one CameraDiscovery's pod. */
-export const discoveryCreds = (signing: Signing, discovery: CameraRef & { uid: string }, times: Times): string => {
-  const purpose = `discovery ${refText(discovery)}`
-  return userCreds(signing, purpose, `${purpose} ${discovery.uid}`, { ...discoveryPermissions(discovery), ...CAMERA_LIMITS }, times)
-}
-
-/** The public key of a camera's user, whenever it was issued. */
-export const cameraUser = ({ seed }: Signing, camera: CameraRef & { uid: string }): string =>
-  deriveUserKey(seed, purposeOf(camera)).getPublicKey()
 
 const purposeOf = (camera: CameraRef & { uid: string }): string => `camera ${refText(camera)} ${camera.uid}`
 
