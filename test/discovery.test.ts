@@ -114,8 +114,9 @@ test('the pod fits Pod Security restricted, is in the node’s network where tha
 
 test('its NATS user is the same for the same CameraDiscovery', t => {
   const keys = newKeys()
-  t.deepEqual(discoverySecret(keys, discovery()), discoverySecret({ ...keys }, discovery({ approve: 'Auto' })))
-  t.is(discoverySecret(keys, discovery()).metadata?.ownerReferences?.[0]?.kind, 'CameraDiscovery')
+  const secret = discoverySecret(keys, discovery(), { days: 90 }, 0)
+  t.deepEqual(discoverySecret({ ...keys }, discovery({ approve: 'Auto' }), { days: 90 }, 0), secret)
+  t.is(secret.metadata.ownerReferences?.[0]?.kind, 'CameraDiscovery')
 })
 
 test('a UUID names a Camera, whatever it looks like', t => {

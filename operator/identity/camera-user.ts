@@ -21,6 +21,12 @@ export async function readSigning(folder: string): Promise<Signing> {
 /** The camera's user now: the same for the same Camera and key until half of its validity is over. */
 export function cameraSecret(signing: Signing, camera: WatchedCamera, validity: Validity, nowMs: number): UserSecret {
   const { namespace, name, uid, creationTimestamp } = camera.metadata
-  const owner = { prefix: deploymentName(camera), namespace, labels: objectLabels(camera), reference: controllerOf(camera), creationTimestamp }
+  const owner = {
+    prefix: deploymentName(camera),
+    namespace,
+    labels: objectLabels(camera),
+    reference: controllerOf(camera),
+    creationTimestamp,
+  }
   return userSecret(owner, times => cameraCreds(signing, { namespace, name, uid }, times), validity, nowMs)
 }

@@ -1,5 +1,5 @@
 // Users of NATS: one for each process, that may use its own subjects only (proto/permissions.ts).
-import { cameraPermissions, rolePermissions, type Permissions, type Role } from '../../proto/permissions.ts'
+import { cameraPermissions, discoveryPermissions, rolePermissions, type Permissions, type Role } from '../../proto/permissions.ts'
 import { refText, type CameraRef } from '../../proto/subjects.ts'
 import { credsFile, deriveUserKey, keyOf, sign } from './keys.ts'
 
@@ -12,11 +12,11 @@ export type Signing = {
 }
 
 /** Seconds since the epoch. */
-type Times = { issuedAt: number; expiresAt?: number }
+export type Times = { issuedAt: number; expiresAt?: number }
 
 const UNLIMITED = { subs: -1, data: -1, payload: -1 }
 /** A sidecar has a handful of subscriptions. Larger frames than this cross NATS in parts (the chart's max_payload). */
-const CAMERA_LIMITS = { subs: 32, data: -1, payload: 8 * 2 ** 20 }
+const POD_LIMITS = { subs: 32, data: -1, payload: 8 * 2 ** 20 }
 
 /** The user of the operator or the gateway. `issuedAt`: seconds since the epoch. */
 export const roleCreds = (signing: Signing, role: Role, issuedAt: number): string =>
@@ -24,9 +24,16 @@ export const roleCreds = (signing: Signing, role: Role, issuedAt: number): strin
 
 /** The user of one camera's pod: another one for a Camera that was made anew. */
 export const cameraCreds = (signing: Signing, camera: CameraRef & { uid: string }, times: Times): string =>
-  userCreds(signing, `camera ${refText(camera)}`, purposeOf(camera), { ...cameraPermissions(camera), ...CAMERA_LIMITS }, times)
+  podCreds(signing, 'camera', camera, cameraPermissions(camera), times)
 
-const purposeOf = (camera: CameraRef & { uid: string }): string => `camera ${refText(camera)} ${camera.uid}`
+/** The user of one CameraDiscovery's pod. */
+export const discoveryCreds = (signing: Signing, discovery: CameraRef & { uid: string }, times: Times): string =>
+  podCreds(signing, 'discovery', discovery, discoveryPermissions(discovery), times)
+
+const podCreds = (signing: Signing, what: string, ref: CameraRef & { uid: string }, permissions: Permissions, times: Times): string => {
+  const name = `${what} ${refText(ref)}`
+  return userCreds(signing, name, `${name} ${ref.uid}`, { ...permissions, ...POD_LIMITS }, times)
+}
 
 type Allowed = Permissions & { subs: number; data: number; payload: number }
 
