@@ -7,7 +7,7 @@ import type { DecodedFrame, DecoderOutput } from './decoder.ts'
 import { tooLarge } from './frame-limit.ts'
 import { PictureMemory } from './frame-memory.ts'
 import type { Gop } from './gop.ts'
-import { KeyframeDecoder } from './keyframe-decoder.ts'
+import { decodesAlone } from './parameters.ts'
 import { RateLimit } from './rate-limit.ts'
 import { planOf, type RenditionPlan } from './rendition-plan.ts'
 import { sealDecoded, toLiveFrame } from './encode-frame.ts'
@@ -38,7 +38,7 @@ export type LiveCount = {
 const RESTART_MS = 1_000
 /** A changed set of renditions starts a decoder no sooner than this after the one before. */
 const CHANGE_MS = 200
-/** Keyframes closer than this are not worth a decoder each. */
+/** Of keyframes closer than this all packets are decoded. */
 const SHORT_GOP_MS = 500
 const DECODERS_MAX = 4
 /** So many times faster than keyframes come a rendition may be wanted that is given keyframes; and, once it is, be wanted further. */
@@ -50,12 +50,11 @@ type Mode = 'none' | 'stream' | 'keyframes'
 /**
  * - `off`: nothing is wanted, or no packet has come.
  * - `refused`: the frames are too large.
- * - `keyframes`: each keyframe is decoded by itself.
- * - `waiting`: all packets are to be decoded, and no decoder runs yet: no GOP is at hand, or the last decoder failed just now.
+ * - `waiting`: something is to be decoded, and no decoder runs yet: no GOP is at hand, or the last decoder failed just now.
  * - `running`: one decoder gives the renditions.
  * - `changing`: it goes on, while a second one for other renditions catches up.
  */
-type Phase = 'off' | 'refused' | 'keyframes' | 'waiting' | 'running' | 'changing'
+type Phase = 'off' | 'refused' | 'waiting' | 'running' | 'changing'
 
 /** One rendition that is wanted. */
 type Wanted = {
@@ -95,11 +94,12 @@ export class LiveDecoder implements AsyncDisposable {
   readonly #choices = new WeakMap<Packet, Set<string>>()
   #codec: Codec | undefined
   #gopMs: number | undefined
+  /** The last keyframe needs no packet before it, as one of an open GOP does. */
+  #decodesAlone = true
   #keyTimestamp: number | undefined
   #current: Running | undefined
   /** It gives renditions that `#current` does not, and takes over when it has caught up. */
   #next: Running | undefined
-  readonly #keyframes: KeyframeDecoder<Output>
   #restartAfter = 0
   #changeAfter = 0
   /** Why nothing is decoded, until something is. */
@@ -110,15 +110,6 @@ export class LiveDecoder implements AsyncDisposable {
   constructor(options: LiveOptions) {
     this.#options = options
     this.#gop = options.gop
-    this.#keyframes = new KeyframeDecoder<Output>({
-      outputs: ({ codec, keys }) => (this.#mode === 'keyframes' ? this.#outputs(codec).filter(({ key }) => keys.has(key)) : []),
-      onFrame: (output, frame, codec) => this.#frame(output, frame, codec, true),
-      onFailed: problem => {
-        if (this.#wanted.size > 0) this.#failed(problem)
-      },
-      onDropped: () => options.count.dropped('decoder_behind'),
-      onIdle: () => this.#report(),
-    })
   }
 
   /** From the next packet on; a rendition that was not wanted before is given the newest frame there is. */
@@ -144,6 +135,7 @@ export class LiveDecoder implements AsyncDisposable {
   push(packet: Packet, codec: Codec, newEpoch: boolean): void {
     if (newEpoch) this.#endEpoch()
     if (packet.key) {
+      this.#decodesAlone = decodesAlone(codec.name, packet.data, Buffer.from(codec.extradata, 'base64'))
       this.#gopMs = newEpoch || this.#keyTimestamp === undefined ? undefined : packet.timestamp - this.#keyTimestamp
       this.#keyTimestamp = packet.timestamp
       for (const wanted of this.#wanted.values()) this.#setKeyed(wanted)
@@ -154,14 +146,12 @@ export class LiveDecoder implements AsyncDisposable {
     if (chosen.size > 0) this.#choices.set(packet, chosen)
     const started = this.#settle()
     for (const running of [this.#current, this.#next]) if (running !== started) running?.stream.feed(packet)
-    if (this.#mode === 'keyframes' && packet.key && chosen.size > 0) this.#keyframes.decode({ packet, codec, keys: chosen })
     if (newEpoch) this.#report()
   }
 
   /** The connection has ended: what it left must not be shown as if it were new. */
   reset(): void {
     this.#endStreams()
-    this.#keyframes.clear()
     this.#markGap()
     this.#report()
   }
@@ -169,14 +159,15 @@ export class LiveDecoder implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#wanted.clear()
     this.#endStreams()
-    await this.#keyframes[Symbol.asyncDispose]()
     while (this.#running.size > 0) await Promise.all(this.#running)
   }
 
   get #mode(): Mode {
     if (this.#wanted.size === 0 || this.#codec === undefined || this.#tooLarge !== undefined) return 'none'
     const isShort = this.#codec.name === 'mjpeg' || (this.#gopMs !== undefined && this.#gopMs < SHORT_GOP_MS)
-    return isShort || [...this.#wanted.values()].some(({ demand, isKeyed }) => demand.wants === 'all' && !isKeyed) ? 'stream' : 'keyframes'
+    return isShort || !this.#decodesAlone || [...this.#wanted.values()].some(({ demand, isKeyed }) => demand.wants === 'all' && !isKeyed)
+      ? 'stream'
+      : 'keyframes'
   }
 
   get #tooLarge(): string | undefined {
@@ -203,16 +194,16 @@ export class LiveDecoder implements AsyncDisposable {
     for (const [key, wanted] of this.#wanted) {
       if (joined.has(key) && this.#takes(wanted, newest)) this.#choices.set(newest, (this.#choices.get(newest) ?? new Set()).add(key))
     }
-    if (this.#mode === 'keyframes') this.#keyframes.decode({ packet: keyframe, codec: this.#codec, keys: joined })
+    if (this.#mode === 'keyframes') this.#choices.set(keyframe, new Set(joined))
   }
 
-  /** Starts or ends decoders of all packets as the demand wants it; returns the one that was started, which feeds itself the whole GOP. */
+  /** Starts or ends decoders as the demand wants it; returns the one that was started, which feeds itself the whole GOP. */
   #settle(): Running | undefined {
-    if (this.#mode !== 'stream') this.#endStreams()
+    if (this.#mode === 'none') this.#endStreams()
     if (this.#current?.stream.isStuck === true) this.#failed('packets come, but no frame out of them')
     const [first] = this.#gop.packets
     const codec = this.#codec
-    if (this.#mode !== 'stream' || first === undefined || codec === undefined) return undefined
+    if (this.#mode === 'none' || first === undefined || codec === undefined) return undefined
     if (this.#gives(this.#current)) {
       this.#next?.stream.stop()
       this.#next = undefined
@@ -232,6 +223,7 @@ export class LiveDecoder implements AsyncDisposable {
     const stream = new StreamDecoder(codec, this.#gop, {
       outputs: outputs.map(({ options }) => options),
       count: { ...count, dropped: cause => (this.#markGap(), count.dropped(cause)) },
+      keyframesSuffice: () => this.#mode === 'keyframes',
       wantedOf: packet => bitsOf(outputs, this.#choices.get(packet)),
       onFrame: frame => this.#arrived(running, frame),
     })
@@ -323,14 +315,14 @@ export class LiveDecoder implements AsyncDisposable {
 
   get #phase(): Phase {
     if (this.#tooLarge !== undefined) return 'refused'
-    if (this.#mode !== 'stream') return this.#mode === 'none' ? 'off' : 'keyframes'
+    if (this.#mode === 'none') return 'off'
     if (this.#next !== undefined) return 'changing'
     return this.#current === undefined ? 'waiting' : 'running'
   }
 
   #report(): void {
     const phase = this.#phase
-    const active = phase === 'keyframes' || phase === 'running' || phase === 'changing'
+    const active = phase === 'running' || phase === 'changing'
     const { onHealth } = this.#options
     const message = this.#tooLarge
     if (message !== undefined) return onHealth({ active: false, ok: false, reason: 'ResolutionTooLarge', message })

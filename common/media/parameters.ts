@@ -53,6 +53,18 @@ export function continuesPicture(codec: string, data: Uint8Array, extradata: Uin
   return false
 }
 
+const H264_IDR = 5
+
+/** False for a keyframe that a decoder takes only together with what was before it: one of H.264 with open GOPs, which is no IDR picture. */
+export function decodesAlone(codec: string, keyframe: Uint8Array, extradata: Uint8Array): boolean {
+  if (codec !== 'h264') return true
+  for (const unit of unitsOf(keyframe, H264.lengthSize(extradata))) {
+    const type = H264.typeOf(unit)
+    if (H264.isSlice(type)) return type === H264_IDR
+  }
+  return true
+}
+
 /** Of a VP9 packet, which RTP does not mark: it begins with a frame that needs no other (VP9 bitstream specification, 6.2). */
 export function isVp9Key(data: Uint8Array): boolean {
   const [first = 0] = data

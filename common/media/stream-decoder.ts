@@ -1,4 +1,4 @@
-// A decoder for every frame of one epoch, from the group of pictures at hand on.
+// A decoder of one epoch, from the group of pictures at hand on: of every frame, or of keyframes alone.
 import { FRAME_ROOM } from '../../proto/frame.ts'
 import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
@@ -19,6 +19,8 @@ const BACKLOG_MAX = 8 * 2 ** 20
 export type StreamDecoderOptions = {
   outputs: readonly DecoderOutput[]
   count: Pick<LiveCount, 'dropped' | 'unwanted' | 'tookMs'>
+  /** Only keyframes are wanted now. They are decoded alone; when more is wanted again, what was left out is decoded first. */
+  keyframesSuffice: () => boolean
   /** A bit for each output that is to give the packet's frame. */
   wantedOf: (packet: Packet) => number
   onFrame: (frame: DecodedFrame) => void
@@ -33,12 +35,18 @@ export class StreamDecoder {
   readonly #pace = new Pace()
   #decoder: Decoder | undefined
   /** Since when a frame is awaited. */
-  #awaitedSinceMs: number | undefined = performance.now()
+  #awaitedSinceMs: number | undefined
   #complaint = 'without a word'
   /** The group of pictures it begins with may be larger, and is no reason to give up: it shrinks as that is decoded. */
   #backlogMax = BACKLOG_MAX
   /** Closed when it is too far behind, until what was fed has come out. */
   readonly #gate = new KeyframeGate('open')
+  /** The last packet that was fed. */
+  #last: Packet | undefined
+  /** Packets behind it were left out. */
+  #isThin = false
+  /** Where keyframes suffice: the one that is to come out. */
+  #keyframe: Packet | undefined
 
   constructor(codec: Codec, gop: Gop, options: StreamDecoderOptions) {
     this.#codec = codec
@@ -61,7 +69,11 @@ export class StreamDecoder {
         onLine: line => (this.#complaint = complaintIn(line) ?? this.#complaint),
       })
       // Everything since the keyframe, packets that came while ffmpeg started included.
-      for (const packet of this.#gop.packets) this.#write(decoder, packet)
+      const { packets } = this.#gop
+      const isThin = this.#options.keyframesSuffice()
+      for (const packet of isThin ? packets.slice(0, 1 + this.#codec.reorder) : packets) this.#write(decoder, packet)
+      this.#isThin = isThin
+      if (!isThin) this.#awaitedSinceMs ??= performance.now()
       this.#backlogMax += decoder.backlog
       this.#decoder = decoder
       await Promise.race([decoder.ended, this.#over.promise])
@@ -82,7 +94,22 @@ export class StreamDecoder {
     const hasCaughtUp = () => decoder.backlog === 0 && this.#pace.isDrained
     if (!this.#gate.passes(packet, hasCaughtUp)) return this.#options.count.dropped('decoder_behind')
     if (isBehind) this.#pace.resume()
-    this.#write(decoder, packet)
+    if (this.#needs(packet)) for (const next of this.#leftOut(packet)) this.#write(decoder, next)
+    else this.#isThin = true
+  }
+
+  /** A keyframe comes out once the decoder has as many packets as it holds back for B-frames. */
+  #needs(packet: Packet): boolean {
+    if (!this.#options.keyframesSuffice()) return true
+    if (packet.key) return this.#options.wantedOf(packet) !== 0
+    return this.#keyframe !== undefined
+  }
+
+  /** The packet, and those that it needs and that were not fed. */
+  #leftOut(packet: Packet): readonly Packet[] {
+    if (packet.key || !this.#isThin) return [packet]
+    const { packets } = this.#gop
+    return packets.slice(this.#last === undefined ? 0 : packets.indexOf(this.#last) + 1)
   }
 
   /** No packet follows: delivers what is on its way, then ends. */
@@ -98,16 +125,21 @@ export class StreamDecoder {
   }
 
   #write(decoder: Decoder, packet: Packet): void {
-    const isNew = packet.pts >= this.#fromPts
+    const isThin = this.#options.keyframesSuffice()
+    const isNew = packet.pts >= this.#fromPts || isThin
     const wanted = isNew ? this.#options.wantedOf(packet) : 0
     if (isNew && wanted === 0) this.#options.count.unwanted()
     decoder.feed(packet, wanted)
+    this.#last = packet
+    this.#isThin = false
+    if (packet.key) this.#keyframe = isThin && wanted !== 0 ? packet : undefined
     if (wanted !== 0) this.#awaitedSinceMs ??= performance.now()
     this.#pace.fed(packet, performance.now(), wanted !== 0)
   }
 
   #deliver(frame: DecodedFrame): boolean {
     this.#awaitedSinceMs = undefined
+    if (frame.packet === this.#keyframe) this.#keyframe = undefined
     const tookMs = this.#pace.delivered(frame.packet, performance.now())
     if (tookMs !== undefined) this.#options.count.tookMs(tookMs)
     this.#options.onFrame(frame)
