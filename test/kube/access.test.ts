@@ -2,6 +2,7 @@
 import { credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js'
 import ava, { type TestFn } from 'ava'
 import { readFile } from 'node:fs/promises'
+import { request as httpRequest } from 'node:http'
 import { parse } from 'yaml'
 import type { ImageClient } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/Image.ts'
 import { startCameras, type Cameras, type FakeCamera } from '../fixtures/cameras.ts'
@@ -190,6 +191,78 @@ for (const [name, { right, call }] of Object.entries(CALLS)) {
       })
     })
 }
+
+/** Each URL of a camera, with the right that it needs. */
+const URLS = {
+  'frame.jpg': 'get cameras/frames',
+  'live.mjpeg': 'get cameras/frames',
+  'live.mp4': 'get cameras/frames',
+  'live.ts': 'get cameras/frames',
+  'frame.jpg?at=1': 'get cameras/past',
+  'clip.mp4?from=1&to=2': 'get cameras/past',
+  past: 'get cameras/past',
+}
+for (const [path, right] of Object.entries(URLS)) {
+  test(titled(`${path} is given to who may ${right}, and to nobody else`), async t => {
+    const { gateway, tokens } = t.context
+    const get = async (camera: string, name: string | undefined, method = 'GET') => {
+      const headers = name === undefined ? {} : { authorization: `Bearer ${tokens[name]}` }
+      const answer = await fetch(`http://127.0.0.1:${gateway.httpPort}/cameras/${camera}/${path}`, { headers, method })
+      const text = await answer.text()
+      const { message = '' } = method === 'HEAD' ? {} : (JSON.parse(text) as { message?: string })
+      return { status: answer.status, message }
+    }
+    for (const name of [undefined, 'junk', 'audience']) t.is((await get('door', name)).status, 401, name)
+    for (const [camera, name] of [
+      ['door', 'nothing'],
+      ['door', 'elsewhere'],
+      ['gate', 'door'],
+    ] as const) {
+      t.deepEqual(await get(camera, name), { status: 404, message: `camera "${camera}" not found` })
+      t.is((await get(camera, name, 'HEAD')).status, 404)
+    }
+    const seen = await get('door', 'viewer')
+    t.is(seen.status, 403)
+    t.regex(seen.message, new RegExp(`may not ${right} "door" in namespace "shop"$`))
+    const mayUse = await get('door', 'door')
+    t.false([401, 403].includes(mayUse.status), mayUse.message)
+    t.not(mayUse.message, 'camera "door" not found')
+  })
+}
+
+test(titled('a token in the session’s cookie is as good as one in the header, and a WebSocket needs one too'), async t => {
+  const { gateway, tokens } = t.context
+  const url = `http://127.0.0.1:${gateway.httpPort}`
+  const cookie = (name: string) => ({ cookie: `chrysalis-session=${tokens[name]}` })
+  t.is((await fetch(`${url}/cameras/door/past`, { headers: cookie('viewer') })).status, 403)
+  t.is((await fetch(`${url}/cameras/door/past`, { headers: cookie('junk') })).status, 401)
+  t.is((await fetch(`${url}/cameras/door/past`, { headers: cookie('door') })).status, 200)
+  const handshake = {
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+  }
+  const upgrade = (headers: Record<string, string>) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const request = httpRequest({
+        port: gateway.httpPort,
+        host: '127.0.0.1',
+        path: '/cameras/door/live.mp4',
+        headers: { ...handshake, ...headers },
+      })
+      request.on('response', ({ statusCode }) => resolve(statusCode))
+      request.on('upgrade', (_answer, socket) => {
+        socket.destroy()
+        resolve(101)
+      })
+      request.on('error', reject).end()
+    })
+  t.is(await upgrade({}), 401)
+  t.is(await upgrade(cookie('nothing')), 404)
+  t.is(await upgrade(cookie('viewer')), 403)
+  t.is(await upgrade(cookie('door')), 101)
+})
 
 test(titled('a list shows only what the caller may see'), async t => {
   const { stub, tokens } = t.context
