@@ -70,13 +70,20 @@ test('all that clients may ask for works, and no process does what its user may 
   await until(() => gateway.ready(), { what: 'the gateway to be ready' })
   const proxy = { urlSecretRef: { name: 'cloud', key: 'url' }, enabled: false }
   await using sidecar = await startSidecar(identity.nats, {
-    spec: { source: { url: 'testsrc:?size=320x180&rate=10' }, buffer: { duration: '60s', maxBytes: '16Mi', storage: 'Memory' }, proxy },
-    env: { CHRYS_NATS_CREDS_FILE: await identity.camera(CAMERA), CHRYS_PROXY_URL_FILE: urlFile },
+    spec: {
+      source: { url: 'testsrc:?size=320x180&rate=10' },
+      buffer: { duration: '60s', maxBytes: '16Mi', storage: 'Memory' },
+      proxy,
+      archive: {},
+    },
+    env: { CHRYS_NATS_CREDS_FILE: await identity.camera(CAMERA), CHRYS_PROXY_URL_FILE: urlFile, CHRYS_ARCHIVE_DIR: folder.path },
     authenticator: identity.admin(),
   })
-  await shared.put(cameraRecord(CAMERA, { proxy: { hasTarget: true, enabled: false } }))
+  await shared.put(cameraRecord(CAMERA, { proxy: { hasTarget: true, enabled: false }, archive: true }))
   await sidecar.stateWith('packets, stored', state => state.connection === 'streaming' && state.buffer.ok, 60_000)
   await using client = grpcClient(gateway.port)
+  const told = await fetch(`http://127.0.0.1:${gateway.httpPort}/cameras/cam/past`)
+  t.is(((await told.json()) as { archive: string }).archive, 'read')
 
   const first = await frame(client)
   t.deepEqual([first.width, first.height], [320, 180])
