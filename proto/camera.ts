@@ -15,7 +15,11 @@ export type Storage = (typeof STORAGES)[number]
 
 /** What holds where a spec does not say it. */
 export const SPEC_DEFAULTS = {
-  source: { transport: 'tcp', onvif: { profile: 'main' } },
+  source: {
+    transport: 'tcp',
+    onvif: { profile: 'main' },
+    tls: { caSecretRef: { key: 'ca.crt' }, caConfigMapRef: { key: 'ca.crt' }, trustOnFirstUse: false, minVersion: 'TLSv1.2' },
+  },
   decoding: { keyFramesOnly: false, placement: 'Auto' },
   buffer: { duration: '60s', maxBytes: '64Mi', storage: 'Memory' },
   archive: { segment: 'GOP', retention: '5m' },
@@ -32,6 +36,11 @@ export const RTP_CODECS = ['H264', 'H265', 'JPEG', 'MPEG4', 'MPEG2', 'MPEGTS', '
 export type RtpCodec = (typeof RTP_CODECS)[number]
 /** Where a spec names none. */
 export const DEFAULT_RTP_CODECS: readonly RtpCodec[] = ['H264', 'H265', 'JPEG']
+
+export const TLS_VERSIONS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const
+export type TlsVersion = (typeof TLS_VERSIONS)[number]
+/** As certificates' fingerprints are written: hexadecimal digits, with or without colons. */
+export const isFingerprint = (value: string): boolean => /^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$/.test(value)
 
 /** Which variant of an HLS master playlist: a size stands for the largest that is no larger. */
 export type Variant = 'Largest' | 'Smallest' | `${number}x${number}`
@@ -68,6 +77,14 @@ export type CameraSpec = {
     variant?: string
     /** A Secret with the keys `username` and `password`. */
     credentialsSecretRef?: { name: string }
+    /** How the camera's certificate is checked: by at most one of the first four. Not at all unless given. */
+    tls?: {
+      caSecretRef?: SecretKeyRef
+      caConfigMapRef?: SecretKeyRef
+      sha256?: string
+      trustOnFirstUse: boolean
+      minVersion: TlsVersion
+    }
   }
   decoding: {
     /** An ffmpeg scale expression of two parts, e.g. `640:-2`. */

@@ -96,6 +96,21 @@ export const REASONS = {
     advice: 'Correct the scheme in spec.source.url, or spec.source.transport.',
     severity: 'needs-a-person',
   },
+  CertificateRefused: {
+    meaning: 'The camera’s TLS certificate is not the one that spec.source.tls asks for. Nothing was sent.',
+    advice: 'Check which device answers at this address. If its certificate was changed on purpose, correct spec.source.tls.',
+    severity: 'needs-a-person',
+  },
+  AuthorityNotFound: {
+    meaning: 'The Secret or ConfigMap that spec.source.tls names has no such key, or does not exist.',
+    advice: 'Create it in the Camera’s namespace. No restart is needed.',
+    severity: 'needs-a-person',
+  },
+  TlsTooOld: {
+    meaning: 'The camera speaks only a version of TLS that is not allowed.',
+    advice: 'Update the camera’s firmware, or allow its version with spec.source.tls.minVersion: TLSv1.',
+    severity: 'needs-a-person',
+  },
   TransportUnsupported: {
     meaning: 'The camera rejects this transport.',
     advice: 'Set spec.source.transport to the other of tcp and udp.',

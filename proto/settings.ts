@@ -132,6 +132,7 @@ export const SIDECAR = {
     about: 'Name under which the camera’s lease is held. It is the pod’s name, the same for each of its containers.',
   },
   CHRYS_CREDENTIALS_DIR: { type: 'path', about: 'Folder with the files `username` and `password` of the camera.' },
+  CHRYS_CAMERA_CA_FILE: { type: 'path', about: 'File with the authorities (PEM) that the camera’s certificate is checked by.' },
   CHRYS_PROXY_URL_FILE: { type: 'path', about: 'File with the URL of the RTMP server.' },
   CHRYS_ARCHIVE_DIR: { type: 'path', about: 'Folder of the archive. Required if the spec has `archive`.' },
   CHRYS_DENY_CIDRS: { ...DENY_CIDRS, about: 'Address ranges that the camera’s address must not be in.' },

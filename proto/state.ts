@@ -99,6 +99,15 @@ export const DeviceReport = v.object({
 })
 export type DeviceReport = v.InferOutput<typeof DeviceReport>
 
+/** Of the last connection to the camera, where that has TLS. */
+export const TlsReport = v.object({
+  verified: v.picklist(['Authority', 'Fingerprint', 'FirstUse', 'None']),
+  /** Of the camera's certificate, as hexadecimal digits. */
+  sha256: text(64),
+  version: text(16),
+})
+export type TlsReport = v.InferOutput<typeof TlsReport>
+
 /** How a part of a camera's work fares that is always wanted. */
 const Part = v.object({
   /** False: wanted and not working; see reason. */
@@ -133,6 +142,7 @@ export const CameraState = v.object({
   epoch: ms,
   codec: v.optional(Codec),
   device: v.optional(DeviceReport),
+  tls: v.optional(TlsReport),
   /** Packets per second, over the last seconds. */
   fps: v.number(),
   bitsPerSecond: v.number(),
@@ -190,6 +200,8 @@ export const CameraLease = v.object({
   process: text(64),
   /** The last epoch that was begun, by this holder or one before; 0 before the first. */
   epoch: ms,
+  /** With trust on first use: the fingerprint of the certificate that the first connection showed. */
+  certificate: v.optional(text(64)),
 })
 export type CameraLease = v.InferOutput<typeof CameraLease>
 

@@ -24,7 +24,7 @@ export type SidecarConfig = ServiceConfig &
 export function readConfig(env: Env): SidecarConfig {
   const { values, problem, done } = readSettings(env, SIDECAR)
   const { CHRYS_CAMERA_NAMESPACE: namespace, CHRYS_CAMERA_NAME: name, CHRYS_CAMERA_SPEC: json, CHRYS_ARCHIVE_DIR: archiveDir } = values
-  const spec = json === undefined ? undefined : readSpec(json, reason => problem('CHRYS_CAMERA_SPEC', reason))
+  const spec = json === undefined ? undefined : readSpec(json, values.CHRYS_CAMERA_CA_FILE, reason => problem('CHRYS_CAMERA_SPEC', reason))
   if (spec?.archive !== undefined && archiveDir === undefined) {
     problem('CHRYS_ARCHIVE_DIR', 'is required: spec.archive asks for an archive')
   }

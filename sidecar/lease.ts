@@ -38,6 +38,10 @@ export type Lease = AsyncDisposable & {
   readonly lastEpoch: number
   /** Tells who comes after us that this epoch was begun. */
   setEpoch(epoch: number): void
+  /** The fingerprint that was kept of the camera's certificate, by this holder or one before. */
+  readonly certificate: string | undefined
+  /** Keeps it for who comes after us; undefined: none is kept any more. */
+  setCertificate(sha256: string | undefined): void
   /** Aborts when another holds the lease: the camera must be let go at once. */
   readonly lost: AbortSignal
 }
@@ -70,8 +74,10 @@ export async function acquireLease(options: Options, signal: AbortSignal): Promi
       const isStale = seen !== undefined && performance.now() - seen.atMs >= times.ttlMs
       if (found?.value === undefined || (isHeir && found.value.holder === holder) || isStale) {
         // Epochs are names in time: those of a namesake that was deleted count too.
-        const epoch = found?.value?.epoch ?? found?.before ?? 0
-        const value: CameraLease = { v: 1, uid: camera.uid, holder, process, epoch }
+        const last = found?.value ?? found?.before
+        const certificate = last?.uid === camera.uid ? last.certificate : undefined
+        const kept = certificate === undefined ? {} : { certificate }
+        const value: CameraLease = { v: 1, uid: camera.uid, holder, process, epoch: last?.epoch ?? 0, ...kept }
         const revision = await leases.write(value, found?.revision ?? 0)
         if (revision !== undefined) return new HeldLease(leases, value, revision, log, times)
       } else if (!told) {
@@ -87,8 +93,8 @@ export async function acquireLease(options: Options, signal: AbortSignal): Promi
   return undefined
 }
 
-/** `value` is undefined for a released or unreadable lease, `before` the last epoch of a released one. */
-type Found = { revision: number; value?: CameraLease; before?: number }
+/** `value` is undefined for a released or unreadable lease, `before` a released one. */
+type Found = { revision: number; value?: CameraLease; before?: CameraLease }
 
 class Leases {
   readonly #nats: Nats
@@ -131,7 +137,7 @@ function foundIn({ revision, operation, value }: KvEntry): Found {
   if (operation !== 'PUT') return { revision }
   try {
     const lease = parseJson(CameraLease, value)
-    return lease.holder === '' ? { revision, before: lease.epoch } : { revision, value: lease }
+    return lease.holder === '' ? { revision, before: lease } : { revision, value: lease }
   } catch {
     return { revision }
   }
@@ -167,6 +173,17 @@ class HeldLease implements Lease {
     if (epoch <= this.#value.epoch) return
     this.#value = { ...this.#value, epoch }
     this.#changed.abort() // told now, not with the next renewal
+  }
+
+  get certificate(): string | undefined {
+    return this.#value.certificate
+  }
+
+  setCertificate(sha256: string | undefined): void {
+    if (sha256 === this.#value.certificate) return
+    const { certificate: _old, ...rest } = this.#value
+    this.#value = sha256 === undefined ? rest : { ...rest, certificate: sha256 }
+    this.#changed.abort()
   }
 
   /** Lets go. A lease that can't be released ends by itself. */

@@ -3,6 +3,7 @@ import { aborted, runProcess } from '../common/abort.ts'
 import { Failure } from '../common/errors.ts'
 import { createLog } from '../common/log.ts'
 import { reportConfinement } from '../common/media/confine.ts'
+import type { CameraTrust } from '../common/net/camera-tls.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { connectNats } from '../common/nats/connect.ts'
 import { wholeSending } from '../common/patches/nats-send.ts'
@@ -41,6 +42,7 @@ await runProcess(process.env, async signal => {
   const onState = (state: IngestState) => {
     if (state.connection !== 'streaming') pipeline.reset()
     connection.set(state)
+    if (config.trust.report !== undefined) health.set({ tls: config.trust.report })
   }
   const eventsUnder = (lease: Lease): IngestEvents => ({
     onPacket: (packet, codec, newEpoch) => {
@@ -63,6 +65,7 @@ await runProcess(process.env, async signal => {
   const hold = async (lease: Lease, held: AbortSignal) => {
     health.set({ reason: undefined, message: undefined })
     isSettled.resolve()
+    keepCertificate(config.trust, lease)
     await Promise.all([ingest(config, deny, lease.lastEpoch, eventsUnder(lease), log, held), pipeline.run(held)])
   }
   await Promise.all([
@@ -72,3 +75,10 @@ await runProcess(process.env, async signal => {
   ])
   log.info('sidecar stops')
 })
+
+/** Trust on first use holds for whoever opens the camera next. */
+function keepCertificate(trust: CameraTrust, lease: Lease): void {
+  if (!trust.isFirstUse) return lease.setCertificate(undefined)
+  trust.pinned = lease.certificate
+  trust.onPinned = sha256 => lease.setCertificate(sha256)
+}

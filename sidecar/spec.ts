@@ -2,13 +2,16 @@
 // is checked again is what would do harm: what names places, becomes an argument, or removes files.
 import * as v from 'valibot'
 import { messageOf } from '../common/errors.ts'
+import { CameraTrust } from '../common/net/camera-tls.ts'
 import {
+  isFingerprint,
   isVariant,
   parseBytes,
   parseDuration,
   RTP_CODECS,
   SPEC_DEFAULTS as DEFAULTS,
   STORAGES,
+  TLS_VERSIONS,
   TRANSPORTS,
   VARIANT_RULE,
   type Storage,
@@ -21,6 +24,8 @@ import { sourceOf } from './source/source.ts'
 
 export type SpecConfig = {
   source: Source
+  /** Whose certificate is taken for the camera's. */
+  trust: CameraTrust
   decoding: { scale: string | undefined; maxFps: number | undefined; keyFramesOnly: boolean }
   buffer: { durationMs: number; maxBytes: number; storage: Storage; replicas: number }
   archive: Omit<ArchiveConfig, 'dir'> | undefined
@@ -45,6 +50,14 @@ const Spec = v.object({
     transport: v.optional(v.picklist(TRANSPORTS), DEFAULTS.source.transport),
     codecs: v.optional(v.array(v.picklist(RTP_CODECS))),
     variant: v.optional(v.custom<Variant>(isVariant, VARIANT_RULE)),
+    tls: v.optional(
+      v.object({
+        sha256: v.optional(v.pipe(v.string(), v.check(isFingerprint, 'must be the SHA-256 fingerprint of a certificate'))),
+        trustOnFirstUse: v.optional(v.boolean(), DEFAULTS.source.tls.trustOnFirstUse),
+        minVersion: v.optional(v.picklist(TLS_VERSIONS), DEFAULTS.source.tls.minVersion),
+      }),
+      {},
+    ),
   }),
   decoding: v.optional(
     v.object({
@@ -74,7 +87,7 @@ const Spec = v.object({
 })
 
 /** Calls `problem` for each thing that is wrong; undefined when anything is. */
-export function readSpec(value: unknown, problem: (reason: string) => void): SpecConfig | undefined {
+export function readSpec(value: unknown, caFile: string | undefined, problem: (reason: string) => void): SpecConfig | undefined {
   const parsed = v.safeParse(Spec, value)
   if (!parsed.success) {
     for (const issue of parsed.issues) problem(`spec.${v.getDotPath(issue) ?? ''}: ${issue.message}`)
@@ -92,8 +105,11 @@ export function readSpec(value: unknown, problem: (reason: string) => void): Spe
     }
   }
   const amount = (name: string, text: string, parse: (text: string) => number) => read(() => positive(name, text, parse)) ?? 0
+  const { tls, ...from } = source
+  const trust = new CameraTrust({ caFile, sha256: tls.sha256, firstUse: tls.trustOnFirstUse, minVersion: tls.minVersion })
   const config = {
-    source: read(() => sourceOf(source as Parameters<typeof sourceOf>[0])),
+    trust,
+    source: read(() => sourceOf({ ...from, trust } as Parameters<typeof sourceOf>[0])),
     decoding: { scale: decoding.scale, maxFps: decoding.maxFps, keyFramesOnly: decoding.keyFramesOnly },
     buffer: {
       durationMs: amount('spec.buffer.duration', buffer.duration, parseDuration),

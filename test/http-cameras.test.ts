@@ -1,4 +1,5 @@
 // HTTP cameras that write answers as people report them, played by ffmpeg through the relay: each JPEG bit for bit, none lost.
+import { CameraTrust } from '../common/net/camera-tls.ts'
 import { execFile } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
@@ -42,7 +43,7 @@ async function played(head: string, part: (jpeg: string, index: number) => strin
     socket.write(Buffer.from(head, 'latin1'))
     write(socket, 0)
   })
-  const source = http.parse(`${camera.url}/video.cgi?`, { transport: 'tcp', codecs: [], variant: 'Largest' })
+  const source = http.parse(`${camera.url}/video.cgi?`, { transport: 'tcp', codecs: [], variant: 'Largest', trust: new CameraTrust() })
   await using relay = await source.openRelay(undefined, denied([]), new AbortController().signal)
   const { args } = source.input(relay ?? { host: '', port: 0 }, undefined, newTraits())
   const output = ['-c', 'copy', '-frames:v', String(COUNT), '-f', 'image2pipe', '-']
@@ -144,7 +145,7 @@ test('HLS with keys and segments that want the session’s cookie is played, in 
       void readFile(folder.file(name)).then(body => socket.end(Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\n\r\n'), body])))
       return undefined
     })
-    const source = http.parse(`${camera.url}/cam/live.m3u8`, { transport: 'tcp', codecs: [], variant: 'Largest' })
+    const source = http.parse(`${camera.url}/cam/live.m3u8`, { transport: 'tcp', codecs: [], variant: 'Largest', trust: new CameraTrust() })
     await using relay = await source.openRelay(undefined, denied([]), new AbortController().signal)
     const { args } = source.input(relay ?? { host: '', port: 0 }, undefined, newTraits())
     const { stdout } = await run(ffmpegPath(process.env), ['-nostdin', '-v', 'error', ...args, '-map', '0:v:0', '-f', 'framemd5', '-'], {

@@ -198,7 +198,7 @@ test('credentials become private files, and no part of the environment', async t
   const folders = { secrets: folder.file('secrets'), archives: folder.file('archive') }
   await mkdir(folders.secrets)
   const secret = (name: string, namespace: string, data: Record<string, string>) => ({
-    ...{ name, namespace },
+    ...{ kind: 'Secret' as const, name, namespace },
     data: new Map(Object.entries(data).map(([key, value]) => [key, Buffer.from(value)])),
   })
   const secrets = [
@@ -216,6 +216,26 @@ test('credentials become private files, and no part of the environment', async t
   t.false(JSON.stringify(env).includes('hunter2'))
   t.like(env, { CHRYS_DEVICE_ID: 'garden/pond', CHRYS_CAMERA_NAME: 'pond', CHRYS_ARCHIVE_DIR: folder.file('archive/garden') })
   t.deepEqual(JSON.parse(env['CHRYS_CAMERA_SPEC'] ?? ''), camera.spec)
+})
+
+test('the authority of a camera’s certificate comes from a ConfigMap or a Secret of the manifests', async t => {
+  await using folder = await temporaryFolder()
+  const objects = (['Secret', 'ConfigMap'] as const).map(kind => ({
+    kind,
+    name: 'ca',
+    namespace: 'garden',
+    data: new Map([['ca.crt', Buffer.from(kind)]]),
+  }))
+  for (const [kind, ref] of [
+    ['Secret', { caSecretRef: { name: 'ca', key: 'ca.crt' } }],
+    ['ConfigMap', { caConfigMapRef: { name: 'ca', key: 'ca.crt' } }],
+  ] as const) {
+    const secrets = folder.file(kind)
+    await mkdir(secrets)
+    const source = { ...camera.spec.source, tls: { ...ref, trustOnFirstUse: false, minVersion: 'TLSv1.2' as const } }
+    const own = await sidecarEnv({ ...camera, spec: { ...camera.spec, source } }, objects, { secrets, archives: folder.file('archive') })
+    t.is(await readFile(own['CHRYS_CAMERA_CA_FILE'] ?? '', 'utf8'), kind)
+  }
 })
 
 test('a Secret that is missing leaves an empty folder, as a pod would see it', async t => {

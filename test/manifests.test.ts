@@ -123,7 +123,7 @@ test('every problem of every document is told at once, with its place', async t 
     'cameras.yaml: document 1 (Camera default/front): spec.source.url: Invalid value: port must be 1-65535',
     'cameras.yaml: document 2 (Camera default/a.b): metadata.name: Invalid value: must be a DNS label of at most 52 characters',
     'cameras.yaml: document 2 (Camera default/a.b): spec.source.url: Required value: url or onvif is required',
-    'cameras.yaml: document 3 (Deployment default/x): kind: Unsupported value: local mode takes Cameras and Secrets; other kinds need a cluster',
+    'cameras.yaml: document 3 (Deployment default/x): kind: Unsupported value: local mode takes Cameras, Secrets and ConfigMaps; other kinds need a cluster',
   ])
 })
 
@@ -139,7 +139,7 @@ const lines: readonly [string, (object | string)[], RegExp][] = [
     [{ ...good, apiVersion: 'video.chrys.cloud/v2' }],
     /apiVersion: Unsupported value: a Camera's is video.chrys.cloud\/v1beta1$/,
   ],
-  ['no kind', [{ metadata: { name: 'x' } }], /document 1: kind: Required value: Camera or Secret$/],
+  ['no kind', [{ metadata: { name: 'x' } }], /document 1: kind: Required value: Camera, Secret or ConfigMap$/],
   ['no object', ['- 1'], /document 1: not an object/],
   ['no metadata', [{ ...good, metadata: undefined }], /document 1: metadata: Required value$/],
   ['no name', [{ ...good, metadata: {} }], /document 1: metadata.name: Required value$/],

@@ -106,6 +106,30 @@ test('Secrets are whole volumes, optional where they are the user’s, with no k
   t.is(env['CHRYS_NATS_CREDS_FILE'], '/run/chrysalis/nats/user.creds')
 })
 
+test('the authority of a camera’s certificate is a file of its Secret or ConfigMap', t => {
+  const tls = { trustOnFirstUse: false, minVersion: 'TLSv1.2' } as const
+  const of = (ref: object) => desired({ source: { url: 'rtsps://h/', transport: 'tcp', tls: { ...tls, ...ref } } })
+  for (const [ref, volume] of [
+    [
+      { caSecretRef: { name: 'ca', key: 'root.pem' } },
+      { secret: { secretName: 'ca', optional: true, items: [{ key: 'root.pem', path: 'ca.crt' }] } },
+    ],
+    [
+      { caConfigMapRef: { name: 'ca', key: 'root.pem' } },
+      { configMap: { name: 'ca', optional: true, items: [{ key: 'root.pem', path: 'ca.crt' }] } },
+    ],
+  ] as const) {
+    const { podSpec, container, env } = of(ref)
+    t.like(
+      podSpec.volumes?.find(({ name }) => name === 'camera-ca'),
+      volume,
+    )
+    const mounted = container.volumeMounts?.find(({ name }) => name === 'camera-ca')
+    t.is(env['CHRYS_CAMERA_CA_FILE'], `${mounted?.mountPath}/ca.crt`)
+  }
+  t.is(of({ trustOnFirstUse: true }).env['CHRYS_CAMERA_CA_FILE'], undefined)
+})
+
 test('the archive’s volume is mounted where the sidecar is told', t => {
   const { podSpec, container, env } = desired({
     archive: { volume: { persistentVolumeClaim: { claimName: 'disk' } }, segment: 'GOP', retention: '5m' },

@@ -4,6 +4,7 @@ import { http } from '../sidecar/source/drivers/http.ts'
 import { parseNetworkUrl } from '../sidecar/source/drivers/network-url.ts'
 import { rtmp } from '../sidecar/source/drivers/rtmp.ts'
 import { rtsp, RTSP_PORTS } from '../sidecar/source/drivers/rtsp.ts'
+import { CameraTrust } from '../common/net/camera-tls.ts'
 import { parseSource } from '../sidecar/source/source.ts'
 import { newTraits } from '../sidecar/source/traits.ts'
 import { splitUrl, withoutTls } from '../common/net/url.ts'
@@ -13,7 +14,7 @@ const DRIVER = { rtsp, rtsps: rtsp, RTSP: rtsp, rtmp, http } as const
 /** What ffmpeg opens. */
 function opened(url: string, driver: (typeof DRIVER)[keyof typeof DRIVER]): string | undefined {
   const { args } = driver
-    .parse(url, { transport: 'tcp', codecs: [], variant: 'Largest' })
+    .parse(url, { transport: 'tcp', codecs: [], variant: 'Largest', trust: new CameraTrust() })
     .input({ host: '127.0.0.1', port: 5000 }, undefined, newTraits())
   return args[args.indexOf('-i') + 1]
 }

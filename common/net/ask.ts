@@ -1,12 +1,13 @@
 // One request to a camera, and its answer. Each has a connection of its own, so nothing behind an answer’s end is taken for another.
 import type { LookupAddress } from 'node:dns'
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { pipeline } from 'node:stream'
 import { constants, createGunzip } from 'node:zlib'
 import { Failure } from '../errors.ts'
 import { oneAfterTheOther } from './address.ts'
-import { CAMERA_TLS, isName } from './camera-tls.ts'
+import { CameraTrust } from './camera-tls.ts'
 import { Chunks } from './chunks.ts'
 import { framingOf, HeadReader, type Framing, type Head } from './head.ts'
 import type { Origin } from './target.ts'
@@ -29,15 +30,17 @@ export async function ask(
   lines: readonly string[],
   onConnected: () => void,
   signal: AbortSignal,
-  body?: Buffer,
+  { body, trust = new CameraTrust() }: { body?: Buffer; trust?: CameraTrust | undefined } = {},
 ): Promise<Answer> {
-  const socket = open(origin, addresses)
+  const socket = open(origin, addresses, trust)
   const close = () => socket.destroy()
   signal.addEventListener('abort', close, { once: true })
   socket.once('close', () => signal.removeEventListener('abort', close))
-  socket.once(origin.tls ? 'secureConnect' : 'connect', onConnected)
   socket.on('error', () => {}) // whoever reads is told
   if (signal.aborted) close()
+  if (origin.tls) await encrypted(socket as TLSSocket, trust)
+  if (origin.tls) onConnected()
+  else socket.once('connect', onConnected)
   socket.write(`${lines.map(line => line.replaceAll(/[\r\n\0]/g, '')).join('\r\n')}\r\n\r\n`, 'latin1')
   if (body !== undefined) socket.write(body)
   const chunks = socket.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>
@@ -51,9 +54,20 @@ export async function ask(
   }
 }
 
-function open({ tls, host, port }: Origin, addresses: readonly LookupAddress[]): Socket {
+/** Nothing is sent before the certificate was accepted. */
+async function encrypted(socket: TLSSocket, trust: CameraTrust): Promise<void> {
+  try {
+    await once(socket, 'secureConnect')
+    trust.accept(socket)
+  } catch (error) {
+    socket.destroy()
+    throw error instanceof Error ? (trust.failureOf(error) ?? error) : error
+  }
+}
+
+function open({ tls, host, port }: Origin, addresses: readonly LookupAddress[], trust: CameraTrust): Socket {
   const way = { ...oneAfterTheOther(host, addresses), port }
-  const socket = tls ? connectTls({ ...way, ...CAMERA_TLS, servername: isName(host) ? host : '' }) : connect(way)
+  const socket = tls ? connectTls({ ...way, ...trust.options(host) }) : connect(way)
   return socket.setNoDelay(true).setTimeout(TIMEOUT_MS, () => socket.destroy(new Failure('ConnectTimeout', 'the camera does not answer')))
 }
 

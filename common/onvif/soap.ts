@@ -6,6 +6,7 @@ import { Failure } from '../errors.ts'
 import { ask, type Answer } from '../net/ask.ts'
 import { Authorization, safeChallenge, type LoginMemory } from '../net/authorization.ts'
 import { connectFailure } from '../net/connect-failure.ts'
+import type { CameraTrust } from '../net/camera-tls.ts'
 import type { Credentials } from '../net/credentials.ts'
 import { hostOf, type Target } from '../net/target.ts'
 import { scrub } from '../text.ts'
@@ -22,6 +23,8 @@ export type Device = {
   credentials: Credentials | undefined
   /** Kept from one connection to the next, so that the device cannot ask for a weaker login later. */
   memory: LoginMemory
+  /** Whose certificate is taken for the device's. */
+  trust?: CameraTrust | undefined
   /** Asked before the credentials are sent: false where it is too soon after the last time. */
   mayLogIn?: () => Promise<boolean>
 }
@@ -83,7 +86,7 @@ export class SoapClient {
   }
 
   async #send({ origin, path }: Target, name: string, request: string): Promise<Heard> {
-    const { addresses, credentials } = this.#device
+    const { addresses, credentials, trust } = this.#device
     const isKnown = this.#login !== 'none'
     const header = isKnown && credentials !== undefined ? securityHeader(credentials, Date.now() + this.#offsetMs) : ''
     const body = Buffer.from(
@@ -101,7 +104,7 @@ export class SoapClient {
     ]
     const late = AbortSignal.timeout(CALL_MS)
     try {
-      using answer = await ask(origin, addresses, lines, () => {}, AbortSignal.any([this.#signal, late]), body)
+      using answer = await ask(origin, addresses, lines, () => {}, AbortSignal.any([this.#signal, late]), { body, trust })
       return await heardOf(answer, name)
     } catch (error) {
       if (late.aborted) throw new Failure('ConnectTimeout', `the device does not answer ${name} within ${CALL_MS / 1000} s`)

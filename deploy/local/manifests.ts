@@ -7,7 +7,7 @@ import { API_VERSION, KIND, VERSION, type Camera } from '../../proto/camera.ts'
 import { messageOf } from '../../common/errors.ts'
 import { OBJECT_META } from './metadata.ts'
 import { compileSchema, isObject, type Schema, type Validator } from './schema.ts'
-import { secretOf, secretProblems, type Secret } from './secrets.ts'
+import { configMapOf, configMapProblems, secretOf, secretProblems, type Secret } from './secrets.ts'
 import { readYaml } from './yaml.ts'
 
 export type Manifests = { cameras: Camera[]; secrets: Secret[] }
@@ -107,8 +107,14 @@ class Collector {
       if (problems.length === 0) this.#secrets.push(secretOf(value, identityOf(value).namespace))
       return problems
     }
-    if (typeof kind !== 'string') return ['kind: Required value: Camera or Secret']
-    return ['kind: Unsupported value: local mode takes Cameras and Secrets; other kinds need a cluster']
+    if (kind === 'ConfigMap') {
+      if (apiVersion !== 'v1') return ["apiVersion: Unsupported value: a ConfigMap's is v1"]
+      const problems = [...configMapProblems(value), ...this.#duplicate(value, at)]
+      if (problems.length === 0) this.#secrets.push(configMapOf(value, identityOf(value).namespace))
+      return problems
+    }
+    if (typeof kind !== 'string') return ['kind: Required value: Camera, Secret or ConfigMap']
+    return ['kind: Unsupported value: local mode takes Cameras, Secrets and ConfigMaps; other kinds need a cluster']
   }
 
   #duplicate(value: Record<string, unknown>, at: string): string[] {

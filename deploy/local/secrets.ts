@@ -1,8 +1,8 @@
-// Secrets that stand in a manifest file beside the Cameras which name them.
+// Secrets and ConfigMaps that stand in a manifest file beside the Cameras which name them.
 import { OBJECT_META } from './metadata.ts'
 import { compileSchema, type Schema } from './schema.ts'
 
-export type Secret = { namespace: string; name: string; data: ReadonlyMap<string, Buffer> }
+export type Secret = { kind: 'Secret' | 'ConfigMap'; namespace: string; name: string; data: ReadonlyMap<string, Buffer> }
 
 type SecretManifest = { metadata: { namespace?: string; name: string }; data?: Record<string, string>; stringData?: Record<string, string> }
 
@@ -47,5 +47,32 @@ export function secretOf(value: object, namespace: string): Secret {
   const { metadata, data = {}, stringData = {} } = value as SecretManifest
   const decoded = [...Object.entries(data).map(([key, text]) => [key, Buffer.from(text, 'base64')] as const)]
   const plain = Object.entries(stringData).map(([key, text]) => [key, Buffer.from(text)] as const)
-  return { namespace, name: metadata.name, data: new Map([...decoded, ...plain]) }
+  return { kind: 'Secret', namespace, name: metadata.name, data: new Map([...decoded, ...plain]) }
+}
+
+type ConfigMapManifest = { metadata: { name: string }; data?: Record<string, string> }
+
+const validateConfigMap = compileSchema({
+  type: 'object',
+  required: ['metadata'],
+  properties: {
+    apiVersion: { type: 'string', enum: ['v1'] },
+    kind: { type: 'string' },
+    metadata: OBJECT_META,
+    immutable: { type: 'boolean' },
+    data: VALUES,
+  },
+})
+
+export const configMapProblems = (value: object): string[] => validateConfigMap(value)
+
+/** Of a value without problems. */
+export function configMapOf(value: object, namespace: string): Secret {
+  const { metadata, data = {} } = value as ConfigMapManifest
+  return {
+    kind: 'ConfigMap',
+    namespace,
+    name: metadata.name,
+    data: new Map(Object.entries(data).map(([key, text]) => [key, Buffer.from(text)])),
+  }
 }

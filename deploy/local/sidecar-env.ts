@@ -20,7 +20,8 @@ export const deviceId = ({ metadata }: Camera): string =>
 export async function sidecarEnv(camera: Camera, secrets: readonly Secret[], folders: Folders): Promise<Record<string, string>> {
   const { metadata, spec } = camera
   const own = join(folders.secrets, `${metadata.namespace}.${metadata.name}`)
-  const find = (name: string) => secrets.find(secret => secret.name === name && secret.namespace === metadata.namespace)
+  const find = (name: string, kind: Secret['kind'] = 'Secret') =>
+    secrets.find(each => each.kind === kind && each.name === name && each.namespace === metadata.namespace)
   await mkdir(own, { mode: 0o700 })
   return toEnv<Omit<typeof SIDECAR, keyof typeof SERVICE>>({
     CHRYS_CAMERA_NAMESPACE: metadata.namespace,
@@ -30,6 +31,7 @@ export async function sidecarEnv(camera: Camera, secrets: readonly Secret[], fol
     CHRYS_CAMERA_SPEC: JSON.stringify(spec),
     CHRYS_DEVICE_ID: deviceId(camera),
     CHRYS_CREDENTIALS_DIR: spec.source.credentialsSecretRef && (await writeCredentials(own, find(spec.source.credentialsSecretRef.name))),
+    CHRYS_CAMERA_CA_FILE: await writeAuthority(own, spec.source.tls, find),
     CHRYS_PROXY_URL_FILE:
       spec.proxy?.urlSecretRef && (await writeTarget(own, spec.proxy.urlSecretRef.key, find(spec.proxy.urlSecretRef.name))),
     CHRYS_ARCHIVE_DIR:
@@ -47,6 +49,19 @@ async function writeCredentials(own: string, secret: Secret | undefined): Promis
 async function writeTarget(own: string, key: string, secret: Secret | undefined): Promise<string> {
   const file = join(own, 'proxy-url')
   await writeKey(file, secret?.data.get(key))
+  return file
+}
+
+async function writeAuthority(
+  own: string,
+  tls: Camera['spec']['source']['tls'],
+  find: (name: string, kind: Secret['kind']) => Secret | undefined,
+): Promise<string | undefined> {
+  const { caSecretRef, caConfigMapRef } = tls ?? {}
+  const from = caSecretRef ?? caConfigMapRef
+  if (from === undefined) return undefined
+  const file = join(own, 'ca.crt')
+  await writeKey(file, find(from.name, caSecretRef === undefined ? 'ConfigMap' : 'Secret')?.data.get(from.key))
   return file
 }
 

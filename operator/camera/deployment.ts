@@ -167,6 +167,7 @@ function environment(camera: Camera, settings: PodSettings, volumes: Mounted[]):
     CHRYS_LOG_FORMAT: settings.log.format,
     CHRYS_DENY_CIDRS: settings.denyCidrs,
     CHRYS_CREDENTIALS_DIR: spec.source.credentialsSecretRef && `${RUN}/credentials`,
+    CHRYS_CAMERA_CA_FILE: (spec.source.tls?.caSecretRef ?? spec.source.tls?.caConfigMapRef) && `${RUN}/camera-ca/ca.crt`,
     CHRYS_PROXY_URL_FILE: spec.proxy?.urlSecretRef && `${RUN}/proxy/url`,
     CHRYS_ARCHIVE_DIR: spec.archive && '/archive',
     CHRYS_NATS_CREDS_FILE: volumes.some(({ volume }) => volume.name === 'nats') ? `${RUN}/nats/user.creds` : undefined,
@@ -198,6 +199,9 @@ function podVolumes(camera: Camera, natsSecret: string | undefined): Mounted[] {
   if (source.credentialsSecretRef !== undefined) {
     volumes.push(secretVolume('credentials', source.credentialsSecretRef.name, { username: 'username', password: 'password' }, true))
   }
+  const { caSecretRef, caConfigMapRef } = source.tls ?? {}
+  if (caSecretRef !== undefined) volumes.push(secretVolume('camera-ca', caSecretRef.name, { [caSecretRef.key]: 'ca.crt' }, true))
+  else if (caConfigMapRef !== undefined) volumes.push(authorityVolume(caConfigMapRef))
   if (proxy?.urlSecretRef !== undefined) {
     volumes.push(secretVolume('proxy', proxy.urlSecretRef.name, { [proxy.urlSecretRef.key]: 'url' }, true))
   }
@@ -213,6 +217,11 @@ export function secretVolume(name: string, secretName: string, files: Record<str
     mount: { mountPath: `${RUN}/${name}`, readOnly: true },
   }
 }
+
+const authorityVolume = ({ name, key }: { name: string; key: string }): Mounted => ({
+  volume: { name: 'camera-ca', configMap: { name, optional: true, items: [{ key, path: 'ca.crt' }] } },
+  mount: { mountPath: `${RUN}/camera-ca`, readOnly: true },
+})
 
 /** Stay: no taint of a lost node drives the pod away. Move: it may start elsewhere after a minute. A user's own rule comes first. */
 function nodeFailureTolerations({ spec }: Camera): V1Toleration[] {

@@ -18,6 +18,7 @@ export function cameraStatus(camera: WatchedCamera, known: Known, now: number): 
     node: pod.node,
     codec: state?.codec?.name ?? before.codec,
     device: camera.spec.source.onvif === undefined ? undefined : (state?.device ?? before.device),
+    tls: state?.tls ?? before.tls,
     size: state?.codec === undefined ? before.size : { width: state.codec.width, height: state.codec.height },
     fps: state?.connection === 'streaming' ? steady(state.fps, before.fps) : undefined,
     lastFrameTime: isTime(state?.lastPacketAt) ? metaTime(state.lastPacketAt) : before.lastFrameTime,
@@ -27,14 +28,14 @@ export function cameraStatus(camera: WatchedCamera, known: Known, now: number): 
 
 /** Of a Camera without an operator, `now` in ms since the epoch. What the status says of the stream stays. */
 export function uninstalledStatus({ metadata: { generation }, status: before = {} }: WatchedCamera, now: number): CameraStatus {
-  const { codec, device, size, lastFrameTime } = before
+  const { codec, device, tls, size, lastFrameTime } = before
   return defined<CameraStatus>({
     observedGeneration: generation,
     conditions: CONDITION_TYPES.map(type =>
       condition(type, { status: 'False', reason: 'Uninstalled' }, generation, before.conditions, now),
     ),
     reason: 'Uninstalled',
-    ...{ codec, device, size, lastFrameTime },
+    ...{ codec, device, tls, size, lastFrameTime },
   })
 }
 

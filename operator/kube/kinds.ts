@@ -5,7 +5,7 @@ import type { CameraDiscoverySpec } from '../../proto/discovery.ts'
 import type { ConditionType, Verdict } from '../../proto/health.ts'
 import type { DiscoveryStatus, WatchedDiscovery } from '../discovery/objects.ts'
 import type { AnyReason } from '../../proto/reasons.ts'
-import type { DeviceReport } from '../../proto/state.ts'
+import type { DeviceReport, TlsReport } from '../../proto/state.ts'
 
 const DISCOVERY_KIND = 'CameraDiscovery'
 export const FIELD_MANAGER = 'chrysalis-edge-operator'
@@ -36,6 +36,7 @@ export type CameraStatus = {
   node?: string
   codec?: string
   device?: DeviceReport
+  tls?: TlsReport
   size?: { width: number; height: number }
   fps?: number
   lastFrameTime?: string

@@ -69,7 +69,7 @@ export class Push {
         addresses,
         port: target.port,
         tls: target.tls,
-        isVerified: true,
+        trust: 'public',
       })
       if (this.#isStopped) return undefined
       await using run = await this.#start(relay)

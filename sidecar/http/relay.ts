@@ -12,6 +12,7 @@ import type { Variant } from '../../proto/camera.ts'
 import { connectFailure } from '../../common/net/connect-failure.ts'
 import { listening, newProgress, type Progress, type Relay } from '../rtsp/relay.ts'
 import { resolveHost } from '../../common/net/address.ts'
+import type { CameraTrust } from '../../common/net/camera-tls.ts'
 import type { Credentials } from '../../common/net/credentials.ts'
 import { ask, type Answer } from '../../common/net/ask.ts'
 import { Cookies } from './cookies.ts'
@@ -36,17 +37,19 @@ export type HttpRelayOptions = {
   memory?: LoginMemory
   /** Of an HLS master playlist. */
   variant?: Variant
+  /** Of the camera itself; what it leads to is not verified. */
+  trust?: CameraTrust
   resolve?: typeof resolveHost
 }
 
 /** A forward proxy on loopback, for one ffmpeg that fetches `url`; everything ends with it. */
 export async function openHttpRelay(url: string, deny: BlockList, options: HttpRelayOptions = {}): Promise<Relay> {
-  const { credentials, memory = { strength: 0 }, variant = 'Largest', resolve = resolveHost } = options
+  const { credentials, memory = { strength: 0 }, variant = 'Largest', trust, resolve = resolveHost } = options
   const progress = newProgress()
   const sockets = new Set<Socket>()
   const own = targetOf(url)
   if (own === undefined) throw new Failure('ProtocolRefused', 'source.url is no HTTP URL')
-  const forwarding = new Forwarding(url, new Login(own.origin, credentials, memory), variant, host => resolve(host, deny), progress)
+  const forwarding = new Forwarding(url, new Login(own.origin, credentials, memory), variant, trust, host => resolve(host, deny), progress)
   const server = createServer((incoming, response) => void forwarding.handle(incoming, response))
   server.on('connection', (socket: Socket) => sockets.add(socket.once('close', () => sockets.delete(socket))))
   return listening(server, sockets, progress)
@@ -57,6 +60,7 @@ class Forwarding {
   readonly #cookies = new Cookies()
   readonly #login: Login
   readonly #variant: Variant
+  readonly #trust: CameraTrust | undefined
   readonly #resolve: (host: string) => Promise<LookupAddress[]>
   readonly #progress: Progress
   #redirects = 0
@@ -64,10 +68,18 @@ class Forwarding {
   /** What came so far: nothing, a playlist, or what it names. */
   #served: 'nothing' | 'playlist' | 'media' = 'nothing'
 
-  constructor(url: string, login: Login, variant: Variant, resolve: (host: string) => Promise<LookupAddress[]>, progress: Progress) {
+  constructor(
+    url: string,
+    login: Login,
+    variant: Variant,
+    trust: CameraTrust | undefined,
+    resolve: (host: string) => Promise<LookupAddress[]>,
+    progress: Progress,
+  ) {
     this.#origins.hide(url)
     this.#login = login
     this.#variant = variant
+    this.#trust = trust
     this.#resolve = resolve
     this.#progress = progress
   }
@@ -99,7 +111,8 @@ class Forwarding {
     for (let tries = 0; ; tries++) {
       const addresses = await this.#resolve(target.origin.host)
       using open = new DisposableStack()
-      const answer = open.use(await ask(target.origin, addresses, await this.#request(target, headers), connected, signal))
+      const trust = this.#login.serves(target.origin) ? this.#trust : undefined
+      const answer = open.use(await ask(target.origin, addresses, await this.#request(target, headers), connected, signal, { trust }))
       await this.#cookies.store(target, answer.fields.all('set-cookie'))
       if (answer.status === 401 && this.#login.challenge(target, answer.fields, tries)) continue
       open.move()

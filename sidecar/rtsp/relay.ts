@@ -3,11 +3,11 @@
 import type { LookupAddress } from 'node:dns'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { Failure } from '../../common/errors.ts'
 import { oneAfterTheOther } from '../../common/net/address.ts'
 import { connectFailure } from '../../common/net/connect-failure.ts'
-import { CAMERA_TLS, isName } from '../../common/net/camera-tls.ts'
+import { CameraTrust, isName } from '../../common/net/camera-tls.ts'
 import type { DeviceReport } from '../../proto/state.ts'
 import { Conversation } from './conversation.ts'
 import { SenderClock } from './sender-clock.ts'
@@ -54,8 +54,8 @@ type Target = {
   }
   /** So many bytes may come from the camera without a packet that comes out of ffmpeg. */
   unpackedMax?: number
-  /** With TLS: the certificate must be valid for `host`. */
-  isVerified?: boolean
+  /** With TLS: whose certificate is taken for the camera's; any unless given. `public`: it must be valid for `host`. */
+  trust?: CameraTrust | 'public'
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
@@ -65,9 +65,13 @@ const READ_BYTES = 64 * 1024
 export async function openRelay(target: Target): Promise<Relay> {
   const progress = newProgress()
   const sockets = new Set<Socket>()
+  const { host, tls, trust = new CameraTrust() } = target
+  const secure = !tls ? undefined : trust === 'public' ? { servername: isName(host) ? host : '' } : trust.options(host)
   const conversations = new Set<Conversation>()
   const cameraClock = new SenderClock()
-  const server = createServer({ pauseOnConnect: true }, client => relay(client, target, progress, sockets, conversations, cameraClock))
+  const server = createServer({ pauseOnConnect: true }, client =>
+    relay(client, { ...target, trust, secure }, progress, sockets, conversations, cameraClock),
+  )
   const leave = async () => void (await Promise.all([...conversations].map(each => each.hangUp())))
   return { ...(await listening(server, sockets, progress, leave)), cameraClock }
 }
@@ -97,13 +101,13 @@ export async function listening(server: Server, sockets: Set<Socket>, progress: 
 
 function relay(
   client: Socket,
-  target: Target,
+  target: Target & { trust: CameraTrust | 'public'; secure: ConnectionOptions | undefined },
   progress: Progress,
   sockets: Set<Socket>,
   conversations: Set<Conversation>,
   cameraClock: SenderClock,
 ): void {
-  const { host, addresses, port, tls, rtsp, isVerified = false } = target
+  const { host, addresses, port, rtsp, trust, secure } = target
   let conversation: Conversation | undefined
   // Node's own reads bring 64 KiB of fresh memory for each piece of a picture.
   let memory = Buffer.allocUnsafeSlow(READ_BYTES)
@@ -127,13 +131,18 @@ function relay(
     },
   }
   const way = { ...oneAfterTheOther(host, addresses), port, onread }
-  const trust = { servername: isName(host) ? host : '', ...(isVerified ? {} : CAMERA_TLS) }
-  const camera: Socket = tls ? connectTls({ ...way, ...trust }) : connect(way)
+  const encrypted = secure && connectTls({ ...way, ...secure })
+  const camera: Socket = encrypted ?? connect(way)
   own(sockets, client, camera, () => conversation)
   const places = addresses.map(({ address }) => `${address}:${port}`).join(', ')
   camera.setTimeout(CONNECT_TIMEOUT_MS, () => camera.destroy(new Failure('ConnectTimeout', `no answer from ${places}`)))
-  camera.once(tls ? 'secureConnect' : 'connect', () => {
+  camera.once(encrypted ? 'secureConnect' : 'connect', () => {
     camera.setTimeout(0)
+    try {
+      if (encrypted && trust !== 'public') trust.accept(encrypted)
+    } catch (error) {
+      return void camera.destroy(error as Error)
+    }
     progress.phase = 'connected'
     if (rtsp === undefined) return pass(client, camera, progress)
     const { udp, ...options } = rtsp
@@ -142,7 +151,9 @@ function relay(
     conversations.add(made)
     camera.once('close', () => conversations.delete(made))
   })
-  camera.once('error', error => (progress.failure ??= connectFailure(error, progress)))
+  camera.once('error', error => {
+    progress.failure ??= (trust === 'public' ? undefined : trust.failureOf(error)) ?? connectFailure(error, progress)
+  })
   camera.once('end', () => {
     if (progress.phase !== 'playing') progress.failure ??= new Failure('ConnectionLost')
   })

@@ -1,4 +1,5 @@
 // A camera's URL → the driver of its scheme.
+import { CameraTrust } from '../../common/net/camera-tls.ts'
 import { DEFAULT_RTP_CODECS, type OnvifSource } from '../../proto/camera.ts'
 import type { Source, SourceDriver, SourceOptions } from './drivers/driver.ts'
 import { http } from './drivers/http.ts'
@@ -17,8 +18,13 @@ export const SCHEMES = DRIVERS.flatMap(({ schemes }) => schemes)
 
 type Given = { [K in keyof SourceOptions]?: SourceOptions[K] | undefined }
 
-const withDefaults = ({ transport = 'tcp', codecs = DEFAULT_RTP_CODECS, variant = 'Largest' }: Given): SourceOptions => ({
-  ...{ transport, codecs, variant },
+const withDefaults = ({
+  transport = 'tcp',
+  codecs = DEFAULT_RTP_CODECS,
+  variant = 'Largest',
+  trust = new CameraTrust(),
+}: Given): SourceOptions => ({
+  ...{ transport, codecs, variant, trust },
 })
 
 /** What spec.source says. Throws an Error that says what is wrong with it. */

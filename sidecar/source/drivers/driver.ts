@@ -5,6 +5,7 @@ import { demux, type DemuxHandlers, type DemuxRun } from '../../../common/media/
 import type { RtpCodec, Transport, Variant } from '../../../proto/camera.ts'
 import { PIXELS_MAX } from '../../../proto/frame.ts'
 import type { Progress, Relay } from '../../rtsp/relay.ts'
+import type { CameraTrust } from '../../../common/net/camera-tls.ts'
 import type { Credentials } from '../../../common/net/credentials.ts'
 import type { LearntTrait, Traits } from '../traits.ts'
 
@@ -16,7 +17,7 @@ export type SourceDriver<S extends Source = Source> = {
 }
 
 /** What spec.source says in addition to the URL. */
-export type SourceOptions = { transport: Transport; codecs: readonly RtpCodec[]; variant: Variant }
+export type SourceOptions = { transport: Transport; codecs: readonly RtpCodec[]; variant: Variant; trust: CameraTrust }
 
 /** A camera's URL, read. */
 export type Source = {

@@ -13,12 +13,12 @@ const FORMATS = 'hls,mpegts,mpeg,mov,matroska,flv,mpjpeg,mjpeg,jpeg_pipe,h264,he
 
 export const http: SourceDriver<FfmpegSource> = {
   schemes: ['http://', 'https://'],
-  parse(text, { variant }) {
+  parse(text, { variant, trust }) {
     const { origin, path } = parseNetworkUrl(text, { http: 80, https: 443 })
     const url = origin + path
     const memory = { strength: 0 }
     return ffmpegSource({
-      openRelay: (credentials, deny) => openHttpRelay(url, deny, { credentials, memory, variant }),
+      openRelay: (credentials, deny) => openHttpRelay(url, deny, { credentials, memory, variant, trust }),
       // The relay knows the password; ffmpeg does not.
       input({ host, port }, _credentials, traits) {
         const limits = ['-protocol_whitelist', PROTOCOLS, '-format_whitelist', FORMATS]

@@ -19,7 +19,7 @@ export function onvifSource(onvif: OnvifSource, options: SourceOptions): Source 
   let stream = { url: '', source: rtsp.parse('rtsp://device/', options) }
   return {
     async openRelay(credentials, deny, signal) {
-      const device = await OnvifDevice.open({ ...(await where(deny, signal)), credentials, memory }, signal)
+      const device = await OnvifDevice.open({ ...(await where(deny, signal)), credentials, memory, trust: options.trust }, signal)
       const profile = chosen(device.profiles, onvif.profile)
       const url = await device.streamUrl(profile, options.transport)
       if (url !== stream.url) stream = { url, source: rtsp.parse(url, options) }

@@ -18,14 +18,14 @@ export const RTMP_PORTS = { rtmp: 1935, rtmps: 443 } as const
 
 export const rtmp: SourceDriver<FfmpegSource> = {
   schemes: ['rtmp://', 'rtmps://'],
-  parse(text) {
+  parse(text, { trust }) {
     const { scheme, isTls: tls, host, port, path } = parseNetworkUrl(text, RTMP_PORTS)
     // The server picks the virtual host from tcUrl, so that names the camera, not the relay.
     const tcUrl = `${scheme}://${host}:${port}/${application(path)}`
     return ffmpegSource({
       ...LIVE,
       openRelay: async (_credentials, deny) =>
-        openRelay({ host, addresses: await resolveHost(host, deny), port, tls, unpackedMax: UNPACKED_MAX }),
+        openRelay({ host, addresses: await resolveHost(host, deny), port, tls, trust, unpackedMax: UNPACKED_MAX }),
       input(relay, credentials, traits) {
         const format = ['-f', 'flv', '-protocol_whitelist', 'rtmp,tcp', '-rw_timeout', ioTimeoutUs(traits)]
         const url = `rtmp://${userInfo(credentials)}${authority(relay)}${path}`

@@ -20,7 +20,7 @@ const PROBE_SHORT = ['-fpsprobesize', '0', '-probesize', '32']
 
 export const rtsp: SourceDriver<FfmpegSource> = {
   schemes: ['rtsp://', 'rtsps://'],
-  parse(text, { transport: wanted, codecs }) {
+  parse(text, { transport: wanted, codecs, trust }) {
     const { isTls: tls, host, port, path, origin } = parseNetworkUrl(text, RTSP_PORTS)
     const transport = tls ? 'tcp' : wanted // what is encrypted is one connection
     const learnt: Learnt = { lapses: 0, strength: 0, silences: 0 }
@@ -28,7 +28,7 @@ export const rtsp: SourceDriver<FfmpegSource> = {
       ...LIVE,
       skipTrack: tracks => (learnt.silences++ % tracks) + 1,
       async openRelay(credentials, deny) {
-        const way = { host, addresses: await resolveHost(host, deny), port, tls, unpackedMax: UNPACKED_MAX }
+        const way = { host, addresses: await resolveHost(host, deny), port, tls, trust, unpackedMax: UNPACKED_MAX }
         return openRelay({ ...way, rtsp: { url: origin + path, credentials, codecs, udp: transport === 'udp', learnt } })
       },
       // The relay knows the password and the camera's URL; ffmpeg knows neither.
