@@ -13,6 +13,8 @@ import { aborted, every, runProcess, unlessStopped, within } from '../common/abo
 import { refText } from '../proto/subjects.ts'
 import { createAnnotationMetrics } from './annotations/metrics.ts'
 import { AnnotationQueue } from './annotations/queue.ts'
+import { RecentAnnotations } from './annotations/recent.ts'
+import { followRecent } from './annotations/recent-stream.ts'
 import type { Registry } from 'prom-client'
 import type { Logger } from '../common/log.ts'
 import { OPEN_ACCESS, type Access } from './access/access.ts'
@@ -75,6 +77,7 @@ await runProcess(process.env, async signal => {
   const { credentials, annotationsUrl, apiUrl, queue } = config.cloud
   const cloud = credentials && new Cloud(credentials, annotationMetrics)
   const annotations = new AnnotationQueue({ ...queue, isDelivered: annotationsUrl !== undefined }, () => link, annotationMetrics)
+  const recent = new RecentAnnotations()
   const access = config.access === undefined ? OPEN_ACCESS : await kubeAccess(config.access, registry, log)
   const calls = new Calls(new CallLimit(config.grpc.callsMax), access, metrics, log)
 
@@ -109,7 +112,12 @@ await runProcess(process.env, async signal => {
   using tls = config.tls && new ServerTls(config.tls.files, config.tls.certificate, metrics.tls, log)
   // From the start: until there is a list of cameras, clients and health checks are told so.
   await using server = await serveGrpc(config.grpc, tls?.credentials ?? ServerCredentials.createInsecure(), parts, log)
-  await using http = await serveHttp(config.http, tls, { ...parts, access, packets: readers, past, bufferExtents }, log)
+  await using http = await serveHttp(
+    config.http,
+    tls,
+    { ...parts, access, packets: readers, past, bufferExtents, recent, annotationMetrics },
+    log,
+  )
   log.info(
     { identity, namespace: config.namespace, grpcPort: server.port, httpPort: http.port, probePort: probes.port },
     'the gateway is up',
@@ -125,6 +133,7 @@ await runProcess(process.env, async signal => {
     cursors.expire(performance.now())
     metrics.cursors.set(cursors.size)
     metrics.natsConnected.set(isConnected() ? 1 : 0)
+    annotationMetrics.recent.set(recent.size)
   }
   const tidy = () => {
     if (cameras.isListed) void metrics.forgetOthersThan(new Set(cameras.list().map(({ ref }) => refText(ref))))
@@ -139,6 +148,7 @@ await runProcess(process.env, async signal => {
   void cameras.follow(nats, log, signal)
   void keepSharedBuckets(nats, log, signal)
   void groups.run(nats, signal)
+  void followRecent(nats, recent, { onBad: () => metrics.badMessages.inc({ reason: 'annotation' }), log }, signal)
   void removeVoidSwitches(nats, cameras, log, signal)
   const queueing = [annotations.keep(nats, log, signal)]
   if (cloud && annotationsUrl !== undefined) {

@@ -30,6 +30,7 @@ import {
   packetStream,
   packetSubject,
   PACKET_SUBJECTS,
+  RECENT_STREAM,
   STREAM_KEY_SUBJECTS,
   streamKeySubject,
   UNSTORED_SUBJECTS,
@@ -118,7 +119,7 @@ const gatewayPermissions = (): Permissions => ({
     allow: [
       `${API}.INFO`,
       ...streamApi(['INFO', 'MSG.GET'], ['*']),
-      ...streamApi(['CREATE', 'UPDATE'], [...QUEUES, ...SHARED, bucketStream(BUCKET.groups)]),
+      ...streamApi(['CREATE', 'UPDATE'], [...QUEUES, RECENT_STREAM, ...SHARED, bucketStream(BUCKET.groups)]),
       ...streamApi(['PURGE'], [ANNOTATION_STREAM]),
       ...buckets('cameras', 'states', 'switches', 'groups').flatMap(follow),
       // Readers of the past: a consumer of a camera's packets each.

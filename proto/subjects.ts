@@ -74,6 +74,12 @@ export const ANNOTATION_SUBJECTS = 'chrys.annotations.>'
 /** Annotations of one camera; those of a name that is no camera's share a subject. */
 export const annotationSubject = (ref: CameraRef | undefined): string =>
   ref === undefined ? 'chrys.annotations.other' : `chrys.annotations.${checked(ref, '.')}`
+/** The newest annotations of each camera, for those who look: copies that NATS makes as it stores the ones above. */
+export const RECENT_STREAM = 'chrys_annotations_recent'
+export const RECENT_SUBJECTS = 'chrys.recent.*.*'
+export const RECENT_COPIES = { src: 'chrys.annotations.*.*', dest: 'chrys.recent.{{wildcard(1)}}.{{wildcard(2)}}' } as const
+/** The camera that a copy is about. */
+export const refOfRecent = (subject: string): CameraRef | undefined => refOfKey(subject.slice(RECENT_SUBJECTS.length - 3))
 /** The durable consumer by which gateways take turns: who holds its one unacknowledged message delivers the batch that begins there. */
 export const ANNOTATION_CONSUMER = 'chrys_delivery'
 /** Annotations that the cloud refused for good. */

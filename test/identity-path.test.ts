@@ -105,6 +105,9 @@ test('all that clients may ask for works, and no process does what its user may 
   await until(() => cloud.accepted().length === 2, { what: 'two annotations in the cloud', timeoutMs: 60_000 })
   t.deepEqual(cloud.accepted(), ['one', 'two'])
 
+  const seen = async () => (await fetch(`http://127.0.0.1:${gateway.httpPort}/cameras/cam/annotations`)).text()
+  await until(async () => (await seen()).includes('"id":"one"'), { what: 'the annotation by URL' })
+
   await call(done => stub.Proxy({ device_id: 'cam', passthrough: true }, done))
   await until(() => rtmp.received.packets.length > 5, { what: 'the stream at the RTMP server', timeoutMs: 60_000 })
   await call(done => stub.Storage({ device_id: 'cam', start: true }, done))

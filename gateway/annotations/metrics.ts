@@ -51,6 +51,12 @@ export function createAnnotationMetrics(registry: Registry) {
       buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 3_600],
       registers,
     }),
+    withheld: new Counter({
+      name: 'chrysalis_annotations_withheld_total',
+      help: 'Recent annotations that were not sent to a client of HTTP because it reads too slowly',
+      registers,
+    }),
+    recent: new Gauge({ name: 'chrysalis_annotations_recent', help: 'Recent annotations that are kept for those who look', registers }),
     cloudCalls: new Counter({
       name: 'chrysalis_cloud_calls_total',
       help: 'HTTP calls to the cloud, by purpose and by status or failure',

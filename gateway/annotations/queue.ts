@@ -19,6 +19,7 @@ import {
   annotationSubject,
   ANNOTATION_STREAM,
   ANNOTATION_SUBJECTS,
+  RECENT_COPIES,
   DEAD_LETTER_STREAM,
   DEAD_LETTER_SUBJECT,
   HEADER,
@@ -53,6 +54,7 @@ const queueConfig = ({ messagesMax, bytesMax, isDelivered }: QueueOptions, repli
   max_bytes: bytesMax,
   duplicate_window: nanos(REPETITION_MS),
   allow_direct: true,
+  republish: RECENT_COPIES,
 })
 
 const deadLetterConfig = (replicas: number) => ({

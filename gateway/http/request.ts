@@ -2,7 +2,7 @@
 import type { Fit } from '../../proto/rendition.ts'
 import { Refusal } from '../refusal.ts'
 
-export const RESOURCES = ['frame.jpg', 'live.mjpeg', 'live.mp4', 'live.ts', 'clip.mp4', 'past'] as const
+export const RESOURCES = ['frame.jpg', 'live.mjpeg', 'live.mp4', 'live.ts', 'clip.mp4', 'past', 'annotations'] as const
 export type Resource = (typeof RESOURCES)[number]
 
 export type Asked =
@@ -49,6 +49,7 @@ const KNOWN: Record<Resource, readonly string[]> = {
   'live.ts': [],
   'clip.mp4': ['from', 'to'],
   past: ['from', 'to'],
+  annotations: ['from', 'to', 'limit'],
 }
 const FITS = ['stretch', 'letterbox', 'crop'] as const
 
@@ -91,6 +92,17 @@ export function pastQuery(query: URLSearchParams): PastQuery {
   const toMs = timeIn(query, 'to')
   if (fromMs !== undefined && toMs !== undefined && fromMs > toMs) throw new Refusal('invalid', 'from must be before to')
   return { fromMs, toMs }
+}
+
+const ANNOTATIONS = { limit: 1_000, limitMax: 10_000 } as const
+export type AnnotationsQuery = PastQuery & { readonly limit: number }
+
+/** Throws a Refusal that names the parameter. */
+export function annotationsQuery(query: URLSearchParams): AnnotationsQuery {
+  const text = query.get('limit') ?? String(ANNOTATIONS.limit)
+  const limit = /^[1-9]\d{0,4}$/.test(text) ? Number(text) : NaN
+  if (!(limit <= ANNOTATIONS.limitMax)) throw new Refusal('invalid', `limit must be a number from 1 to ${ANNOTATIONS.limitMax}`)
+  return { ...pastQuery(query), limit }
 }
 
 /** Throws a Refusal that names the parameter. */

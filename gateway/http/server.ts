@@ -8,11 +8,13 @@ import { Failure, messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { denied as addressRanges } from '../../common/net/address.ts'
 import type { Access, Subject } from '../access/access.ts'
+import type { Right } from '../access/rights.ts'
 import { denied, type Use, type VisibleCameras } from '../access/visible-cameras.ts'
 import type { KnownCamera } from '../cameras.ts'
 import type { BufferExtents } from '../past/buffer-extents.ts'
 import { Refusal } from '../refusal.ts'
 import type { ServerTls } from '../rpc/tls.ts'
+import { sendAnnotations, type AnnotationParts } from './annotations.ts'
 import { answerError, answerJson, HEADERS, problemOf } from './answer.ts'
 import { cameraJson } from './cameras.ts'
 import { HttpFrames, type FrameParts } from './frames.ts'
@@ -22,7 +24,7 @@ import { pageFile } from './page.ts'
 import { clientAddress } from './client-address.ts'
 import { Clips, type ClipParts } from './clip.ts'
 import { pastJson } from './past.ts'
-import { checkNames, clipQuery, frameQuery, parseRequest, pastQuery, type Resource } from './request.ts'
+import { annotationsQuery, checkNames, clipQuery, frameQuery, parseRequest, pastQuery, type Resource } from './request.ts'
 import { RequestLimit } from './request-limit.ts'
 import { httpOutlet, type Exchange } from './sending.ts'
 import { isSameOrigin, peerOf, Sockets } from './sockets.ts'
@@ -34,7 +36,10 @@ const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 30_000 }
 /** How often it is asked whether a running stream still has the right that it uses. */
 const RECHECK_MS = 2_000
 
-export type HttpParts = FrameParts & LiveParts & ClipParts & { bufferExtents: BufferExtents; access: Access; cameras: VisibleCameras }
+export type HttpParts = FrameParts &
+  LiveParts &
+  ClipParts &
+  AnnotationParts & { bufferExtents: BufferExtents; access: Access; cameras: VisibleCameras }
 /** `isTlsElsewhere`: a proxy in front of it ends TLS. `proxies`: address ranges of those whose `X-Forwarded-For` counts. */
 export type HttpConfig = { host: string; port: number; proxies: readonly string[]; isTlsElsewhere: boolean }
 export type HttpServer = AsyncDisposable & { readonly port: number }
@@ -70,7 +75,10 @@ async function listen(server: Server, { host, port }: { host: string; port: numb
   }
 }
 
-const isOfPast = (resource: Resource, query: URLSearchParams): boolean => resource === 'past' || resource === 'clip.mp4' || query.has('at')
+function rightTo(resource: Resource, query: URLSearchParams): Right {
+  if (resource === 'annotations') return 'annotations'
+  return resource === 'past' || resource === 'clip.mp4' || query.has('at') ? 'past' : 'frames'
+}
 
 /** `isSecure`: browsers reach it by TLS. */
 type Means = { isSecure: boolean; sockets: Sockets; proxies: BlockList }
@@ -132,7 +140,7 @@ class Handler {
     const { resource, deviceId, query } = asked
     checkNames(resource, query)
     const answer = this.#resource(resource, query)
-    const camera = await cameras.resolve(visitor, deviceId, isOfPast(resource, query) ? 'past' : 'frames')
+    const camera = await cameras.resolve(visitor, deviceId, rightTo(resource, query))
     if (request.method === 'HEAD') return void response.writeHead(200, HEADERS).end()
     const exchange = { request, response, peer: peerOf(request), signal, cutOff: () => void response.destroy() }
     using _ = this.#recheck(subject, uses, exchange.cutOff)
@@ -151,6 +159,10 @@ class Handler {
     if (resource === 'clip.mp4') {
       const range = clipQuery(query)
       return async (camera, exchange) => await this.#clips.send(camera, range, exchange)
+    }
+    if (resource === 'annotations') {
+      const wish = annotationsQuery(query)
+      return async (camera, exchange) => await sendAnnotations(camera, wish, this.#parts, exchange)
     }
     const wish = frameQuery(query)
     const { atMs } = wish
