@@ -1,5 +1,9 @@
 // The camera's own clock, from its RTCP reports to the frames: two GStreamer cameras whose frames show when they were captured.
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
+import { testPython } from '../deploy/setup/test-tools.mjs'
+import { end, spawnMortal } from './fixtures/processes.ts'
 import { startCameras } from './fixtures/cameras.ts'
 import { startClockProxy } from './fixtures/clock-proxy.ts'
 import { framesClient } from './fixtures/frames-client.ts'
@@ -84,7 +88,29 @@ test('frames say when the camera captured them, whatever its clock says, and cam
       t.true(two !== undefined && Math.abs(two.trueMs - one.trueMs) <= 1000 / FPS, `${what}: paired within a frame`)
     }
   }
+  await using python = startPairs(gateway.port)
+  const pairs = await until(() => python.pairs.length >= 2 * FPS && python.pairs, { what: `pairs; ${python.errors()}`, timeoutMs: 60_000 })
+  for (const [one, two] of pairs) {
+    t.deepEqual([one.camera, two.camera], ['one', 'two'])
+    t.true(Math.abs(one.true_ms - two.true_ms) <= 1000 / FPS, 'the Python client pairs frames of the same moment')
+    t.true(Math.abs(one.camera_ms - one.true_ms) <= ERROR_MS)
+  }
 })
+
+type Paired = { camera: string; camera_ms: number; true_ms: number }
+
+function startPairs(port: number) {
+  const path = (name: string) => fileURLToPath(new URL(name, import.meta.url))
+  const child = spawnMortal(testPython(process.env), [path('fixtures/python_sync.py'), `127.0.0.1:${port}`], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, PYTHONPATH: path('../clients/python/src'), PYTHONDONTWRITEBYTECODE: '1' },
+  })
+  const pairs: [Paired, Paired][] = []
+  let errors = ''
+  if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', line => pairs.push(JSON.parse(line) as [Paired, Paired]))
+  child.stderr?.on('data', (chunk: Buffer) => (errors += chunk.toString()))
+  return { pairs, errors: () => errors, [Symbol.asyncDispose]: () => end(child) }
+}
 
 const RTP_HZ = 90_000
 const NTP_S = 2_208_988_800

@@ -19,6 +19,7 @@ from ._connection import Connection, Tries, log
 from ._errors import BadOption, NoSuchCamera, Unavailable, error_of, passes
 from ._frame import Frame
 from ._options import LookOptions, RenditionOptions, max_age_ms, milliseconds, rendition
+from ._sync import sync
 from ._wire import split
 
 try:
@@ -147,6 +148,19 @@ class Edge:
         else:
             wish.cameras.extend(cameras)
         return self._watch(wish, 1 if newest else EVERY_WINDOW)
+
+    def sync(
+        self, cameras: list[str], tolerance: float = 0.05, **look: Unpack[RenditionOptions]
+    ) -> Iterator[tuple[Frame, ...]]:
+        """Frames that cameras with one clock, such as one NTP server's, captured within `tolerance` seconds of one another: a tuple with
+        a frame of each, in the order of `cameras`. Frames that find no partners are skipped, and so are frames without camera_time."""
+        if len(cameras) < 2 or len(set(cameras)) < len(cameras):
+            raise BadOption("sync needs two or more different cameras")
+        if not tolerance > 0:
+            raise BadOption(f"tolerance must be more than 0 seconds, not {tolerance!r}")
+        wish = _wish(0.0, False, None, False, look)
+        wish.cameras.extend(cameras)
+        return sync(self._watch(wish, EVERY_WINDOW * len(cameras)), cameras, tolerance)
 
     def batches(
         self,

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 
 
+#: CameraTime.Source
+_RTCP = 2
+
+
 class Frame:
     """One frame of a camera. `image` shares the memory of the message, so it is read-only: copy it to draw on it."""
 
@@ -53,6 +57,18 @@ class Frame:
     def time_ms(self) -> int:
         """The same in milliseconds."""
         return int(self._header.capture_time_ms)
+
+    @property
+    def camera_time(self) -> float | None:
+        """When the camera captured it by its own clock, in seconds since the epoch. None where the camera does not tell."""
+        told = self._header.camera_time
+        return float(told.ms / 1000) if told.source == _RTCP else None
+
+    @property
+    def camera_time_uncertainty(self) -> float | None:
+        """How far camera_time may be from the camera's clock, in seconds."""
+        told = self._header.camera_time
+        return float(told.uncertainty_ms / 1000) if told.source == _RTCP else None
 
     @property
     def age(self) -> float:
