@@ -9,7 +9,7 @@ import { readTlsConfig, type TlsConfig } from './rpc/tls-config.ts'
 export type Config = ServiceConfig & {
   /** Where a device_id without a namespace is looked for first. */
   namespace: string
-  grpc: { host: string; port: number; callsMax: number }
+  grpc: { host: string; port: number; callsMax: number; reflection: boolean }
   http: HttpConfig
   /** undefined: every client that reaches the port may do everything. */
   access: AccessConfig | undefined
@@ -54,7 +54,12 @@ export function readConfig(env: Env): Config {
   const config = {
     ...serviceConfig(values),
     namespace: values.CHRYS_NAMESPACE,
-    grpc: { host: values.CHRYS_GRPC_HOST, port: values.CHRYS_GRPC_PORT, callsMax: values.CHRYS_GRPC_MAX_CALLS },
+    grpc: {
+      host: values.CHRYS_GRPC_HOST,
+      port: values.CHRYS_GRPC_PORT,
+      callsMax: values.CHRYS_GRPC_MAX_CALLS,
+      reflection: values.CHRYS_GRPC_REFLECTION === '1',
+    },
     http: {
       ...{ host: values.CHRYS_HTTP_HOST, port: values.CHRYS_HTTP_PORT, proxies: values.CHRYS_HTTP_PROXIES },
       isTlsElsewhere: values.CHRYS_TLS_TERMINATED_ELSEWHERE === '1',

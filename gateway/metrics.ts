@@ -173,6 +173,11 @@ export function createMetrics(registry: Registry) {
       registers,
     }),
     callsRunning: new Gauge({ name: 'chrysalis_calls_running', help: 'gRPC calls in flight', labelNames: ['method'] as const, registers }),
+    connectionsRefused: new Counter({
+      name: 'chrysalis_connections_refused_total',
+      help: 'gRPC connections refused because there are too many, in all or of one address',
+      registers,
+    }),
     calls: new Counter({
       name: 'chrysalis_calls_total',
       help: 'gRPC calls that ended, by method and status code',

@@ -220,6 +220,10 @@ export const GATEWAY = {
   },
   CHRYS_GRPC_HOST: { type: 'text', default: '0.0.0.0', about: 'Address on which gRPC is served.' },
   CHRYS_GRPC_PORT: { ...PORT, default: 50_001, about: 'Port of gRPC. 0 takes any free port.' },
+  CHRYS_GRPC_REFLECTION: {
+    ...{ type: 'choice', of: ['0', '1'], default: '1' },
+    about: 'With `0` the gateway does not describe its services to clients (gRPC reflection).',
+  },
   CHRYS_HTTP_HOST: { type: 'text', default: '0.0.0.0', about: 'Address on which frames by URL and the page are served.' },
   CHRYS_HTTP_PORT: { ...PORT, default: 8_080, about: 'Port of HTTP. 0 takes any free port.' },
   CHRYS_HTTP_PROXIES: {

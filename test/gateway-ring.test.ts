@@ -281,6 +281,8 @@ test('a request that waits when its camera is deleted is answered, and does not 
     cutOff: () => {},
     subject: undefined,
     uses: () => {},
+    asks: () => {},
+    keys: [],
   }
   for await (const answer of images.answer(requests, caller)) answers.push(answer.toString())
   t.deepEqual(answers, ['empty'])

@@ -9,6 +9,7 @@ import { CallLimit } from '../call-limit.ts'
 import type { KnownCamera } from '../cameras.ts'
 import type { Past } from '../past/past.ts'
 import type { TimeRange } from '../past/stretches.ts'
+import { keysOf } from '../shares.ts'
 import { Refusal } from '../refusal.ts'
 import { HEADERS } from './answer.ts'
 import { checkCodec } from './live.ts'
@@ -34,7 +35,7 @@ export class Clips {
   }
 
   async send(camera: KnownCamera, range: TimeRange, exchange: Exchange): Promise<void> {
-    using _ = this.#limit.enter()
+    using _ = this.#limit.enter(keysOf(exchange.peer))
     const packets = this.#parts.past.packets(camera, range, exchange.signal)
     const { value: first } = await packets.next()
     if (exchange.signal.aborted) return

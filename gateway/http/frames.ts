@@ -12,6 +12,7 @@ import type { Metrics } from '../metrics.ts'
 import { frameOf, type PastPacket } from '../past/frame-at.ts'
 import type { Past } from '../past/past.ts'
 import type { PastReads } from '../past/reads.ts'
+import { keysOf } from '../shares.ts'
 import { Refusal } from '../refusal.ts'
 import { answerProblem, HEADERS } from './answer.ts'
 import { whyNoFrame } from './cameras.ts'
@@ -72,7 +73,7 @@ export class HttpFrames {
     const { past, reads, metrics } = this.#parts
     const { atMs, maxAgeMs } = query
     const rendition = renditionOf(query, camera)
-    using _ = reads.enter(camera.report?.state.codec)
+    using _ = reads.enter(camera.report?.state.codec, { keys: keysOf(exchange.peer), cutOff: exchange.cutOff })
     const found = await past.frameAt(camera, atMs, maxAgeMs, signal)
     if (found === undefined || atMs - found.packet.timestamp > maxAgeMs) throw noFrameAt(camera, query, found?.packet.timestamp)
     const { packet, place } = found

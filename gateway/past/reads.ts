@@ -1,35 +1,82 @@
-// How many reads of the past that decode are served at once.
+// How many reads of the past that decode are served at once, in all and of one caller.
 import type { Metrics } from '../metrics.ts'
-import { decoderWeight, hasRoom } from '../frames/placement.ts'
+import { decoderWeight } from '../frames/placement.ts'
 import { Refusal } from '../refusal.ts'
+import { Shares, type Room } from '../shares.ts'
+
+/** A reader that has taken nothing for so long is cut off when another needs its room. */
+const STALLED_MS = 10_000
+
+/** Who reads. */
+export type Reader = {
+  /** By what it is known (shares.ts). */
+  readonly keys: readonly string[]
+  /** Ends what it is being sent. */
+  readonly cutOff: () => void
+}
+
+/** A read of the past, until it is disposed of. */
+export type PastRead = Disposable & {
+  /** The reader has taken something. */
+  took(): void
+}
+
+type Running = Reader & { readonly room: Room; tookMs: number }
 
 export class PastReads {
   /** In reads of 1080p: each is a decoder. */
-  readonly #max: number
+  readonly #shares: Shares
   readonly #metrics: Metrics
-  #load = 0
+  readonly #running = new Set<Running>()
 
   constructor(max: number, metrics: Metrics) {
-    this.#max = max
+    this.#shares = new Shares(max, 1)
     this.#metrics = metrics
   }
 
-  /** Takes the room of one read until it is disposed of. Throws a Refusal where there is none. */
-  enter(codec: { width: number; height: number } | undefined): Disposable {
-    const weight = decoderWeight(codec)
-    if (!hasRoom(this.#load, weight, this.#max)) {
-      throw new Refusal(
-        'exhausted',
-        `too many buffered reads, at most ${this.#max} are served at once, fewer of larger pictures: try again when one has ended`,
-      )
-    }
-    this.#load += weight
+  /** Takes the room of one read. Throws a Refusal where there is none. */
+  enter(codec: { width: number; height: number } | undefined, reader: Reader): PastRead {
+    const running: Running = { ...reader, room: this.#room(decoderWeight(codec), reader.keys), tookMs: performance.now() }
+    this.#running.add(running)
     this.#metrics.bufferedReads.inc()
     return {
-      [Symbol.dispose]: () => {
-        this.#load -= weight
-        this.#metrics.bufferedReads.dec()
-      },
+      took: () => (running.tookMs = performance.now()),
+      [Symbol.dispose]: () => this.#end(running),
     }
+  }
+
+  /** A picture larger than all room is read alone. */
+  #room(weight: number, keys: readonly string[]): Room {
+    const size = Math.min(weight, this.#shares.max)
+    for (;;) {
+      const room = this.#shares.enter(keys, size)
+      if (typeof room === 'object') return room
+      if (room === 'share')
+        throw new Refusal('exhausted', 'too many buffered reads of one caller: others need the rest; end some of yours first')
+      if (!this.#cutOffStalled()) throw this.#full()
+    }
+  }
+
+  /** True: there is more room now. */
+  #cutOffStalled(): boolean {
+    const nowMs = performance.now()
+    const stalled = [...this.#running].filter(({ tookMs }) => nowMs - tookMs > STALLED_MS).sort((a, b) => a.tookMs - b.tookMs)[0]
+    if (stalled === undefined) return false
+    this.#end(stalled)
+    stalled.cutOff()
+    return true
+  }
+
+  #end(running: Running): void {
+    if (!this.#running.delete(running)) return
+    running.room[Symbol.dispose]()
+    this.#metrics.bufferedReads.dec()
+  }
+
+  #full(): Refusal {
+    return new Refusal(
+      'exhausted',
+      `too many buffered reads, at most ${this.#shares.max} are served at once, fewer of larger frames: try again when one has ended`,
+    )
   }
 }

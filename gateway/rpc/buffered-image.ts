@@ -32,7 +32,7 @@ export class BufferedImages {
     const { timestamp_from: fromMs, timestamp_to } = request
     if (fromMs < 0 || fromMs > timestamp_to) throw new Refusal('invalid', 'timestamp_from must be >= 0 and <= timestamp_to')
     const stream = packets(camera)
-    using _ = reads.enter(camera.report?.state.codec)
+    using read = reads.enter(camera.report?.state.codec, caller)
     const extent = await stream.extent(signal)
     if (extent === undefined) throw noBuffer(camera.ref)
     // What is yet to come is not waited for. Frames carry the time of the camera's node, whose clock may be ahead of ours.
@@ -47,6 +47,7 @@ export class BufferedImages {
     for await (const message of bufferedFrames(stream, stretch, options, signal)) {
       frameInPlace(message)
       yield message
+      read.took()
       metrics.bufferedServed.inc({ camera: refText(camera.ref) })
     }
   }

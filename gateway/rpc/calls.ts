@@ -10,15 +10,20 @@ import { denied, type Use, type Visitor } from '../access/visible-cameras.ts'
 import type { CallLimit } from '../call-limit.ts'
 import type { Metrics } from '../metrics.ts'
 import { Refusal } from '../refusal.ts'
+import { addressOf, keysOf, type Room } from '../shares.ts'
 import { toStatus, type Status } from './status.ts'
 
 /** What a handler knows of its call besides the request. `signal` aborts when nobody waits for an answer any more. */
 export type Caller = Visitor & {
   readonly metadata: Metadata
   readonly peer: string
+  /** By what it is known where room is shared (shares.ts). */
+  readonly keys: readonly string[]
   readonly signal: AbortSignal
   /** Ends the call at once, with what is unsent. */
   readonly cutOff: () => void
+  /** The client has asked for something. */
+  readonly asks: () => void
 }
 
 type ServerCall = { metadata: Metadata; getPeer(): string; on(event: 'cancelled', listener: () => void): unknown }
@@ -27,13 +32,18 @@ type Writer<Response> = { write(message: Response, callback: () => void): boolea
 type Call = {
   over: AbortController
   fail: (refusal: Status) => void
-  place: Disposable | undefined
+  place: Room | undefined
   subject: Subject
   uses: Map<string, Use>
+  /** When its client asked for something last, by performance.now(). */
+  askedMs: number
 }
 
 /** How often it is asked whether running calls still have the rights that they use. Answers are cached. */
 const RECHECK_MS = 2_000
+
+/** A call whose client has asked for nothing for so long is ended when another needs its place. */
+const IDLE_MS = 60_000
 
 const CANCELLED: Status = { code: status.CANCELLED, details: 'cancelled' }
 
@@ -81,7 +91,7 @@ export class Calls {
       void this.#run(method, call, answers.fail, async caller => {
         // By default the iterator destroys the stream, answers included, when the client half-closes.
         const requests = call.iterator({ destroyOnReturn: false })
-        await answers.send(handle(requests, caller), caller.signal)
+        await answers.send(handle(noting(requests, caller.asks), caller), caller.signal)
         if (!caller.signal.aborted) call.end()
       })
     }
@@ -129,7 +139,8 @@ export class Calls {
     fail: (refusal: Status) => void,
     work: (caller: Caller) => Promise<void>,
   ): Promise<void> {
-    const call: Call = { over: new AbortController(), fail, place: undefined, subject: undefined, uses: new Map() }
+    const askedMs = performance.now()
+    const call: Call = { over: new AbortController(), fail, place: undefined, subject: undefined, uses: new Map(), askedMs }
     const { signal } = call.over
     this.#open.add(call)
     this.#metrics.callsRunning.inc({ method })
@@ -137,13 +148,15 @@ export class Calls {
     let code: status = status.OK
     try {
       if (this.#isDraining) throw shuttingDown()
-      call.place = this.#limit.enter()
       const { metadata } = serverCall
       const peer = serverCall.getPeer()
+      call.place = this.#enter(keysOf(peer))
       call.subject = await this.#access.identify(authorizationIn(metadata), addressOf(peer))
       if (signal.aborted) return
       const uses = (use: Use) => void call.uses.set(`${use.right} ${use.camera.uid}`, use)
-      await work({ metadata, peer, signal, cutOff: () => cutOff(serverCall), subject: call.subject, uses })
+      const asks = () => void (call.askedMs = performance.now())
+      const keys = keysOf(peer, call.subject?.name)
+      await work({ metadata, peer, keys, signal, cutOff: () => cutOff(serverCall), subject: call.subject, uses, asks })
     } catch (error) {
       // What is thrown after the end is the end's own doing, such as the error of a stream cut off.
       if (!signal.aborted) {
@@ -154,6 +167,23 @@ export class Calls {
     }
     const { code: endedWith } = signal.aborted ? (signal.reason as Status) : { code }
     this.#metrics.calls.inc({ method, code: status[endedWith] })
+  }
+
+  /** Where all places are taken, the call that has been idle for longest makes room. */
+  #enter(keys: readonly string[]): Room {
+    const room = this.#limit.tryEnter(keys)
+    if (room !== undefined) return room
+    const nowMs = performance.now()
+    const idle = [...this.#open]
+      .filter(call => call.place !== undefined && nowMs - call.askedMs > IDLE_MS)
+      .sort((a, b) => a.askedMs - b.askedMs)[0]
+    if (idle === undefined) throw this.#limit.full()
+    idle.place?.[Symbol.dispose]()
+    this.#end(
+      idle,
+      toStatus(new Refusal('exhausted', 'ended: the call asked for nothing for a minute, and others had no room'), 'idle', this.#log),
+    )
+    return this.#limit.enter(keys)
   }
 
   #end({ over, fail }: Call, reason: Status): void {
@@ -178,8 +208,12 @@ function authorizationIn(metadata: Metadata): string | undefined {
   return values.length === 1 ? String(values[0]) : undefined
 }
 
-/** Without the port, which is another one for each connection. */
-const addressOf = (peer: string): string => peer.replace(/:\d+$/, '')
+async function* noting<Request>(requests: AsyncIterable<Request>, note: () => void): AsyncGenerator<Request> {
+  for await (const request of requests) {
+    note()
+    yield request
+  }
+}
 
 const shuttingDown = () => new Refusal('unavailable', 'shutting down')
 

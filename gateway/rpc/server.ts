@@ -1,18 +1,9 @@
 // The gRPC server: bind, limits, health, reflection, and an orderly end.
-import {
-  Server,
-  ServerInterceptingCall,
-  ServerListenerBuilder,
-  logVerbosity,
-  setLogVerbosity,
-  status,
-  type ServerCredentials,
-  type ServerInterceptor,
-} from '@grpc/grpc-js'
+import { Server, logVerbosity, setLogVerbosity, type ServerCredentials } from '@grpc/grpc-js'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation } from 'grpc-health-check'
 import { constants, type ServerHttp2Session } from 'node:http2'
-import { isIPv6 } from 'node:net'
+import { isIPv6, type Socket } from 'node:net'
 import { Failure } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { sleep } from '../../common/abort.ts'
@@ -22,6 +13,9 @@ import { http2ServersOf, sessionsOf, setHttp2Options } from '../../common/patche
 import { queuedBytes } from '../../common/patches/node-socket.ts'
 import type { FramesParts } from './frames/parts.ts'
 import { FRAMES_PACKAGE, FRAMES_SERVICE, framesDefinition, framesService } from './frames/service.ts'
+import type { Metrics } from '../metrics.ts'
+import { keysOf, Shares } from '../shares.ts'
+import { LibraryCalls } from './library-calls.ts'
 import { IMAGE_PACKAGE, IMAGE_SERVICE, imageDefinition, imageService, type ImageParts } from './image.ts'
 
 /** Those whose calls we serve ourselves. */
@@ -44,34 +38,6 @@ const OPTIONS = {
 /** At first, and a second. Node ends a connection, with all that is on it, for 1,000 and 33: clients cancel a call for each frame. */
 const RESETS = { streamResetBurst: 10_000, streamResetRate: 1_000 }
 
-/**
- * A call whose deadline passes between its request and the client's half-close is over; grpc-js would still hand it to its handler, which nobody tells
- * of an end any more. Through an interceptor, though it does nothing, nothing comes after the end.
- */
-const untilTheEnd: ServerInterceptor = (_method, call) => new ServerInterceptingCall(call)
-
-/** The calls that libraries serve, such as those that watch the health: they would end with their connection, as if something had failed. */
-class LibraryCalls {
-  readonly #open = new Set<ServerInterceptingCall>()
-
-  readonly interceptor: ServerInterceptor = (method, call) => {
-    if (SERVICES.some(name => method.path.startsWith(`/${name}/`))) return untilTheEnd(method, call)
-    const listener = new ServerListenerBuilder()
-      .withOnReceiveMetadata((metadata, pass) => {
-        this.#open.add(followed)
-        pass(metadata)
-      })
-      .withOnCancel(() => this.#open.delete(followed)) // comes at the end of every call
-      .build()
-    const followed = new ServerInterceptingCall(call, { start: pass => pass(listener) })
-    return followed
-  }
-
-  end(): void {
-    for (const call of this.#open) call.sendStatus({ code: status.UNAVAILABLE, details: 'shutting down' })
-  }
-}
-
 export type GrpcServer = AsyncDisposable & {
   port: number
   /** What health checks are told; NOT_SERVING until then. */
@@ -82,7 +48,7 @@ export type GrpcServer = AsyncDisposable & {
 
 /** Throws Failure when the address can't be had. Port 0 takes any free one. */
 export async function serveGrpc(
-  { host, port, callsMax }: { host: string; port: number; callsMax: number },
+  { host, port, callsMax, reflection }: { host: string; port: number; callsMax: number; reflection: boolean },
   credentials: ServerCredentials,
   parts: ImageParts & FramesParts,
   log: Logger,
@@ -92,7 +58,7 @@ export async function serveGrpc(
   if (!seamlessFraming()) log.warn('this version of grpc-js copies each frame once more: expect more CPU per client')
   // For each connection one more than are served in all: a client with too many is told so; beyond this limit its library would make it wait.
   const limit = { 'grpc.max_concurrent_streams': callsMax + 1 }
-  const library = new LibraryCalls()
+  const library = new LibraryCalls(SERVICES, parts.metrics)
   const server = new Server({ ...OPTIONS, ...limit, interceptors: [library.interceptor] })
   if (!setHttp2Options(server, RESETS)) log.warn('with this version of grpc-js a client that cancels many calls loses its connection')
   server.addService(imageDefinition, imageService(parts))
@@ -100,12 +66,13 @@ export async function serveGrpc(
   const names = ['', ...SERVICES]
   const health = new HealthImplementation(Object.fromEntries(names.map(name => [name, 'NOT_SERVING'])))
   health.addToServer(server)
-  new ReflectionService({ ...IMAGE_PACKAGE, ...FRAMES_PACKAGE }).addToServer(server)
+  if (reflection) new ReflectionService({ ...IMAGE_PACKAGE, ...FRAMES_PACKAGE }).addToServer(server)
   const setServing = (isServing: boolean) => {
     for (const name of names) health.setStatus(name, isServing ? 'SERVING' : 'NOT_SERVING')
   }
   const bound = await bind(server, `${isIPv6(host) ? `[${host}]` : host}:${port}`, credentials)
   boundDeadlines(server)
+  boundConnections(server, parts.metrics)
   endVanished(server)
   log.info({ host, port: bound }, 'serving gRPC')
   let draining: Promise<void> | undefined
@@ -120,6 +87,22 @@ function boundDeadlines(server: Server): void {
       const [, count, unit] = /^(\d+)([HMS])$/.exec(String(headers['grpc-timeout'])) ?? []
       const hours = Number(count) / { H: 1, M: 60, S: 3_600 }[unit as 'H' | 'M' | 'S']
       if (hours > DEADLINE_HOURS_MAX) headers['grpc-timeout'] = `${DEADLINE_HOURS_MAX}H`
+    })
+  }
+}
+
+/** Connections in all; one address has its share of them. */
+const CONNECTIONS_MAX = 2_048
+const CONNECTIONS_LEAST = 64
+
+function boundConnections(server: Server, metrics: Pick<Metrics, 'connectionsRefused'>): void {
+  const shares = new Shares(CONNECTIONS_MAX, CONNECTIONS_LEAST)
+  for (const http2Server of http2ServersOf(server)) {
+    http2Server.prependListener('connection', (socket: Socket) => {
+      const room = shares.enter(keysOf(`${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`))
+      if (typeof room === 'object') return void socket.once('close', () => room[Symbol.dispose]())
+      metrics.connectionsRefused.inc()
+      socket.destroy()
     })
   }
 }

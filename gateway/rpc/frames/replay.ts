@@ -28,7 +28,7 @@ export async function* replay(request: ReplayRequest__Output, parts: ReplayParts
   const codec = camera.report?.state.codec
   const rendition = codec === undefined ? wanted : checkedRendition(wanted, codec)
   const stream = packets(camera)
-  using _ = reads.enter(codec)
+  using read = reads.enter(codec, caller)
   const extent = await extentBefore(camera, stream, untilMs, signal)
   // What is yet to come is not waited for. The clock of the camera's node may be ahead of ours.
   const toMs = Math.min(untilMs, Math.max(Date.now(), extent.endMs))
@@ -48,6 +48,7 @@ export async function* replay(request: ReplayRequest__Output, parts: ReplayParts
     }
     const encoded = encoder.encode(frame, { camera: camera.deviceId, skipped: 0, gap, wish: 0 }, Date.now())
     yield encoded.message
+    read.took()
     encoder.sent(encoded)
     metrics.bufferedServed.inc({ camera: refText(camera.ref) })
   }

@@ -58,7 +58,7 @@ async function past(camera: KnownCamera, rendition: Rendition, atMs: number, par
   const { packets, reads, metrics } = parts
   const { signal } = caller
   const stream = packets(camera)
-  using _ = reads.enter(camera.report?.state.codec)
+  using _ = reads.enter(camera.report?.state.codec, caller)
   const extent = await extentBefore(camera, stream, atMs, signal)
   const startSeq = await stream.keyframeBefore(Math.min(atMs, extent.endMs), extent, signal)
   const place = { source: stream, startSeq, startMs: extent.startMs }

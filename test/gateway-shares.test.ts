@@ -1,0 +1,99 @@
+// One client that takes all it can get: the others are served all the same.
+import anyTest, { type TestFn } from 'ava'
+import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2'
+import { once } from 'node:events'
+import { status } from '@grpc/grpc-js'
+import { startCameras, type Cameras } from './fixtures/cameras.ts'
+import { failure, grpcClient, startGateway, type Client, type Gateway } from './fixtures/gateway.ts'
+import { startNats } from './fixtures/nats.ts'
+import { until } from './fixtures/wait.ts'
+
+type World = { gateway: Gateway; cameras: Cameras; stack: AsyncDisposableStack }
+const test = anyTest as TestFn<World>
+const CAMERA = { namespace: 'default', name: 'door', uid: 'uid-door' }
+const REQUEST = { device_id: 'door', key_frame_only: false }
+
+test.before(async t => {
+  await using stack = new AsyncDisposableStack()
+  const nats = stack.use(await startNats())
+  const cameras = stack.use(await startCameras(nats.url, [CAMERA]))
+  const gateway = stack.use(await startGateway(nats.url, { CHRYS_GRPC_MAX_CALLS: '100', CHRYS_GRPC_REFLECTION: '0' }))
+  await until(() => gateway.ready(), { what: 'the gateway' })
+  t.context = { gateway, cameras, stack: stack.move() }
+})
+test.after.always(t => t.context.stack.disposeAsync())
+
+/** Opens calls that ask for nothing, until one is refused; returns how many there are. */
+async function hoard(client: Client, max: number): Promise<{ count: number; refusal: string }> {
+  for (let count = 0; count < max; count++) {
+    const stream = client.stream()
+    const refused = new Promise<string>(resolve => stream.call.once('error', error => resolve(error.message)))
+    stream.send(REQUEST)
+    const answered = stream.receive().then(
+      () => undefined,
+      () => refused,
+    )
+    const refusal = await answered
+    if (refusal !== undefined) return { count, refusal }
+  }
+  return { count: max, refusal: '' }
+}
+
+test('one connection has half of all calls at most, and another still gets some', async t => {
+  const { gateway } = t.context
+  await using greedy = grpcClient(gateway.port)
+  await using modest = grpcClient(gateway.port)
+  const { count, refusal } = await hoard(greedy, 100)
+  t.is(count, 50)
+  t.regex(refusal, /RESOURCE_EXHAUSTED: too many calls of one caller: others need the rest/)
+  t.is((await modest.latest(REQUEST)).device_id, 'door')
+  const { count: rest } = await hoard(modest, 100)
+  t.is(rest, 25)
+})
+
+/** Watches the health many times on one connection, bare HTTP/2; says how many calls were refused. */
+async function watchHealth(port: number, count: number): Promise<{ session: ClientHttp2Session; refused: () => number }> {
+  const session = connectHttp2(`http://127.0.0.1:${port}`)
+  await once(session, 'connect')
+  const [headers, statuses] = [
+    { ':method': 'POST', ':path': '/grpc.health.v1.Health/Watch', 'content-type': 'application/grpc', te: 'trailers' },
+    new Array<string>(),
+  ]
+  for (let i = 0; i < count; i++) {
+    const stream = session.request(headers)
+    const note = ({ 'grpc-status': code }: Record<string, unknown>) => void (code !== undefined && statuses.push(String(code)))
+    stream
+      .on('response', note)
+      .on('trailers', note)
+      .on('error', () => {})
+      .resume()
+    stream.end(Buffer.alloc(5))
+  }
+  return { session, refused: () => statuses.filter(code => code === String(status.RESOURCE_EXHAUSTED)).length }
+}
+
+test('health that is watched again and again is refused beyond a share of each connection, counted, and others are served', async t => {
+  const { gateway } = t.context
+  const running = () => gateway.metric('chrysalis_calls_running', 'method="health or reflection"')
+  const floods: Awaited<ReturnType<typeof watchHealth>>[] = []
+  for (let i = 0; i < 4; i++) floods.push(await watchHealth(gateway.port, 100))
+  await until(() => floods.some(({ refused }) => refused() > 20), { what: 'refusals' })
+  t.true((await running()) <= 256)
+  const late = await watchHealth(gateway.port, 1)
+  await using client = grpcClient(gateway.port)
+  t.is((await client.latest(REQUEST)).device_id, 'door')
+  t.is(late.refused(), 0)
+  for (const { session } of [...floods, late]) session.destroy()
+  await until(async () => (await running()) === 0, { what: 'their end' })
+})
+
+test('where reflection is off, the services are not described', async t => {
+  await using client = grpcClient(t.context.gateway.port)
+  const asked = new Promise((_resolve, reject) => {
+    const same = (value: Buffer) => value
+    const call = client.stub.makeBidiStreamRequest('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', same, same)
+    call.on('error', reject)
+    call.on('data', () => {})
+  })
+  t.is((await failure(asked)).code, status.UNIMPLEMENTED)
+})
