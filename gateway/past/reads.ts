@@ -30,7 +30,7 @@ export class PastReads {
   readonly #running = new Set<Running>()
 
   constructor(max: number, metrics: Metrics) {
-    this.#shares = new Shares(max, 1)
+    this.#shares = new Shares(max, 2)
     this.#metrics = metrics
   }
 
