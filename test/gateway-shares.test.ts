@@ -1,6 +1,6 @@
 // One client that takes all it can get: the others are served all the same.
 import anyTest, { type TestFn } from 'ava'
-import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2'
+import { connect as connectHttp2, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2'
 import { once } from 'node:events'
 import { status } from '@grpc/grpc-js'
 import { startCameras, type Cameras } from './fixtures/cameras.ts'
@@ -61,7 +61,7 @@ async function watchHealth(port: number, count: number): Promise<{ session: Clie
   ]
   for (let i = 0; i < count; i++) {
     const stream = session.request(headers)
-    const note = ({ 'grpc-status': code }: Record<string, unknown>) => void (code !== undefined && statuses.push(String(code)))
+    const note = ({ 'grpc-status': code }: IncomingHttpHeaders) => void (typeof code === 'string' && statuses.push(code))
     stream
       .on('response', note)
       .on('trailers', note)
