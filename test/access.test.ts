@@ -14,7 +14,7 @@ const log = pino({ enabled: false })
 /** An API server that knows the tokens `token-of-NAME`, and grants what `granted` holds. */
 function server(granted: string[]) {
   const asked = { tokens: 0, rights: 0 }
-  const state = { isUp: true, granted: new Set(granted) }
+  const state = { isUp: true, granted: new Set(granted), nowMs: 0 }
   const reviewer: Reviewer = {
     identify(token) {
       asked.tokens++
@@ -28,7 +28,7 @@ function server(granted: string[]) {
       return Promise.resolve(state.granted.has(`${username} ${right} ${namespace}/${name}`))
     },
   }
-  return { access: new KubeAccess(reviewer, createAccessMetrics(new Registry()), log), asked, state }
+  return { access: new KubeAccess(reviewer, createAccessMetrics(new Registry()), log, () => state.nowMs), asked, state }
 }
 
 const identify = (access: KubeAccess, name: string) => access.identify(`Bearer token-of-${name}`, 'peer')
@@ -62,14 +62,52 @@ test('a decision is asked once for many calls at the same time, and then kept', 
 })
 
 test('while the API server is unreachable, known decisions hold and unknown ones are unavailable', async t => {
-  t.timeout(10_000)
   const { access, state } = server(['ann frames shop/door'])
   const ann = await identify(access, 'ann')
   t.true(await access.may(ann, 'frames', DOOR))
   state.isUp = false
+  for (const seconds of [0, 61, 300, 599]) {
+    state.nowMs = seconds * 1_000
+    t.is((await identify(access, 'ann')).name, 'ann')
+    t.true(await access.may(ann, 'frames', DOOR))
+    t.regex(await refusalOf(access.may(ann, 'past', DOOR)), /^unavailable: access cannot be decided/)
+    t.regex(await refusalOf(identify(access, 'bob')), /^unavailable: access cannot be decided/)
+  }
+  state.nowMs = 601_000
+  t.regex(await refusalOf(identify(access, 'ann')), /^unavailable: access cannot be decided/)
+  t.regex(await refusalOf(access.may(ann, 'frames', DOOR)), /^unavailable: access cannot be decided/)
+})
+
+test('a revoked token or right is noticed within a minute, a refusal within ten seconds', async t => {
+  const { access, state } = server(['ann frames shop/door'])
+  const ann = await identify(access, 'ann')
   t.true(await access.may(ann, 'frames', DOOR))
-  t.regex(await refusalOf(access.may(ann, 'past', DOOR)), /^unavailable: access cannot be decided/)
-  t.regex(await refusalOf(identify(access, 'bob')), /^unavailable: access cannot be decided/)
+  state.granted.clear()
+  state.nowMs = 60_000
+  t.false(await access.may(ann, 'frames', DOOR))
+  state.granted.add('ann frames shop/door')
+  state.nowMs += 10_001
+  t.true(await access.may(ann, 'frames', DOOR))
+})
+
+test('a decision that is known costs less than a ten-thousandth of a second, and takes less than 2 ms in 99 of 100 calls', async t => {
+  const { access } = server(['ann frames shop/door'])
+  const call = async () => access.may(await identify(access, 'ann'), 'frames', DOOR)
+  for (let i = 0; i < 2_000; i++) await call()
+  const times: number[] = []
+  const before = process.cpuUsage()
+  for (let i = 0; i < 20_000; i++) {
+    const startMs = performance.now()
+    await call()
+    times.push(performance.now() - startMs)
+  }
+  const { user, system } = process.cpuUsage(before)
+  const each = (user + system) / times.length
+  const p99 = times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? Infinity
+  t.log(`p99 ${(p99 * 1_000).toFixed(0)} µs; 100 calls a second: ${((each * 100) / 10_000).toFixed(2)} % of a core`)
+  t.true(p99 <= 2, `${p99} ms`)
+  // 100 of them a second are 1 % of a core.
+  t.true(each <= 100, `${each} µs`)
 })
 
 test('1,000 tokens that are junk cause few reviews, and a known token goes on', async t => {
@@ -84,14 +122,17 @@ test('1,000 tokens that are junk cause few reviews, and a known token goes on', 
 })
 
 test('the cache forgets the longest unused entry, asks again when an answer is no longer fresh, and keeps it while it cannot ask', async t => {
-  const cache = new AnswerCache<number>({ max: 2, freshMs: () => 0, staleMs: () => 60_000 })
+  let nowMs = 0
+  const cache = new AnswerCache<number>({ max: 2, freshMs: () => 0, staleMs: () => 60_000, now: () => nowMs })
   let answer = 1
   const ask = () => (answer < 0 ? Promise.reject(new Error('down')) : Promise.resolve(answer))
   t.is(await cache.get('a', ask), 1)
+  nowMs = 1_000
   answer = 2
-  t.is(await cache.get('a', ask, performance.now() + 1_000), 2)
+  t.is(await cache.get('a', ask), 2)
   answer = -1
-  t.is(await cache.get('a', ask, performance.now() + 1_000), 2)
+  nowMs = 2_000
+  t.is(await cache.get('a', ask), 2)
   await t.throwsAsync(cache.get('b', ask), { message: 'down' })
   t.is(cache.size, 1)
   answer = 3

@@ -45,21 +45,26 @@ export class KubeAccess implements Access {
   readonly #metrics: AccessMetrics
   readonly #log: Logger
   readonly #unknown = new Allowance(UNKNOWN_EACH, UNKNOWN_ALL)
-  readonly #users = new AnswerCache<Known>({
-    max: TOKENS_MAX,
-    freshMs: ({ user }) => (user === undefined ? REFUSED_FRESH_MS : TOKEN_FRESH_MS),
-    staleMs: ({ user }) => (user === undefined ? REFUSED_FRESH_MS : STALE_MS),
-  })
-  readonly #decisions = new AnswerCache<Decided>({
-    max: DECISIONS_MAX,
-    freshMs: ({ allowed }) => (allowed ? FRESH_MS : REFUSED_FRESH_MS),
-    staleMs: ({ allowed }) => (allowed ? STALE_MS : REFUSED_FRESH_MS),
-  })
+  readonly #users: AnswerCache<Known>
+  readonly #decisions: AnswerCache<Decided>
+  readonly #now: () => number
 
-  constructor(reviewer: Reviewer, metrics: AccessMetrics, log: Logger) {
+  /** `now` in ms, monotonic. */
+  constructor(reviewer: Reviewer, metrics: AccessMetrics, log: Logger, now = () => performance.now()) {
     this.#reviewer = reviewer
     this.#metrics = metrics
     this.#log = log
+    this.#now = now
+    this.#users = new AnswerCache({
+      ...{ max: TOKENS_MAX, now },
+      freshMs: ({ user }) => (user === undefined ? REFUSED_FRESH_MS : TOKEN_FRESH_MS),
+      staleMs: ({ user }) => (user === undefined ? REFUSED_FRESH_MS : STALE_MS),
+    })
+    this.#decisions = new AnswerCache({
+      ...{ max: DECISIONS_MAX, now },
+      freshMs: ({ allowed }) => (allowed ? FRESH_MS : REFUSED_FRESH_MS),
+      staleMs: ({ allowed }) => (allowed ? STALE_MS : REFUSED_FRESH_MS),
+    })
   }
 
   async identify(authorization: string | undefined, peer: string): Promise<NonNullable<Subject>> {
@@ -77,8 +82,7 @@ export class KubeAccess implements Access {
   async #identify(key: string, token: string, peer: string): Promise<string> {
     const ask = async () => {
       const isKnown = this.#users.last(key)?.user !== undefined
-      if (!isKnown && !this.#unknown.take(peer, performance.now()))
-        throw new Refusal('exhausted', 'too many unknown tokens: try again later')
+      if (!isKnown && !this.#unknown.take(peer, this.#now())) throw new Refusal('exhausted', 'too many unknown tokens: try again later')
       return { user: await this.#ask('token', () => this.#reviewer.identify(token)) }
     }
     const { user } = await this.#users.get(key, ask)
@@ -91,7 +95,7 @@ export class KubeAccess implements Access {
   async may(subject: Subject, right: Right, ref: CameraRef): Promise<boolean> {
     if (subject === undefined) return false
     const key = `${subject.key} ${right} ${refText(ref)}`
-    const known = this.#decisions.known(key, performance.now())
+    const known = this.#decisions.known(key)
     if (known !== undefined) return known.allowed
     // The user's groups may have changed since the call began, and the token may have expired.
     const ask = async () => {

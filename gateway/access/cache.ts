@@ -7,6 +7,8 @@ export type CacheOptions<Answer> = {
   freshMs: (answer: Answer) => number
   /** How long an answer holds while the question cannot be asked, in ms since it was given. */
   staleMs: (answer: Answer) => number
+  /** In ms, monotonic. */
+  now: () => number
 }
 
 type Entry<Answer> = { answer?: Answer; atMs: number; asking?: Promise<Answer> }
@@ -24,9 +26,9 @@ export class AnswerCache<Answer> {
   }
 
   /** The answer while it is fresh, without asking. */
-  known(key: string, nowMs: number): Answer | undefined {
+  known(key: string): Answer | undefined {
     const entry = this.#entries.get(key)
-    if (entry?.answer === undefined || nowMs - entry.atMs > this.#options.freshMs(entry.answer)) return undefined
+    if (entry?.answer === undefined || this.#options.now() - entry.atMs > this.#options.freshMs(entry.answer)) return undefined
     this.#use(key, entry)
     return entry.answer
   }
@@ -37,16 +39,16 @@ export class AnswerCache<Answer> {
   }
 
   /** A fresh answer; asks where there is none. When `ask` rejects, an old answer that is not stale holds, else the error is thrown. */
-  async get(key: string, ask: () => Promise<Answer>, nowMs = performance.now()): Promise<Answer> {
-    const known = this.known(key, nowMs)
+  async get(key: string, ask: () => Promise<Answer>): Promise<Answer> {
+    const known = this.known(key)
     if (known !== undefined) return known
-    const entry = this.#entries.get(key) ?? { atMs: nowMs }
+    const entry = this.#entries.get(key) ?? { atMs: this.#options.now() }
     this.#use(key, entry)
     entry.asking ??= this.#ask(entry, ask)
     try {
       return await entry.asking
     } catch (error) {
-      if (entry.answer !== undefined && performance.now() - entry.atMs <= this.#options.staleMs(entry.answer)) return entry.answer
+      if (entry.answer !== undefined && this.#options.now() - entry.atMs <= this.#options.staleMs(entry.answer)) return entry.answer
       if (entry.answer === undefined) this.#entries.delete(key)
       throw error
     }
@@ -55,7 +57,7 @@ export class AnswerCache<Answer> {
   async #ask(entry: Entry<Answer>, ask: () => Promise<Answer>): Promise<Answer> {
     try {
       entry.answer = await ask()
-      entry.atMs = performance.now()
+      entry.atMs = this.#options.now()
       return entry.answer
     } finally {
       delete entry.asking

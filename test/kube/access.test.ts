@@ -1,12 +1,12 @@
-// Who may call what: every RPC, with every kind of token, against a real API server's reviews.
-import { credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js'
+// Who may call what: every RPC and URL, with every kind of token, against a real API server's reviews.
+import { Metadata, status, type ServiceError } from '@grpc/grpc-js'
 import ava, { type TestFn } from 'ava'
 import { readFile } from 'node:fs/promises'
-import { request as httpRequest } from 'node:http'
 import { parse } from 'yaml'
-import type { ImageClient } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/Image.ts'
+import { rightText } from '../../gateway/access/rights.ts'
+import { accessClients, ROWS, type Clients } from '../fixtures/access-rows.ts'
 import { startCameras, type Cameras, type FakeCamera } from '../fixtures/cameras.ts'
-import { collect, Image, startGateway, type Gateway } from '../fixtures/gateway.ts'
+import { startGateway, type Gateway } from '../fixtures/gateway.ts'
 import { missingControlPlane, startKube, type Kube } from '../fixtures/kube.ts'
 import { startNats } from '../fixtures/nats.ts'
 import { until } from '../fixtures/wait.ts'
@@ -15,7 +15,7 @@ type World = {
   kube: Kube
   cameras: Cameras
   gateway: Gateway
-  stub: ImageClient
+  clients: Clients
   tokens: Record<string, string>
   stack: AsyncDisposableStack
 }
@@ -66,6 +66,7 @@ async function makeAccounts(kube: Kube): Promise<Record<string, string>> {
     tokens[name] = await account(kube, name, [AUDIENCE])
   }
   tokens['audience'] = await account(kube, 'all', ['another'])
+  tokens['expired'] = await kube.resigned(tokens['all'] ?? '', { exp: Math.floor(Date.now() / 1_000) - 3_600 })
   return tokens
 }
 
@@ -94,9 +95,8 @@ if (missing === undefined) {
       }),
     )
     await until(() => gateway.ready(), { what: 'the gateway to be ready' })
-    const stub = new Image(`127.0.0.1:${gateway.port}`, credentials.createInsecure())
-    stack.defer(() => stub.close())
-    t.context = { kube, cameras, gateway, stub, tokens, stack: stack.move() }
+    const clients = stack.use(accessClients(gateway))
+    t.context = { kube, cameras, gateway, clients, tokens, stack: stack.move() }
   })
   contextual.after.always(async t => t.context.stack?.disposeAsync())
 }
@@ -107,176 +107,46 @@ const bearer = (token: string | undefined): Metadata => {
   return metadata
 }
 
-type Call = (stub: ImageClient, metadata: Metadata, device: string) => Promise<unknown>
-const unary = <Response>(
-  call: (done: (error: ServiceError | null, response?: Response) => void) => unknown,
-): Promise<Response | undefined> =>
-  new Promise((resolve, reject) => call((error, response) => (error === null ? resolve(response) : reject(error))))
-
-/** Each RPC about a camera, with the right that it needs. */
-const CALLS: Record<string, { right: string; call: Call }> = {
-  VideoLatestImage: {
-    right: 'get cameras/frames',
-    call: async (stub, metadata, device_id) => {
-      const stream = stub.VideoLatestImage(metadata)
-      stream.end({ device_id })
-      await collect(stream)
-    },
-  },
-  VideoBufferedImage: {
-    right: 'get cameras/past',
-    call: (stub, metadata, device_id) =>
-      collect(stub.VideoBufferedImage({ device_id, timestamp_from: 0, timestamp_to: Date.now() }, metadata)),
-  },
-  VideoProbe: { right: 'get cameras', call: (stub, metadata, device_id) => unary(done => stub.VideoProbe({ device_id }, metadata, done)) },
-  Annotate: {
-    right: 'create cameras/annotations',
-    call: (stub, metadata, device_name) =>
-      unary(done => stub.Annotate({ device_name, type: 'person', start_timestamp: Date.now() }, metadata, done)),
-  },
-  Proxy: {
-    right: 'update cameras/forwarding',
-    call: (stub, metadata, device_id) => unary(done => stub.Proxy({ device_id, passthrough: false }, metadata, done)),
-  },
-  Storage: {
-    right: 'update cameras/forwarding',
-    call: (stub, metadata, device_id) => unary(done => stub.Storage({ device_id, start: true }, metadata, done)),
-  },
-}
-
-async function answer(call: Promise<unknown>): Promise<{ code: status; details: string }> {
-  try {
-    await call
-    return { code: status.OK, details: '' }
-  } catch (error) {
-    const { code, details } = error as ServiceError
-    return { code, details }
-  }
-}
-
-for (const [name, { right, call }] of Object.entries(CALLS)) {
-  for (const token of [undefined, 'junk', 'audience'])
-    test(titled(`${name} with ${token ?? 'no token'}: UNAUTHENTICATED`), async t => {
-      const { stub, tokens } = t.context
-      t.is((await answer(call(stub, bearer(token && tokens[token]), 'door'))).code, status.UNAUTHENTICATED)
-    })
-
-  test(titled(`${name} with a token that may do nothing here: the camera does not exist`), async t => {
-    const { stub, tokens } = t.context
-    for (const token of ['nothing', 'elsewhere']) {
-      const refused = await answer(call(stub, bearer(tokens[token]), 'door'))
-      t.deepEqual(refused, { code: status.NOT_FOUND, details: 'camera "door" not found' })
-      t.deepEqual(await answer(call(stub, bearer(tokens[token]), 'nowhere')), {
-        code: status.NOT_FOUND,
-        details: 'camera "nowhere" not found',
-      })
+/** Every RPC and URL × (no token, junk, expired, for another audience, rights in another namespace, on one camera, on all). */
+for (const [name, { right, call }] of Object.entries(ROWS)) {
+  test(titled(`${name}: who may, and what others are told`), async t => {
+    const { clients, tokens } = t.context
+    const ask = (token: string | undefined, device: string) => call(clients, token && tokens[token], device)
+    if (right === 'open') return void t.is((await ask(undefined, 'door')).outcome, 'permitted')
+    const unknown = [undefined, 'junk', 'expired', 'audience']
+    const answers = await Promise.all(unknown.map(token => ask(token, 'door')))
+    t.deepEqual(
+      answers.map(({ outcome }) => outcome),
+      Array(unknown.length).fill('unauthenticated'),
+    )
+    if (right === 'anyone') return void t.is((await ask('nothing', 'door')).outcome, 'permitted')
+    if (right === 'list') {
+      const lists = await Promise.all(['all', 'door', 'elsewhere', 'nothing'].map(token => ask(token, '')))
+      t.deepEqual(
+        lists.map(({ body = '' }) => ['"door"', '"gate"', 'farm/barn'].filter(camera => body.includes(camera))),
+        [['"door"', '"gate"'], ['"door"'], ['farm/barn'], []],
+      )
+      return
     }
-  })
-
-  test(titled(`${name} with rights on one camera: that one only`), async t => {
-    const { stub, tokens } = t.context
-    const permitted = await answer(call(stub, bearer(tokens['door']), 'shop/door'))
-    t.false([status.UNAUTHENTICATED, status.PERMISSION_DENIED, status.NOT_FOUND].includes(permitted.code), JSON.stringify(permitted))
-    t.is((await answer(call(stub, bearer(tokens['door']), 'shop/gate'))).code, status.NOT_FOUND)
-    const all = await answer(call(stub, bearer(tokens['all']), 'gate'))
-    t.is(all.code, permitted.code)
-  })
-
-  if (right !== 'get cameras')
-    test(titled(`${name} for a caller that may only see cameras: PERMISSION_DENIED names the right`), async t => {
-      const { stub, tokens } = t.context
-      t.deepEqual(await answer(call(stub, bearer(tokens['viewer']), 'door')), {
-        code: status.PERMISSION_DENIED,
-        details: `system:serviceaccount:shop:viewer may not ${right} "door" in namespace "shop"`,
-      })
-    })
-}
-
-/** Each URL of a camera, with the right that it needs. */
-const URLS = {
-  'frame.jpg': 'get cameras/frames',
-  'live.mjpeg': 'get cameras/frames',
-  'live.mp4': 'get cameras/frames',
-  'live.ts': 'get cameras/frames',
-  'frame.jpg?at=1': 'get cameras/past',
-  'clip.mp4?from=1&to=2': 'get cameras/past',
-  past: 'get cameras/past',
-}
-for (const [path, right] of Object.entries(URLS)) {
-  test(titled(`${path} is given to who may ${right}, and to nobody else`), async t => {
-    const { gateway, tokens } = t.context
-    const get = async (camera: string, name: string | undefined, method = 'GET') => {
-      const headers = name === undefined ? {} : { authorization: `Bearer ${tokens[name]}` }
-      const answer = await fetch(`http://127.0.0.1:${gateway.httpPort}/cameras/${camera}/${path}`, { headers, method })
-      const text = await answer.text()
-      const { message = '' } = method === 'HEAD' ? {} : (JSON.parse(text) as { message?: string })
-      return { status: answer.status, message }
+    const cases = { 'nothing door': 'not found', 'elsewhere door': 'not found', 'door gate': 'not found', 'nothing nowhere': 'not found' }
+    const allowed = { 'door door': 'permitted', 'all door': 'permitted', 'all gate': 'permitted', 'elsewhere farm/barn': 'permitted' }
+    for (const [what, expected] of Object.entries({ ...cases, ...allowed })) {
+      const [token = '', device = ''] = what.split(' ')
+      const { outcome, says } = await ask(token, device)
+      t.is(outcome as string, expected, `${what}: ${says}`)
+      if (expected === 'not found') t.is(says, `camera "${device}" not found`)
     }
-    for (const name of [undefined, 'junk', 'audience']) t.is((await get('door', name)).status, 401, name)
-    for (const [camera, name] of [
-      ['door', 'nothing'],
-      ['door', 'elsewhere'],
-      ['gate', 'door'],
-    ] as const) {
-      t.deepEqual(await get(camera, name), { status: 404, message: `camera "${camera}" not found` })
-      t.is((await get(camera, name, 'HEAD')).status, 404)
-    }
-    const seen = await get('door', 'viewer')
-    t.is(seen.status, 403)
-    t.regex(seen.message, new RegExp(`may not ${right} "door" in namespace "shop"$`))
-    const mayUse = await get('door', 'door')
-    t.false([401, 403].includes(mayUse.status), mayUse.message)
-    t.not(mayUse.message, 'camera "door" not found')
+    const seen = await ask('viewer', 'door')
+    if (right === 'camera') return void t.is(seen.outcome, 'permitted')
+    t.is(seen.outcome, 'denied')
+    if (!name.includes('HEAD')) t.is(seen.says, `system:serviceaccount:shop:viewer may not ${rightText(right)} "door" in namespace "shop"`)
   })
 }
-
-test(titled('a token in the session’s cookie is as good as one in the header, and a WebSocket needs one too'), async t => {
-  const { gateway, tokens } = t.context
-  const url = `http://127.0.0.1:${gateway.httpPort}`
-  const cookie = (name: string) => ({ cookie: `chrysalis-session=${tokens[name]}` })
-  t.is((await fetch(`${url}/cameras/door/past`, { headers: cookie('viewer') })).status, 403)
-  t.is((await fetch(`${url}/cameras/door/past`, { headers: cookie('junk') })).status, 401)
-  t.is((await fetch(`${url}/cameras/door/past`, { headers: cookie('door') })).status, 200)
-  const handshake = {
-    connection: 'Upgrade',
-    upgrade: 'websocket',
-    'sec-websocket-version': '13',
-    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
-  }
-  const upgrade = (headers: Record<string, string>) =>
-    new Promise<number | undefined>((resolve, reject) => {
-      const request = httpRequest({
-        port: gateway.httpPort,
-        host: '127.0.0.1',
-        path: '/cameras/door/live.mp4',
-        headers: { ...handshake, ...headers },
-      })
-      request.on('response', ({ statusCode }) => resolve(statusCode))
-      request.on('upgrade', (_answer, socket) => {
-        socket.destroy()
-        resolve(101)
-      })
-      request.on('error', reject).end()
-    })
-  t.is(await upgrade({}), 401)
-  t.is(await upgrade(cookie('nothing')), 404)
-  t.is(await upgrade(cookie('viewer')), 403)
-  t.is(await upgrade(cookie('door')), 101)
-})
-
-test(titled('a list shows only what the caller may see'), async t => {
-  const { stub, tokens } = t.context
-  const names = async (token: string) => (await collect(stub.ListStreams({}, bearer(tokens[token])))).map(({ name }) => name)
-  t.deepEqual(await names('all'), ['door', 'gate'])
-  t.deepEqual(await names('door'), ['door'])
-  t.deepEqual(await names('elsewhere'), ['farm/barn'])
-  t.deepEqual(await names('nothing'), [])
-  t.is((await answer(collect(stub.ListStreams({}, bearer(undefined))))).code, status.UNAUTHENTICATED)
-})
 
 test(titled('a revoked right ends a running call within a minute'), async t => {
   t.timeout(120_000)
-  const { kube, stub, tokens } = t.context
+  const { kube, clients, tokens } = t.context
+  const stub = clients.image
   const stream = stub.VideoLatestImage(bearer(tokens['viewer']))
   stream.on('error', () => {})
   const grant = (rules: Rule[]) =>
@@ -310,15 +180,17 @@ test(titled('the gateway asks the API server for reviews alone, and its log hold
 })
 
 test(titled('while the API server is down, known callers go on and unknown ones are UNAVAILABLE'), async t => {
-  const { kube, stub, tokens } = t.context
+  const { kube, clients, tokens } = t.context
   const fresh = await account(kube, 'all', [AUDIENCE])
-  const probe = CALLS['VideoProbe']
-  if (probe === undefined) return t.fail()
-  t.is((await answer(probe.call(stub, bearer(tokens['all']), 'door'))).code, status.OK)
+  const probe = (token: string | undefined) =>
+    new Promise<status>(resolve =>
+      clients.image.VideoProbe({ device_id: 'door' }, bearer(token), error => resolve(error?.code ?? status.OK)),
+    )
+  t.is(await probe(tokens['all']), status.OK)
   await kube.stopApi()
   try {
-    t.is((await answer(probe.call(stub, bearer(tokens['all']), 'door'))).code, status.OK)
-    t.is((await answer(probe.call(stub, bearer(fresh), 'door'))).code, status.UNAVAILABLE)
+    t.is(await probe(tokens['all']), status.OK)
+    t.is(await probe(fresh), status.UNAVAILABLE)
   } finally {
     await kube.startApi()
   }
