@@ -19,7 +19,7 @@ export type Config = ServiceConfig & {
   ringBytesMax: number
   /** The highest rate of a camera's raw frames, in bytes a second, that is decoded in the camera's pod where placement is Auto. */
   rawRateMax: number
-  /** Cameras of 1080p whose live frames are decoded here at once. */
+  /** Cameras of 1080p at 30 frames a second whose live frames are decoded here at once. */
   decodersMax: number
   /** Bytes of frames handed to the transport and not yet sent, over all clients. */
   unsentBytesMax: number
@@ -30,8 +30,8 @@ export type Config = ServiceConfig & {
 
 export type AccessConfig = { audiences: readonly string[]; kubeconfig: string | undefined }
 
-/** A 1080p camera takes a quarter of one. */
-const DECODERS_PER_CORE = 4
+/** A camera of 1080p at 30 frames a second takes half of one. */
+const DECODERS_PER_CORE = 2
 /** Its ffmpeg and its frames. */
 const DECODER_BYTES = 256 * 2 ** 20
 /** The ffmpeg of a read of 1080p pictures, and those on their way. */
@@ -39,7 +39,7 @@ const READ_BYTES = 192 * 2 ** 20
 /** The process itself. */
 const OWN_BYTES = 256 * 2 ** 20
 
-/** As many 1080p cameras as this machine, or what the container may have of it, can bear, when all else has taken what it may. */
+/** As many cameras of 1080p at 30 frames a second as this machine, or what the container may have of it, can bear, when all else has taken what it may. */
 export function decodersMax(memory: number, cores: number, besides: { unsentBytesMax: number; bufferedReadsMax: number }): number {
   const free = memory - OWN_BYTES - besides.unsentBytesMax - besides.bufferedReadsMax * READ_BYTES
   return Math.max(1, Math.min(DECODERS_PER_CORE * cores, Math.floor(free / DECODER_BYTES)))

@@ -149,7 +149,12 @@ export function createMetrics(registry: Registry) {
     moves,
     decodersRefused: new Gauge({
       name: 'chrysalis_decoders_refused',
-      help: 'Cameras denied a decoder because CHRYS_DECODERS_MAX is reached',
+      help: 'Watched cameras that are given no frames because the gateway has no room for them',
+      registers,
+    }),
+    camerasThinned: new Gauge({
+      name: 'chrysalis_cameras_thinned',
+      help: 'Watched cameras that are given fewer frames because the gateway has no room for all',
       registers,
     }),
     demand: new Gauge({

@@ -55,6 +55,12 @@ export function sealFrame(buffer: Buffer, offset: number, size: number, fields: 
 /** Larger than any camera's picture: what a decoder refuses before it makes room for it. */
 export const PIXELS_MAX = 40_000_000
 
+/**
+ * The largest frame that a sidecar sends: an eighth of what NATS holds for a connection before it cuts it off (max_pending, 64 MiB), so that a few
+ * that come together never fill it.
+ */
+export const RAW_FRAME_BYTES_MAX = 8 * 2 ** 20
+
 /** What a sealed frame is longer than its picture, at most. */
 export const SEAL_BYTES_MAX = 6 + FRAME_ROOM.tail
 

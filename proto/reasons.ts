@@ -238,8 +238,9 @@ export const REASONS = {
 
   // Decoding in a gateway.
   DecodersBusy: {
-    meaning: 'The gateway decodes as many cameras as CHRYS_DECODERS_MAX allows.',
-    advice: 'Raise CHRYS_DECODERS_MAX (gateway.decodersMax in the chart), or set spec.decoding.placement to Auto.',
+    meaning: 'The gateway has no room for all frames of this camera. It gives fewer, or none.',
+    advice:
+      'Set spec.decoding.scale or maxFps, raise CHRYS_DECODERS_MAX (gateway.decodersMax in the chart), or give the gateway more cores and memory.',
     severity: 'transient',
   },
   RenditionUnavailable: {

@@ -240,13 +240,14 @@ export const GATEWAY = {
   },
   CHRYS_RAW_FRAMES_MAX_MB: {
     ...{ type: 'integer', min: 0, max: 1_000_000, default: 48 },
-    about: 'Megabytes of raw frames a second above which a camera with `decoding.placement: Auto` is decoded in the gateway.',
+    about:
+      'Megabytes of raw frames a second above which a camera with `decoding.placement: Auto` is decoded in the gateway. All cameras together are moved up to four times as many, and no frame above 8 MiB.',
   },
   CHRYS_DECODERS_MAX: {
     ...{ type: 'integer', min: 0, max: 1_000 },
-    otherwise: '4 per core, and at most one per 256 MiB of memory that nothing else may need',
+    otherwise: '2 per core, and at most one per 256 MiB of memory that nothing else may need',
     about:
-      '1080p cameras that are decoded in the gateway at the same time (a 4K camera counts as four). Beyond it, cameras with `Auto` are decoded in their own pods.',
+      'Cameras of 1080p at 30 frames a second that are decoded in the gateway at the same time. Others count by their pixels a second. Beyond it, cameras give fewer frames or none.',
   },
   CHRYS_BUFFERED_READS_MAX: {
     ...{ type: 'integer', min: 1, max: 1_000, default: 8 },

@@ -211,6 +211,8 @@ export const Demand = v.object({
   gateway: text(64),
   /** `none`: this gateway wants nothing any more. */
   wants: v.picklist(['all', 'keyframes', 'none']),
+  /** So many frames a second are enough. */
+  maxFps: v.optional(v.pipe(v.number(), v.minValue(0.1), v.maxValue(1_000))),
   /** How it goes where the gateway decodes by itself, so that the camera's status tells it. */
   decoding: v.optional(Activity),
 })

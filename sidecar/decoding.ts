@@ -40,9 +40,9 @@ export class DecodingSink implements PacketSink {
     this.#demand = followDemand(
       nats.nc,
       config.camera,
-      wants => {
+      ({ wants, maxFps }) => {
         for (const label of ['all', 'keyframes']) metrics.demand.set({ wants: label }, wants === label ? 1 : 0)
-        this.#live.setDemand(wants === 'none' ? [] : [imageDemand(config.decoding, wants)])
+        this.#live.setDemand(wants === 'none' ? [] : [{ ...imageDemand(config.decoding, wants), maxFps }])
       },
       elsewhere => {
         this.#elsewhere = elsewhere

@@ -9,26 +9,31 @@ import { demandSubject, type CameraRef } from '../proto/subjects.ts'
 const TTL_MS = 5_000
 const GATEWAYS_MAX = 64
 
-type Wants = Demand['wants']
-type Wish = Pick<Demand, 'wants' | 'decoding'> & { untilMs: number }
+/** What gateways want together. */
+export type Wanted = { readonly wants: Demand['wants']; readonly maxFps: number | undefined }
+type Wish = Pick<Demand, 'wants' | 'decoding' | 'maxFps'> & { untilMs: number }
 
 /** Pure: who wants what, and until when. */
 export class Wishes {
   readonly #byGateway = new Map<string, Wish>()
 
-  note({ gateway, wants, decoding }: Demand, nowMs: number): void {
+  note({ gateway, wants, decoding, maxFps }: Demand, nowMs: number): void {
     if (wants === 'none' && decoding === undefined) this.#byGateway.delete(gateway)
     else if (this.#byGateway.has(gateway) || this.#byGateway.size < GATEWAYS_MAX)
-      this.#byGateway.set(gateway, { wants, decoding, untilMs: nowMs + TTL_MS })
+      this.#byGateway.set(gateway, { wants, decoding, maxFps, untilMs: nowMs + TTL_MS })
   }
 
-  union(nowMs: number): Wants {
-    let wants: Wants = 'none'
+  union(nowMs: number): Wanted {
+    let wants: Wanted['wants'] = 'none'
+    let most = 0
     for (const [gateway, wish] of this.#byGateway) {
       if (wish.untilMs <= nowMs) this.#byGateway.delete(gateway)
-      else if (wish.wants === 'all' || wants === 'none') wants = wish.wants
+      else if (wish.wants !== 'none') {
+        if (wish.wants === 'all' || wants === 'none') wants = wish.wants
+        most = Math.max(most, wish.maxFps ?? Infinity)
+      }
     }
-    return wants
+    return { wants, maxFps: most === 0 || most === Infinity ? undefined : most }
   }
 
   /** How gateways fare that decode by themselves: the one in trouble, where there is one. To be called after `union`. */
@@ -48,20 +53,20 @@ export function decodingOf(here: Activity, elsewhere: Activity | undefined): Act
 export function followDemand(
   nc: NatsConnection,
   ref: CameraRef,
-  onWants: (wants: Wants) => void,
+  onWants: (wanted: Wanted) => void,
   onElsewhere: (decoding: Activity | undefined) => void,
   onBad: (bad: BadMessage) => void,
 ): Disposable {
   const wishes = new Wishes()
-  let last: Wants = 'none'
+  let last: Wanted = { wants: 'none', maxFps: undefined }
   let told: Activity | undefined
   const settle = () => {
-    const wants = wishes.union(performance.now())
+    const wanted = wishes.union(performance.now())
     const elsewhere = wishes.elsewhere()
     if (JSON.stringify(elsewhere) !== JSON.stringify(told)) onElsewhere((told = elsewhere))
-    if (wants === last) return
-    last = wants
-    onWants(wants)
+    if (wanted.wants === last.wants && wanted.maxFps === last.maxFps) return
+    last = wanted
+    onWants(wanted)
   }
   const subscription = nc.subscribe(demandSubject(ref), {
     callback: (error, message) => {

@@ -5,7 +5,17 @@ import test from 'ava'
 import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { scaledSize } from '../common/media/scale.ts'
 import { decodersMax } from '../gateway/config.ts'
-import { decide, decoderWeight, KnownRate, rawRate, type Decision, type PlacementFacts } from '../gateway/frames/placement.ts'
+import { Admission } from '../gateway/frames/admission.ts'
+import {
+  decide,
+  decoderWeight,
+  KnownRate,
+  rawRate,
+  type Decision,
+  type PlacementFacts,
+  type Room,
+  type Where,
+} from '../gateway/frames/placement.ts'
 import { decodingOf, Wishes } from '../sidecar/demand.ts'
 import { cameraState } from './fixtures/cameras.ts'
 
@@ -16,12 +26,15 @@ const FACTS: PlacementFacts = {
   rawRateMax: 48 * MB,
   before: undefined,
   hasRenditions: false,
+  hasImage: true,
   hasPackets: true,
-  hasDecoder: true,
+  here: 'all',
+  raw: 'all',
   failedHere: false,
 }
 
-const CASES: [string, Partial<PlacementFacts>, Decision][] = [
+const SOME = { maxFps: 7 }
+const CASES: [string, Partial<PlacementFacts>, Where | 'refused', Room?][] = [
   ['a large camera is decoded in the gateway', {}, 'Gateway'],
   ['a small one in its own pod', { rawRate: 41 * MB }, 'Sidecar'],
   ['the limit itself is still small', { rawRate: 48 * MB }, 'Sidecar'],
@@ -30,26 +43,42 @@ const CASES: [string, Partial<PlacementFacts>, Decision][] = [
   ['one that was small goes at the limit', { rawRate: 49 * MB, before: 'Sidecar' }, 'Gateway'],
   ['one whose size is not known is decoded in its own pod', { rawRate: undefined }, 'Sidecar'],
   ['a limit of nothing leaves nothing to the pods', { rawRate: 1, rawRateMax: 0 }, 'Gateway'],
-  ['without a free decoder it is left to its own pod', { hasDecoder: false }, 'Sidecar'],
-  ['as is one that could not be decoded in the gateway', { failedHere: true }, 'Sidecar'],
-  ['and one whose packets are not published', { hasPackets: false }, 'Sidecar'],
-  ['who asks for the sidecar gets it whatever the size', { placement: 'Sidecar' }, 'Sidecar'],
+  ['without a free decoder it gives fewer frames from its own pod', { here: 'none', raw: SOME }, 'Sidecar', SOME],
+  ['which are more than keyframes', { here: 'keyframes', raw: SOME }, 'Sidecar', SOME],
+  ['keyframes are better than nothing', { here: 'keyframes', raw: 'none' }, 'Gateway', 'keyframes'],
+  ['what is too large to be moved is refused without a free decoder', { here: 'none', raw: 'none' }, 'refused'],
+  ['a small one goes to the gateway when too much is moved', { rawRate: MB, raw: SOME }, 'Gateway'],
+  ['one that could not be decoded in the gateway is left to its own pod', { failedHere: true }, 'Sidecar'],
+  ['unless it is too large to be moved', { failedHere: true, raw: 'none' }, 'Gateway'],
+  ['one whose packets are not published is left to its own pod', { hasPackets: false }, 'Sidecar'],
+  ['or refused when it is too large to be moved', { hasPackets: false, raw: 'none' }, 'refused'],
+  ['who asks for the sidecar gets it up to what is moved', { placement: 'Sidecar' }, 'Sidecar'],
+  ['and fewer frames beyond', { placement: 'Sidecar', raw: SOME }, 'Sidecar', SOME],
+  ['and the gateway for frames that are too large to be moved', { placement: 'Sidecar', raw: 'none' }, 'Gateway'],
   ['who asks for the gateway gets it whatever the size', { placement: 'Gateway', rawRate: 1 }, 'Gateway'],
   ['even before the size is known', { placement: 'Gateway', rawRate: undefined }, 'Gateway'],
   ['even when it failed', { placement: 'Gateway', failedHere: true }, 'Gateway'],
   ['renditions are made in the gateway', { hasRenditions: true, placement: 'Sidecar' }, 'Gateway'],
-  ['renditions do no harm to others without a free decoder', { hasRenditions: true, hasDecoder: false }, 'Sidecar'],
-  ['or where decoding here failed', { hasRenditions: true, failedHere: true }, 'Sidecar'],
-  ['who asks for the gateway is refused without a free decoder', { placement: 'Gateway', hasDecoder: false }, 'refused'],
+  ['renditions do no harm to others without a free decoder', { hasRenditions: true, here: 'none', rawRate: MB }, 'Sidecar'],
+  ['nor with room for keyframes alone', { hasRenditions: true, here: 'keyframes', rawRate: MB }, 'Sidecar'],
+  [
+    'which renditions get where nothing else is wanted',
+    { hasRenditions: true, hasImage: false, here: 'keyframes' },
+    'Gateway',
+    'keyframes',
+  ],
+  ['renditions whose decoding here failed leave the frames to the pod', { hasRenditions: true, failedHere: true }, 'Sidecar'],
+  ['who asks for the gateway is given keyframes there', { placement: 'Gateway', here: 'keyframes' }, 'Gateway', 'keyframes'],
+  ['and refused without a free decoder', { placement: 'Gateway', here: 'none' }, 'refused'],
   [
     'who asks for the gateway gets pictures all the same where no packets are published',
     { placement: 'Gateway', hasPackets: false },
     'Sidecar',
   ],
 ]
-for (const [title, facts, expected] of CASES) {
+for (const [title, facts, where, room = 'all'] of CASES) {
   test(title, t => {
-    t.is(decide({ ...FACTS, ...facts }), expected)
+    t.deepEqual(decide({ ...FACTS, ...facts }), where === 'refused' ? where : ({ where, room } as Decision))
   })
 }
 
@@ -80,12 +109,60 @@ test('a camera of larger pictures than 1080p takes as much of the decoders as it
   t.deepEqual(weights.map(decoderWeight), [1, 1, 1, 1, 2, 4])
 })
 
-test('cameras are decoded by four to a core, as far as there is memory when all else has taken what it may', t => {
+const HD_AT_30 = { codec: { name: 'h264', ...HD }, fps: 30, decoding: { keyFramesOnly: false, placement: 'Auto' }, wants: 'all' } as const
+const UHD_AT_5 = { ...HD_AT_30, codec: { name: 'h264', width: 3840, height: 2160 }, fps: 5 } as const
+const SMALL = { ...HD_AT_30, codec: { name: 'h264', width: 320, height: 192 }, fps: 25 } as const
+
+test('decoders are shared by pixels a second: beyond them there is room for keyframes, and then for none', t => {
+  const admission = new Admission({ decodersMax: 2, rawRateMax: 48 * MB })
+  t.is(admission.load(HD_AT_30, 'all'), 1)
+  t.true(Math.abs(admission.load(UHD_AT_5, 'all') - 4 / 6) < 1e-6)
+  t.is(admission.load(SMALL, 'all'), 1 / 8)
+  const holdings = [HD_AT_30, UHD_AT_5].map(cost => {
+    t.is(admission.here(cost, undefined), 'all')
+    return admission.decoders.enter(admission.load(cost, 'all'))
+  })
+  t.is(admission.here(SMALL, undefined), 'all')
+  t.is(admission.here(UHD_AT_5, undefined), 'keyframes')
+  t.is(admission.here(UHD_AT_5, holdings[1]), 'all') // what it has already is its own
+  for (let i = 0; i < 6; i++) admission.decoders.enter(admission.load(UHD_AT_5, 'keyframes'))
+  t.is(admission.here(UHD_AT_5, undefined), 'none')
+  holdings[0]?.[Symbol.dispose]()
+  t.is(admission.here(SMALL, undefined), 'all')
+})
+
+test('each frame of MJPEG is a keyframe, and costs as much', t => {
+  const admission = new Admission({ decodersMax: 1, rawRateMax: 0 })
+  const mjpeg = { ...HD_AT_30, codec: { name: 'mjpeg', ...HD } } as const
+  t.is(admission.load(mjpeg, 'keyframes'), 1)
+})
+
+test('one camera is decoded whatever its size, unless none is to be', t => {
+  const huge = { ...HD_AT_30, codec: { name: 'h264', width: 7200, height: 5408 } } as const
+  t.is(new Admission({ decodersMax: 1, rawRateMax: 0 }).here(huge, undefined), 'all')
+  t.is(new Admission({ decodersMax: 0, rawRateMax: 0 }).here(huge, undefined), 'none')
+})
+
+test('frames are moved by bytes a second, and none that is large against what NATS holds for a connection', t => {
+  const admission = new Admission({ decodersMax: 2, rawRateMax: 48 * MB })
+  t.is(admission.sent(UHD_AT_5, undefined), 'none')
+  t.deepEqual(admission.sent(HD_AT_30, undefined), { maxFps: 7 })
+  t.is(admission.sent({ ...UHD_AT_5, decoding: { ...UHD_AT_5.decoding, scale: '1280:-2' } }, undefined), 'all')
+  t.is(admission.sent({ ...HD_AT_30, decoding: { ...HD_AT_30.decoding, placement: 'Sidecar' } }, undefined), 'all')
+  const small = Array.from({ length: 41 }, () => {
+    t.is(admission.sent(SMALL, undefined), 'all')
+    return admission.raw.enter(admission.rate(SMALL, 'all'))
+  })
+  t.deepEqual(admission.sent(SMALL, undefined), { maxFps: 16 }) // what is left of 192 MB/s
+  t.is(admission.sent(SMALL, small[0]), 'all')
+})
+
+test('cameras of 1080p at 30 frames a second are decoded by two to a core, as far as there is memory when all else has taken what it may', t => {
   const GIB = 2 ** 30
   const besides = { unsentBytesMax: GIB / 2, bufferedReadsMax: 8 }
-  t.is(decodersMax(24 * GIB, 2, besides), 8)
-  t.is(decodersMax(4 * GIB, 2, besides), 7)
-  t.is(decodersMax(4 * GIB, 2, { ...besides, bufferedReadsMax: 4 }), 8)
+  t.is(decodersMax(24 * GIB, 4, besides), 8)
+  t.is(decodersMax(4 * GIB, 4, besides), 7)
+  t.is(decodersMax(4 * GIB, 4, { ...besides, bufferedReadsMax: 4 }), 8)
   t.is(decodersMax(GIB / 2, 4, besides), 1)
 })
 
@@ -132,16 +209,27 @@ test('what is no scale has no size', t => {
 test('gateways that decode by themselves want nothing of the sidecar, which tells how they fare', t => {
   const wishes = new Wishes()
   wishes.note({ v: 1, gateway: 'a', wants: 'none', decoding: { active: true, ok: true } }, 0)
-  t.is(wishes.union(0), 'none')
+  t.is(wishes.union(0).wants, 'none')
   t.deepEqual(wishes.elsewhere(), { active: true, ok: true })
   wishes.note({ v: 1, gateway: 'b', wants: 'all' }, 1000)
-  t.is(wishes.union(1000), 'all')
+  t.is(wishes.union(1000).wants, 'all')
   wishes.note({ v: 1, gateway: 'c', wants: 'none', decoding: { active: false, ok: false, reason: 'DecodersBusy' } }, 1000)
   t.is(wishes.elsewhere()?.reason, 'DecodersBusy')
   wishes.note({ v: 1, gateway: 'c', wants: 'none' }, 1000)
   t.is(wishes.elsewhere()?.ok, true)
-  t.is(wishes.union(5500), 'all')
+  t.is(wishes.union(5500).wants, 'all')
   t.is(wishes.elsewhere(), undefined) // it fell silent
+})
+
+test('the sidecar gives as many frames as the gateway that wants most of them', t => {
+  const wishes = new Wishes()
+  wishes.note({ v: 1, gateway: 'a', wants: 'all', maxFps: 7 }, 0)
+  t.deepEqual(wishes.union(0), { wants: 'all', maxFps: 7 })
+  wishes.note({ v: 1, gateway: 'b', wants: 'keyframes', maxFps: 9 }, 0)
+  wishes.note({ v: 1, gateway: 'c', wants: 'none', maxFps: 20 }, 0)
+  t.deepEqual(wishes.union(0), { wants: 'all', maxFps: 9 })
+  wishes.note({ v: 1, gateway: 'b', wants: 'all' }, 0)
+  t.deepEqual(wishes.union(0), { wants: 'all', maxFps: undefined })
 })
 
 test('of decoding here and elsewhere, what is wrong is told first', t => {

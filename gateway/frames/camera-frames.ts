@@ -12,6 +12,7 @@ import {
 import type { KnownCamera } from '../cameras.ts'
 import type { Metrics } from '../metrics.ts'
 import { Refusal } from '../refusal.ts'
+import type { Holding } from './admission.ts'
 import type { Wants } from './demand.ts'
 import { KnownRate } from './placement.ts'
 import { RenditionFrames, type Why } from './rendition-frames.ts'
@@ -36,6 +37,8 @@ export class CameraFrames {
   why: { image: Why | undefined; renditions: Why | undefined } = { image: undefined, renditions: undefined }
   /** Until then it is not tried to decode here again, by performance.now(). */
   failedHereUntilMs = -Infinity
+  /** What it takes of this gateway's decoders, and of what sidecars may send. */
+  readonly takes: { decoder: Holding | undefined; raw: Holding | undefined } = { decoder: undefined, raw: undefined }
   readonly #parts: CameraFramesParts
   readonly #renditions = new Map<string, RenditionFrames>()
   #isOver = false
@@ -97,6 +100,11 @@ export class CameraFrames {
     return [...this.#renditions].some(([key, { wishes }]) => key !== IMAGE_KEY && wishes.wants(nowMs) !== 'none')
   }
 
+  /** Frames of the Image service are wanted. */
+  hasImage(nowMs: number): boolean {
+    return (this.#renditions.get(IMAGE_KEY)?.wishes.wants(nowMs) ?? 'none') !== 'none'
+  }
+
   /** Lets go of frames that are too old, and tells how many are held. */
   expire(nowMs: number): void {
     const { metrics } = this.#parts
@@ -115,6 +123,7 @@ export class CameraFrames {
   /** Resolves when nothing of it is left; from now on no client gets a frame from it. */
   async end(): Promise<void> {
     this.#isOver = true
+    this.takes.raw?.[Symbol.dispose]()
     const ending = this.upstreams.end()
     for (const frames of this.#renditions.values()) frames.end()
     this.#parts.metrics.ringFrames.remove({ camera: this.camera })

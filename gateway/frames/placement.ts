@@ -5,6 +5,9 @@ import type { CameraRecord, CameraState } from '../../proto/state.ts'
 
 export type Where = 'Sidecar' | 'Gateway'
 
+/** What there is room for: every frame, so many a second, keyframes alone, or nothing. */
+export type Room = 'all' | 'none' | 'keyframes' | { readonly maxFps: number }
+
 export type PlacementFacts = {
   placement: Placement
   /** Bytes of raw frames that would have to be moved in a second; undefined while that is not known. */
@@ -15,34 +18,67 @@ export type PlacementFacts = {
   before: Where | undefined
   /** Renditions are wanted beside the Image service's frames: sidecars make none. */
   hasRenditions: boolean
+  /** Those are wanted. */
+  hasImage: boolean
   /** The camera's packets are published. */
   hasPackets: boolean
-  /** There is a decoder to be had here. */
-  hasDecoder: boolean
+  /** For decoding here. */
+  here: Room
+  /** For frames that the camera's pod decodes, on their way here. */
+  raw: Room
   /** It was tried here a while ago, in vain. */
   failedHere: boolean
 }
 
-/** `refused`: it belongs here, and there is no decoder for it. */
-export type Decision = Where | 'refused'
+/** `refused`: there is room for it nowhere. */
+export type Decision = { readonly where: Where; readonly room: Exclude<Room, 'none'> } | 'refused'
 
 /** A camera near the limit doesn't go to and fro. */
 const STAY = 0.8
 
+/** A camera is given fewer frames where there is no room for all, and none where it would harm others. */
 export function decide(facts: PlacementFacts): Decision {
-  const { placement, rawRate, rawRateMax, before, hasRenditions, hasPackets, hasDecoder, failedHere } = facts
-  // Without packets there are pictures all the same.
-  if (!hasPackets) return 'Sidecar'
-  if (hasRenditions && hasDecoder && !failedHere) return 'Gateway'
-  if (placement === 'Sidecar') return 'Sidecar'
-  if (placement === 'Gateway') return hasDecoder ? 'Gateway' : 'refused'
-  if (failedHere || !hasDecoder || rawRate === undefined) return 'Sidecar'
-  return rawRate > rawRateMax * (before === 'Gateway' ? STAY : 1) ? 'Gateway' : 'Sidecar'
+  const rooms = { Gateway: facts.hasPackets ? facts.here : 'none', Sidecar: facts.raw }
+  const [best] = preferred(facts).sort((a, b) => rank(rooms[b]) - rank(rooms[a]))
+  const room = best && rooms[best]
+  return best === undefined || room === undefined || room === 'none' ? 'refused' : { where: best, room }
 }
 
-/** How many cameras of 1080p this one counts for, at least one: what decoding takes of processor and memory grows with the pictures. */
-export const decoderWeight = (codec: { width: number; height: number } | undefined): number =>
-  codec === undefined ? 1 : Math.max(1, Math.round((codec.width * codec.height) / (1920 * 1080)))
+const rank = (room: Room): number => (typeof room === 'object' ? 2 : { all: 3, keyframes: 1, none: 0 }[room])
+
+/** Where the camera may be decoded, the better place first. */
+function preferred(facts: PlacementFacts): Where[] {
+  const { placement, rawRate, rawRateMax, before, hasPackets, here, raw, failedHere } = facts
+  if (!hasPackets) return ['Sidecar']
+  if (rendersHere(facts)) return ['Gateway']
+  if (placement === 'Gateway') return ['Gateway']
+  // Frames that must not be moved are decoded here, whatever the spec says.
+  if (placement === 'Sidecar' || failedHere) return raw === 'none' ? ['Gateway'] : ['Sidecar']
+  if (rawRate === undefined) return here === 'none' || raw !== 'none' ? ['Sidecar'] : ['Gateway']
+  return rawRate > rawRateMax * (before === 'Gateway' ? STAY : 1) ? ['Gateway', 'Sidecar'] : ['Sidecar', 'Gateway']
+}
+
+/** Renditions are made here, unless that takes frames from the Image service's clients. */
+const rendersHere = ({ hasRenditions, hasImage, failedHere, here, raw }: PlacementFacts): boolean =>
+  hasRenditions && !failedHere && here !== 'none' && (here === 'all' || !hasImage || raw !== 'all')
+
+type Pixels = { readonly width: number; readonly height: number }
+
+const HD_PIXELS = 1920 * 1080
+const HD_FPS = 30
+/** A decoder costs that much however small its frames are. */
+const WEIGHT_MIN = 1 / 8
+
+/** How many reads of 1080p this one counts for, at least one: what decoding takes of memory grows with the frames. */
+export const decoderWeight = (codec: Pixels | undefined): number =>
+  codec === undefined ? 1 : Math.max(1, Math.round((codec.width * codec.height) / HD_PIXELS))
+
+/** How many cameras of 1080p at 30 frames a second this one counts for: what decoding takes of processor grows with pixels a second. */
+export const decoderLoad = (codec: Pixels | undefined, fps: number | undefined): number =>
+  codec === undefined ? 1 : Math.max(WEIGHT_MIN, (codec.width * codec.height * Math.min(fps ?? HD_FPS, FPS_MAX)) / (HD_PIXELS * HD_FPS))
+
+/** More frames a second are not believed. */
+const FPS_MAX = 240
 
 /** Whether one more of this weight may be decoded beside what is: a single one whatever its size, unless none is to be. */
 export const hasRoom = (load: number, weight: number, max: number): boolean => (load === 0 ? max > 0 : load + weight <= max)
@@ -65,16 +101,18 @@ export class KnownRate {
 }
 
 /** Keyframes a second, at most, of a camera that is to give no other frames. */
-const KEYFRAMES_FPS = 1
+export const KEYFRAMES_FPS = 1
+
+/** Bytes of a raw frame, as it would cross the network; undefined before the camera's size is known. */
+export function rawFrameBytes(codec: Pixels | undefined, scale: string | undefined): number | undefined {
+  if (codec === undefined || codec.width === 0) return undefined
+  const size = scale === undefined ? codec : scaledSize(scale, codec)
+  return size && size.width * size.height * 3
+}
 
 /** Bytes of raw frames in a second, as they would cross the network; undefined before the camera's size is known. */
-export function rawRate(
-  codec: { width: number; height: number } | undefined,
-  fps: number | undefined,
-  { scale, maxFps, keyFramesOnly }: CameraRecord['decoding'],
-): number | undefined {
-  if (codec === undefined || fps === undefined) return undefined
-  const size = scale === undefined ? codec : scaledSize(scale, codec)
-  if (size === undefined) return undefined
-  return size.width * size.height * 3 * Math.min(fps, maxFps ?? Infinity, keyFramesOnly ? KEYFRAMES_FPS : Infinity)
+export function rawRate(codec: Pixels | undefined, fps: number | undefined, decoding: CameraRecord['decoding']): number | undefined {
+  const bytes = rawFrameBytes(codec, decoding.scale)
+  if (bytes === undefined || fps === undefined) return undefined
+  return bytes * Math.min(fps, decoding.maxFps ?? Infinity, decoding.keyFramesOnly ? KEYFRAMES_FPS : Infinity)
 }

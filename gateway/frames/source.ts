@@ -12,17 +12,17 @@ import { within } from '../../common/abort.ts'
 import { everyMinute, type Logger } from '../../common/log.ts'
 import type { Nats } from '../../common/nats/connect.ts'
 import type { BadMessage } from '../../proto/messages.ts'
-import type { Rendition } from '../../proto/rendition.ts'
+import type { Rendition, RenditionDemand } from '../../proto/rendition.ts'
 import type { Activity, Demand } from '../../proto/state.ts'
 import { refText } from '../../proto/subjects.ts'
 import type { KnownCamera } from '../cameras.ts'
 import type { Metrics } from '../metrics.ts'
 import { Refusal } from '../refusal.ts'
-import { DecoderAdmission } from './admission.ts'
+import { Admission, type Cost } from './admission.ts'
 import { CameraFrames } from './camera-frames.ts'
 import { DEMAND_INTERVAL_MS, sayDemand } from './demand.ts'
 import { GatewayDecoder, type DecoderSource } from './gateway-decoder.ts'
-import { decide, decoderWeight, rawRate, type Decision } from './placement.ts'
+import { decide, rawRate, type Decision, type Room } from './placement.ts'
 import { Registry } from './registry.ts'
 import type { RenditionFrames, Why } from './rendition-frames.ts'
 import { SidecarFrames } from './sidecar-frames.ts'
@@ -49,13 +49,13 @@ export type FrameSourceLimits = {
   ringBytesMax: number
   /** The highest rate of raw frames, in bytes a second, that is moved rather than decoded here. */
   rawRateMax: number
-  /** Cameras of 1080p that are decoded here at once. */
+  /** Cameras of 1080p at 30 frames a second that are decoded here at once. */
   decodersMax: number
 }
 
 export class FrameSource {
   readonly #cameras = new Registry()
-  readonly #admission: DecoderAdmission
+  readonly #admission: Admission
   readonly #gateway: string
   readonly #limits: FrameSourceLimits
   readonly #metrics: Metrics
@@ -69,7 +69,7 @@ export class FrameSource {
     this.#limits = limits
     this.#metrics = metrics
     this.#log = log
-    this.#admission = new DecoderAdmission(limits.decodersMax)
+    this.#admission = new Admission(limits)
     this.#logBad = everyMinute((count, error) => log.warn({ count, error }, 'dropped bad frames or packets'))
     this.#logRefused = everyMinute((count, camera) => log.warn({ count, camera }, this.#admission.busy))
     metrics.demand.set({ wants: 'all' }, 0)
@@ -123,7 +123,7 @@ export class FrameSource {
   #tick(nats: Nats): void {
     const nowMs = performance.now()
     const wanting = { all: 0, keyframes: 0, none: 0 }
-    let refused = 0
+    let [refused, thinned] = [0, 0]
     for (const camera of this.#cameras.all) {
       const wants = camera.wants(nowMs)
       if (wants === 'none') {
@@ -133,63 +133,84 @@ export class FrameSource {
       wanting[wants]++
       for (const upstream of camera.upstreams.all) upstream.tick(nowMs, camera.known.report?.state.lastPacketAt)
       camera.said = ''
-      if (this.#settle(nats, camera, nowMs) === 'refused') refused++
+      const decision = this.#settle(nats, camera, nowMs)
+      if (decision === 'refused') refused++
+      else if (decision.room !== 'all') thinned++
       camera.expire(nowMs)
     }
     this.#metrics.demand.set({ wants: 'all' }, wanting.all)
     this.#metrics.demand.set({ wants: 'keyframes' }, wanting.keyframes)
     this.#metrics.decodersRefused.set(refused)
+    this.#metrics.camerasThinned.set(thinned)
   }
 
   /** Gets the camera's frames from where they are to come from now, and says so unless that is what was said last. */
   #settle(nats: Nats, camera: CameraFrames, nowMs: number): Decision {
-    const decision = this.#decide(camera, nowMs)
+    const cost = costOf(camera, nowMs)
+    const decision = this.#decide(camera, cost, nowMs)
     const { upstreams, known } = camera
     const before = upstreams.wanted?.where
     const { ref, uid, deviceId } = known
     const source: DecoderSource = { ref, uid, deviceId }
+    this.#take(camera, cost, decision)
     if (decision === 'refused') upstreams.useNone()
-    else upstreams.use(decision, onFrame => this.#open(nats, camera, source, decision, onFrame))
-    const demand = camera.demand(nowMs)
+    else upstreams.use(decision.where, onFrame => this.#open(nats, camera, source, { cost, ...decision }, onFrame))
+    const demand = thinned(camera.demand(nowMs), decision)
     for (const upstream of upstreams.all) upstream.want(demand)
-    if (before !== undefined && before !== decision && decision !== 'refused') {
-      this.#metrics.moves.inc({ camera: camera.camera, to: decision })
-      this.#log.info({ camera: camera.camera, to: decision }, 'decode placement changed')
+    if (decision !== 'refused' && before !== undefined && before !== decision.where) {
+      this.#metrics.moves.inc({ camera: camera.camera, to: decision.where })
+      this.#log.info({ camera: camera.camera, to: decision.where }, 'decode placement changed')
     }
-    if (decision === 'refused') this.#logRefused(camera.camera)
+    if (decision === 'refused' || decision.room !== 'all') this.#logRefused(camera.camera)
     this.#say(nats, camera, decision)
     return decision
   }
 
-  #decide(camera: CameraFrames, nowMs: number): Decision {
-    const { known, rate, upstreams } = camera
-    const { decoding } = known.record
+  #decide(camera: CameraFrames, cost: Cost, nowMs: number): Decision {
+    const { known, upstreams, takes } = camera
     const state = known.report?.state
-    if (state !== undefined) rate.learn(state)
     const here = upstreams.all.find(upstream => upstream instanceof GatewayDecoder)
     if (here !== undefined && (here.isClosed || here.hasFailed(nowMs))) camera.failedHereUntilMs = nowMs + FAILED_MS
     return decide({
-      placement: decoding.placement,
-      rawRate: rawRate(state?.codec, rate.fps, decoding),
+      placement: cost.decoding.placement,
+      rawRate: rawRate(cost.codec, cost.fps, cost.decoding),
       rawRateMax: this.#limits.rawRateMax,
       before: upstreams.wanted?.where,
       hasRenditions: camera.hasRenditions(nowMs),
+      hasImage: camera.hasImage(nowMs),
       hasPackets: state === undefined || state.buffer.ok || state.publishesUnstored === true,
-      hasDecoder: here !== undefined || this.#admission.hasRoom(decoderWeight(state?.codec)),
+      here: this.#admission.here(cost, takes.decoder),
+      raw: this.#admission.sent(cost, takes.raw),
       failedHere: nowMs < camera.failedHereUntilMs,
     })
   }
 
+  /** What the camera takes by the decision. Of decoders it takes what it has until the last of them has ended. */
+  #take({ takes }: CameraFrames, cost: Cost, decision: Decision): void {
+    if (decision !== 'refused' && takes.decoder !== undefined) takes.decoder.amount = this.#admission.load(cost, decision.room)
+    if (decision === 'refused' || decision.where === 'Gateway') {
+      takes.raw?.[Symbol.dispose]()
+      takes.raw = undefined
+    } else {
+      takes.raw ??= this.#admission.raw.enter(0)
+      takes.raw.amount = this.#admission.rate(cost, decision.room)
+    }
+  }
+
   /** The camera's frames as its sidecar decodes them, or decoded here. */
-  #open(nats: Nats, camera: CameraFrames, source: DecoderSource, where: Upstream['where'], onFrame: OnFrame): Upstream {
+  #open(nats: Nats, camera: CameraFrames, source: DecoderSource, { where, room, cost }: Opening, onFrame: OnFrame): Upstream {
     const onBad = ({ reason, message }: BadMessage) => {
       this.#metrics.badMessages.inc({ reason })
       this.#logBad(`${refText(source.ref)}: ${message}`)
     }
     if (where === 'Sidecar') return new SidecarFrames(nats, camera.known, { onFrame, onBad }, this.#metrics, this.#log)
-    const onReport = () => this.#say(nats, camera, 'Gateway')
-    const room = this.#admission.enter(decoderWeight(camera.known.report?.state.codec))
-    const onEnded = () => room[Symbol.dispose]()
+    const onReport = () => this.#say(nats, camera, { where, room })
+    const taken = this.#admission.decoders.enter(this.#admission.load(cost, room))
+    camera.takes.decoder = taken
+    const onEnded = () => {
+      taken[Symbol.dispose]()
+      if (camera.takes.decoder === taken) camera.takes.decoder = undefined
+    }
     return new GatewayDecoder(nats, source, { onFrame, onBad, onReport, onEnded }, this.#metrics, this.#log)
   }
 
@@ -198,13 +219,17 @@ export class FrameSource {
     if (!this.#cameras.isOpen(camera)) return
     const nowMs = performance.now()
     const { upstreams } = camera
-    const wants = upstreams.all.some(({ where }) => where === 'Sidecar') ? camera.wants(nowMs) : 'none'
+    const isSent = upstreams.all.some(({ where }) => where === 'Sidecar')
+    const room = decision === 'refused' ? 'none' : decision.room
+    const wants = isSent ? (room === 'keyframes' ? 'keyframes' : camera.wants(nowMs)) : 'none'
+    const maxFps = isSent && typeof room === 'object' ? room.maxFps : undefined
     const here = upstreams.wanted instanceof GatewayDecoder ? upstreams.wanted.report(nowMs) : undefined
-    const decoding = decision === 'refused' ? this.#refusal() : here
+    const decoding = room === 'all' ? here : this.#shortage(room, here)
     const image = decoding === undefined || decoding.ok ? undefined : { reason: decoding.reason ?? '', message: decoding.message ?? '' }
-    const renditions = decision === 'Sidecar' && camera.hasRenditions(nowMs) ? this.#whyNoRenditions(camera) : image
+    const isSidecars = decision !== 'refused' && decision.where === 'Sidecar'
+    const renditions = isSidecars && camera.hasRenditions(nowMs) ? this.#whyNoRenditions(camera) : image
     camera.why = { image, renditions }
-    const demand: Demand = { v: 1, gateway: this.#gateway, wants, ...(decoding === undefined ? {} : { decoding }) }
+    const demand: Demand = { v: 1, gateway: this.#gateway, wants, maxFps, ...(decoding === undefined ? {} : { decoding }) }
     const text = JSON.stringify(demand)
     if (text === camera.said) return
     camera.said = text
@@ -221,7 +246,27 @@ export class FrameSource {
     return { reason: 'DecodersBusy', message: this.#admission.busy }
   }
 
-  #refusal(): Activity {
-    return { active: false, ok: false, reason: 'DecodersBusy', message: this.#admission.busy }
+  /** What is given fewer frames, or none; what is wrong with its decoder counts more. */
+  #shortage(room: Room, here: Activity | undefined): Activity {
+    if (here?.ok === false) return here
+    const given =
+      room === 'none' ? '' : room === 'keyframes' ? 'only keyframes are given: ' : `only ${maxFpsOf(room)} frames a second are given: `
+    return { active: here?.active ?? false, ok: false, reason: 'DecodersBusy', message: given + this.#admission.busy }
   }
 }
+
+type Opening = Exclude<Decision, 'refused'> & { cost: Cost }
+
+const maxFpsOf = (room: Room): number | undefined => (typeof room === 'object' ? room.maxFps : undefined)
+
+/** What is known of what the camera costs, by its sidecar's last report. */
+function costOf(camera: CameraFrames, nowMs: number): Cost {
+  const { known, rate } = camera
+  const state = known.report?.state
+  if (state !== undefined) rate.learn(state)
+  return { codec: state?.codec, fps: rate.fps, decoding: known.record.decoding, wants: camera.wants(nowMs) }
+}
+
+/** What decoders here are to give of it. */
+const thinned = (demand: readonly RenditionDemand[], decision: Decision): readonly RenditionDemand[] =>
+  decision !== 'refused' && decision.room === 'keyframes' ? demand.map(one => ({ ...one, wants: 'keyframes' as const })) : demand

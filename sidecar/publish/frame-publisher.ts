@@ -2,6 +2,7 @@
 import { messageOf } from '../../common/errors.ts'
 import { everyMinute, type Logger } from '../../common/log.ts'
 import type { Nats } from '../../common/nats/connect.ts'
+import { RAW_FRAME_BYTES_MAX } from '../../proto/frame.ts'
 import { frameMessages, type Frame } from '../../proto/messages.ts'
 import { frameSubject, type CameraRef } from '../../proto/subjects.ts'
 import type { Metrics } from '../metrics.ts'
@@ -31,6 +32,10 @@ export class FramePublisher {
     if (!this.#nats.connected()) {
       frame.lease?.release()
       return this.#drop('nats_unreachable')
+    }
+    if (frame.message.length > RAW_FRAME_BYTES_MAX) {
+      frame.lease?.release()
+      return this.#drop('too_large')
     }
     if (this.#inFlight < IN_FLIGHT_MAX) return void this.#send(frame)
     if (this.#waiting !== undefined) this.#drop('link_busy')
