@@ -125,8 +125,12 @@ test('decoders are shared by pixels a second: beyond them there is room for keyf
   t.is(admission.here(SMALL, undefined), 'all')
   t.is(admission.here(UHD_AT_5, undefined), 'keyframes')
   t.is(admission.here(UHD_AT_5, holdings[1]), 'all') // what it has already is its own
-  for (let i = 0; i < 6; i++) admission.decoders.enter(admission.load(UHD_AT_5, 'keyframes'))
+  for (let i = 0; i < 3; i++) {
+    t.is(admission.here(UHD_AT_5, undefined), 'keyframes')
+    admission.decoders.enter(admission.load(UHD_AT_5, 'keyframes'), true)
+  }
   t.is(admission.here(UHD_AT_5, undefined), 'none')
+  t.is(admission.here(HD_AT_30, holdings[0]), 'all') // no keyframes take it away
   holdings[0]?.[Symbol.dispose]()
   t.is(admission.here(SMALL, undefined), 'all')
 })

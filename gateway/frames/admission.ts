@@ -3,28 +3,28 @@ import type { CameraRecord, Codec } from '../../proto/state.ts'
 import { RAW_FRAME_BYTES_MAX } from '../../proto/frame.ts'
 import { decoderLoad, hasRoom, KEYFRAMES_FPS, rawFrameBytes, type Room } from './placement.ts'
 
-/** Beyond what all frames may take, so much of it is left for keyframes alone. */
-const KEYFRAMES_MORE = 0.25
+/** So much beside what whole cameras may take is left for those that are given keyframes alone. */
+const KEYFRAMES_PART = 0.25
 /** Bytes a second of all frames that are moved: what four cameras may move at the highest rate, at least as by default. */
 const rawTotal = (rawRateMax: number): number => 4 * Math.max(rawRateMax, 48e6)
 
-/** What one camera takes; the amount may change. */
-export type Holding = Disposable & { amount: number }
+/** What one camera takes, which may change; of decoders, whether it is given keyframes alone. */
+export type Holding = Disposable & { amount: number; isThinned: boolean }
 
 /** An amount that is shared. */
 class Shared {
   readonly #held = new Set<Holding>()
 
-  enter(amount: number): Holding {
-    const holding: Holding = { amount, [Symbol.dispose]: () => void this.#held.delete(holding) }
+  enter(amount: number, isThinned = false): Holding {
+    const holding: Holding = { amount, isThinned, [Symbol.dispose]: () => void this.#held.delete(holding) }
     this.#held.add(holding)
     return holding
   }
 
   /** What others than `own` take. */
-  besides(own: Holding | undefined): number {
+  besides(own: Holding | undefined, isThinned = false): number {
     let sum = 0
-    for (const holding of this.#held) if (holding !== own) sum += holding.amount
+    for (const holding of this.#held) if (holding !== own && holding.isThinned === isThinned) sum += holding.amount
     return sum
   }
 }
@@ -54,9 +54,9 @@ export class Admission {
 
   /** For decoding here; `own`: what the camera has already. */
   here(cost: Cost, own: Holding | undefined): Room {
-    const load = this.decoders.besides(own)
-    if (hasRoom(load, this.load(cost, 'all'), this.#decodersMax)) return 'all'
-    return hasRoom(load, this.load(cost, 'keyframes'), this.#decodersMax * (1 + KEYFRAMES_MORE)) ? 'keyframes' : 'none'
+    if (hasRoom(this.decoders.besides(own), this.load(cost, 'all'), this.#decodersMax)) return 'all'
+    const thinned = this.decoders.besides(own, true)
+    return hasRoom(thinned, this.load(cost, 'keyframes'), this.#decodersMax * KEYFRAMES_PART) ? 'keyframes' : 'none'
   }
 
   /** Of the decoders. */

@@ -187,7 +187,10 @@ export class FrameSource {
 
   /** What the camera takes by the decision. Of decoders it takes what it has until the last of them has ended. */
   #take({ takes }: CameraFrames, cost: Cost, decision: Decision): void {
-    if (decision !== 'refused' && takes.decoder !== undefined) takes.decoder.amount = this.#admission.load(cost, decision.room)
+    if (decision !== 'refused' && takes.decoder !== undefined) {
+      takes.decoder.amount = this.#admission.load(cost, decision.room)
+      takes.decoder.isThinned = decision.room === 'keyframes'
+    }
     if (decision === 'refused' || decision.where === 'Gateway') {
       takes.raw?.[Symbol.dispose]()
       takes.raw = undefined
@@ -205,7 +208,7 @@ export class FrameSource {
     }
     if (where === 'Sidecar') return new SidecarFrames(nats, camera.known, { onFrame, onBad }, this.#metrics, this.#log)
     const onReport = () => this.#say(nats, camera, { where, room })
-    const taken = this.#admission.decoders.enter(this.#admission.load(cost, room))
+    const taken = this.#admission.decoders.enter(this.#admission.load(cost, room), room === 'keyframes')
     camera.takes.decoder = taken
     const onEnded = () => {
       taken[Symbol.dispose]()
