@@ -53,7 +53,7 @@ export function readSettings<G extends Settings>(env: Env, settings: G): Reading
 }
 
 function absent(setting: Setting): unknown {
-  if (setting.type === 'bytes') return parseBytes(setting.default)
+  if (setting.type === 'bytes') return setting.default === undefined ? undefined : parseBytes(setting.default)
   if (setting.type === 'list') return setting.default ?? []
   return 'default' in setting ? setting.default : undefined
 }

@@ -21,6 +21,8 @@ export type Config = ServiceConfig & {
   rawRateMax: number
   /** Cameras of 1080p at 30 frames a second whose live frames are decoded here at once. */
   decodersMax: number
+  /** Bytes of rings, unsent frames, decoders and reads together. */
+  memoryMax: number
   /** Bytes of frames handed to the transport and not yet sent, over all clients. */
   unsentBytesMax: number
   /** Reads of the past of a 1080p camera that are served at once. */
@@ -32,25 +34,19 @@ export type AccessConfig = { audiences: readonly string[]; kubeconfig: string | 
 
 /** A camera of 1080p at 30 frames a second takes half of one. */
 const DECODERS_PER_CORE = 2
-/** Its ffmpeg and its frames. */
-const DECODER_BYTES = 256 * 2 ** 20
-/** The ffmpeg of a read of 1080p pictures, and those on their way. */
-const READ_BYTES = 192 * 2 ** 20
 /** The process itself. */
 const OWN_BYTES = 256 * 2 ** 20
+const MEMORY_MIN = 128 * 2 ** 20
 
-/** As many cameras of 1080p at 30 frames a second as this machine, or what the container may have of it, can bear, when all else has taken what it may. */
-export function decodersMax(memory: number, cores: number, besides: { unsentBytesMax: number; bufferedReadsMax: number }): number {
-  const free = memory - OWN_BYTES - besides.unsentBytesMax - besides.bufferedReadsMax * READ_BYTES
-  return Math.max(1, Math.min(DECODERS_PER_CORE * cores, Math.floor(free / DECODER_BYTES)))
-}
+export const decodersMax = (cores: number): number => DECODERS_PER_CORE * cores
+
+/** What of the memory limit rings, unsent frames, decoders and reads may take: three quarters but for the process itself, as memory is given back late. */
+export const memoryMax = (limit: number): number => Math.max(MEMORY_MIN, Math.floor(limit * 0.75) - OWN_BYTES)
 
 /** Throws ConfigError with every problem. */
 export function readConfig(env: Env): Config {
   const reading = readSettings(env, GATEWAY)
   const { values } = reading
-  const others = { unsentBytesMax: values.CHRYS_UNSENT_MAX_BYTES, bufferedReadsMax: values.CHRYS_BUFFERED_READS_MAX }
-  const memory = memoryLimit()
   const config = {
     ...serviceConfig(values),
     namespace: values.CHRYS_NAMESPACE,
@@ -68,8 +64,10 @@ export function readConfig(env: Env): Config {
     tls: readTlsConfig(reading),
     ringBytesMax: values.CHRYS_RING_MAX_BYTES,
     rawRateMax: values.CHRYS_RAW_FRAMES_MAX_MB * 1e6,
-    decodersMax: values.CHRYS_DECODERS_MAX ?? decodersMax(memory, availableParallelism(), others),
-    ...others,
+    decodersMax: values.CHRYS_DECODERS_MAX ?? decodersMax(availableParallelism()),
+    memoryMax: values.CHRYS_MEMORY_MAX_BYTES ?? memoryMax(memoryLimit()),
+    unsentBytesMax: values.CHRYS_UNSENT_MAX_BYTES,
+    bufferedReadsMax: values.CHRYS_BUFFERED_READS_MAX,
     cloud: readCloudConfig(reading),
   }
   if (

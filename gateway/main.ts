@@ -40,7 +40,9 @@ import { Refusal } from './refusal.ts'
 import { Groups } from './groups/groups.ts'
 import { createGroupMetrics } from './groups/metrics.ts'
 import { PacketReaders } from './frames/packet-readers.ts'
+import { FrameLinks, LINKS } from './frames/frame-links.ts'
 import { FrameSource } from './frames/source.ts'
+import { MEMORY_USES, MemoryBudget } from './memory-budget.ts'
 import { Unsent } from './frames/unsent.ts'
 import { removeVoidSwitches } from './switches.ts'
 import { ServerTls } from './rpc/tls.ts'
@@ -60,20 +62,26 @@ await runProcess(process.env, async signal => {
 
   let link: Nats | undefined
   const isConnected = () => link?.connected() ?? false
-  const frames = new FrameSource(identity, config, metrics, log)
-  const packets = (source: Source) => {
-    if (link === undefined || !isConnected()) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS is unreachable')
-    return new PacketStream(link.nc, source)
+  const memory = new MemoryBudget(config.memoryMax)
+  metrics.memoryBudget.set(memory.max)
+  const frames = new FrameSource(identity, config, memory, metrics, log)
+  const streamOver = (over: () => Nats | undefined) => (source: Source) => {
+    const nats = over()
+    if (nats?.connected() !== true) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS is unreachable')
+    return new PacketStream(nats.nc, source)
   }
-  const bufferExtents = new BufferExtents(packets)
-  const readers = new PacketReaders(() => link, metrics, log)
+  const bufferOf = streamOver(() => link)
+  const bufferExtents = new BufferExtents(bufferOf)
+  let packetLink: Nats | undefined
+  const packets = streamOver(() => packetLink)
+  const readers = new PacketReaders(() => packetLink, metrics, log)
   const cameras = new Cameras(config.namespace, metrics, log, uid => {
     frames.end(uid)
     readers.end(uid)
     bufferExtents.forget(uid)
   })
   const cursors = new ClientCursors()
-  const unsent = new Unsent(config.unsentBytesMax, bytes => metrics.unsentBytes.set(bytes))
+  const unsent = new Unsent(config.unsentBytesMax, memory, bytes => metrics.unsentBytes.set(bytes))
   const { credentials, annotationsUrl, apiUrl, queue } = config.cloud
   const cloud = credentials && new Cloud(credentials, annotationMetrics)
   const annotations = new AnnotationQueue({ ...queue, isDelivered: annotationsUrl !== undefined }, () => link, annotationMetrics)
@@ -89,11 +97,11 @@ await runProcess(process.env, async signal => {
   const past = new Past(
     packets,
     new Archives(
-      () => link,
+      () => packetLink,
       ({ reason }) => metrics.badMessages.inc({ reason }),
     ),
   )
-  const reads = new PastReads(config.bufferedReadsMax, metrics)
+  const reads = new PastReads(config.bufferedReadsMax, memory, metrics)
   const storage = cloud && apiUrl !== undefined ? { cloud, apiUrl } : undefined
   const groups = new Groups(createGroupMetrics(registry), log)
   const live = { frames, cursors, unsent, groups }
@@ -105,6 +113,7 @@ await runProcess(process.env, async signal => {
     link: () => link,
     ...live,
     packets,
+    bufferOf,
     reads,
     annotations,
     storage,
@@ -128,10 +137,18 @@ await runProcess(process.env, async signal => {
   if (connection === undefined) return
   await using nats = connection
   link = nats
-  await using _demand = frames.start(nats)
+  const names = ['packets', ...Array.from({ length: LINKS }, (_, i) => `frames ${i + 1}`)]
+  const open = (name: string) => connectNats(`${identity} ${name}`, config.nats, log.child({ link: name }), signal)
+  const links = await unlessStopped(Promise.all(names.map(open)), signal)
+  if (links === undefined) return
+  await using _links = all(links)
+  const [ofPackets, ...ofFrames] = links as [Nats, ...Nats[]]
+  packetLink = ofPackets
+  await using _demand = frames.start(nats, new FrameLinks(ofPackets, ofFrames))
   const count = () => {
     cursors.expire(performance.now())
     metrics.cursors.set(cursors.size)
+    for (const what of MEMORY_USES) metrics.memoryUsed.set({ what }, memory.uses[what])
     metrics.natsConnected.set(isConnected() ? 1 : 0)
     annotationMetrics.recent.set(recent.size)
   }
@@ -144,7 +161,7 @@ await runProcess(process.env, async signal => {
   void readers.run(over.signal)
   void every(10_000, tidy, over.signal)
   if (access !== OPEN_ACCESS) void calls.recheck(over.signal)
-  using _counted = nats.onReconnect(() => metrics.natsReconnects.inc())
+  for (const one of [nats, ...links]) one.onReconnect(() => metrics.natsReconnects.inc())
   void cameras.follow(nats, log, signal)
   void keepSharedBuckets(nats, log, signal)
   void groups.run(nats, signal)
@@ -167,6 +184,10 @@ await runProcess(process.env, async signal => {
   if (signal.aborted) await within(QUEUE_END_MS, 'the annotation queue', Promise.all(queueing))
   else throw new Error('the connection to NATS ended for good', { cause: await lost })
 })
+
+function all(links: readonly Nats[]): AsyncDisposable {
+  return { [Symbol.asyncDispose]: async () => void (await Promise.all(links.map(link => link[Symbol.asyncDispose]()))) }
+}
 
 /** Kubernetes' client is large, and loaded only where it is used. */
 async function kubeAccess({ audiences, kubeconfig }: AccessConfig, registry: Registry, log: Logger): Promise<Access> {

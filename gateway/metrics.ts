@@ -152,6 +152,17 @@ export function createMetrics(registry: Registry) {
       help: 'Watched cameras that are given no frames because the gateway has no room for them',
       registers,
     }),
+    memoryBudget: new Gauge({
+      name: 'chrysalis_memory_budget_bytes',
+      help: 'Bytes that rings, unsent frames, decoders and reads of the past may take together',
+      registers,
+    }),
+    memoryUsed: new Gauge({
+      name: 'chrysalis_memory_used_bytes',
+      help: 'Bytes of that budget that are taken, by decoders, reads, unsent or rings',
+      labelNames: ['what'] as const,
+      registers,
+    }),
     camerasThinned: new Gauge({
       name: 'chrysalis_cameras_thinned',
       help: 'Watched cameras that are given fewer frames because the gateway has no room for all',

@@ -61,6 +61,9 @@ export const PIXELS_MAX = 40_000_000
  */
 export const RAW_FRAME_BYTES_MAX = 8 * 2 ** 20
 
+/** How many frames of a camera may be on their way to a gateway: one in any case, more within both bounds. */
+export const SEND_WINDOW = { frames: 4, bytes: 6 * 2 ** 20 } as const
+
 /** What a sealed frame is longer than its picture, at most. */
 export const SEAL_BYTES_MAX = 6 + FRAME_ROOM.tail
 

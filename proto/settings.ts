@@ -21,7 +21,7 @@ export type Setting = Described &
     | { type: 'text'; required?: true; default?: string; check?: Check }
     | { type: 'integer'; default?: number; min: number; max: number }
     /** A Kubernetes quantity such as 64Mi. */
-    | { type: 'bytes'; default: string; min: string; max: string }
+    | { type: 'bytes'; default?: string; min: string; max: string }
     | { type: 'choice'; default: string; of: readonly string[] }
     /** Separated by commas. */
     | { type: 'list'; default?: readonly string[]; check: Check }
@@ -233,6 +233,12 @@ export const GATEWAY = {
   CHRYS_GRPC_MAX_CALLS: { type: 'integer', min: 1, max: 100_000, default: 1_000, about: 'gRPC calls at the same time.' },
   ...TLS,
   ...ACCESS,
+  CHRYS_MEMORY_MAX_BYTES: {
+    ...{ type: 'bytes', min: '64Mi', max: '16Ti' },
+    otherwise: 'three quarters of the container’s memory limit, less 256 MiB',
+    about:
+      'Bytes that rings, unsent frames, decoders and buffered reads may take together. Rings shrink first, then cameras and reads are refused.',
+  },
   CHRYS_RING_MAX_BYTES: { ...AMOUNT, default: '128Mi', about: 'Bytes of frames that are held for one camera’s clients.' },
   CHRYS_UNSENT_MAX_BYTES: {
     ...{ ...AMOUNT, default: '512Mi' },
@@ -245,7 +251,7 @@ export const GATEWAY = {
   },
   CHRYS_DECODERS_MAX: {
     ...{ type: 'integer', min: 0, max: 1_000 },
-    otherwise: '2 per core, and at most one per 256 MiB of memory that nothing else may need',
+    otherwise: '2 per core',
     about:
       'Cameras of 1080p at 30 frames a second that are decoded in the gateway at the same time. Others count by their pixels a second. Beyond it, cameras give fewer frames or none.',
   },

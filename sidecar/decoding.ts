@@ -13,8 +13,8 @@ import { liveCount, type Metrics } from './metrics.ts'
 import type { PacketSink } from './packet-sink.ts'
 import { FramePublisher } from './publish/frame-publisher.ts'
 
-/** `gop` has each packet before it is pushed here. */
-export type DecodingParts = { nats: Nats; config: SidecarConfig; gop: Gop; health: Health; metrics: Metrics; log: Logger }
+/** `gop` has each packet before it is pushed here. Frames have a connection of their own, so that nothing else waits behind them. */
+export type DecodingParts = { nats: Nats; frames: Nats; config: SidecarConfig; gop: Gop; health: Health; metrics: Metrics; log: Logger }
 
 export class DecodingSink implements PacketSink {
   readonly #health: Health
@@ -23,9 +23,9 @@ export class DecodingSink implements PacketSink {
   #here: Activity = { active: false, ok: true }
   #elsewhere: Activity | undefined
 
-  constructor({ nats, config, gop, health, metrics, log }: DecodingParts) {
+  constructor({ nats, frames, config, gop, health, metrics, log }: DecodingParts) {
     this.#health = health
-    const publisher = new FramePublisher(nats, config.camera, metrics, log)
+    const publisher = new FramePublisher(frames, config.camera, metrics, log)
     this.#live = new LiveDecoder({
       ...{ deviceId: config.deviceId, gop, count: liveCount(metrics), log },
       publish: (_, { message, ...frame }, seq) => {
@@ -37,19 +37,18 @@ export class DecodingSink implements PacketSink {
         this.#report()
       },
     })
-    this.#demand = followDemand(
-      nats.nc,
-      config.camera,
-      ({ wants, maxFps }) => {
+    this.#demand = followDemand(nats.nc, config.camera, {
+      onWants: ({ wants, maxFps }) => {
         for (const label of ['all', 'keyframes']) metrics.demand.set({ wants: label }, wants === label ? 1 : 0)
         this.#live.setDemand(wants === 'none' ? [] : [{ ...imageDemand(config.decoding, wants), maxFps }])
       },
-      elsewhere => {
+      onElsewhere: elsewhere => {
         this.#elsewhere = elsewhere
         this.#report()
       },
-      bad => metrics.badMessages.inc({ reason: bad.reason }),
-    )
+      onTaken: places => publisher.taken(places),
+      onBad: bad => metrics.badMessages.inc({ reason: bad.reason }),
+    })
   }
 
   push(packet: Packet, codec: Codec, newEpoch: boolean): void {

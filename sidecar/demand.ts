@@ -4,6 +4,7 @@ import type { NatsConnection } from 'nats'
 import { BadMessage, parseJson } from '../proto/messages.ts'
 import { Demand, type Activity } from '../proto/state.ts'
 import { demandSubject, type CameraRef } from '../proto/subjects.ts'
+import type { Place } from './publish/send-window.ts'
 
 /** A wish that is not repeated for so long has ended: a few heartbeats may be lost. */
 const TTL_MS = 5_000
@@ -11,16 +12,16 @@ const GATEWAYS_MAX = 64
 
 /** What gateways want together. */
 export type Wanted = { readonly wants: Demand['wants']; readonly maxFps: number | undefined }
-type Wish = Pick<Demand, 'wants' | 'decoding' | 'maxFps'> & { untilMs: number }
+type Wish = Omit<Demand, 'gateway'> & { untilMs: number }
 
 /** Pure: who wants what, and until when. */
 export class Wishes {
   readonly #byGateway = new Map<string, Wish>()
 
-  note({ gateway, wants, decoding, maxFps }: Demand, nowMs: number): void {
-    if (wants === 'none' && decoding === undefined) this.#byGateway.delete(gateway)
+  note({ gateway, ...wish }: Demand, nowMs: number): void {
+    if (wish.wants === 'none' && wish.decoding === undefined) this.#byGateway.delete(gateway)
     else if (this.#byGateway.has(gateway) || this.#byGateway.size < GATEWAYS_MAX)
-      this.#byGateway.set(gateway, { wants, decoding, maxFps, untilMs: nowMs + TTL_MS })
+      this.#byGateway.set(gateway, { ...wish, untilMs: nowMs + TTL_MS })
   }
 
   union(nowMs: number): Wanted {
@@ -36,6 +37,13 @@ export class Wishes {
     return { wants, maxFps: most === 0 || most === Infinity ? undefined : most }
   }
 
+  /** The last frames that gateways took which want some. To be called after `union`. */
+  taken(): Map<string, Place> {
+    const places = new Map<string, Place>()
+    for (const [gateway, { wants, taken }] of this.#byGateway) if (wants !== 'none' && taken !== undefined) places.set(gateway, taken)
+    return places
+  }
+
   /** How gateways fare that decode by themselves: the one in trouble, where there is one. To be called after `union`. */
   elsewhere(): Activity | undefined {
     const told = [...this.#byGateway.values()].flatMap(({ decoding }) => decoding ?? [])
@@ -49,14 +57,17 @@ export function decodingOf(here: Activity, elsewhere: Activity | undefined): Act
   return elsewhere.ok ? { ok: true, active: here.active || elsewhere.active } : elsewhere
 }
 
-/** Calls back whenever the union changes, and whenever what is told of decoding elsewhere does. */
-export function followDemand(
-  nc: NatsConnection,
-  ref: CameraRef,
-  onWants: (wanted: Wanted) => void,
-  onElsewhere: (decoding: Activity | undefined) => void,
-  onBad: (bad: BadMessage) => void,
-): Disposable {
+export type DemandEvents = {
+  /** The union has changed. */
+  onWants: (wanted: Wanted) => void
+  /** What is told of decoding elsewhere has changed. */
+  onElsewhere: (decoding: Activity | undefined) => void
+  /** At each message, and once a second. */
+  onTaken: (places: ReadonlyMap<string, Place>) => void
+  onBad: (bad: BadMessage) => void
+}
+
+export function followDemand(nc: NatsConnection, ref: CameraRef, { onWants, onElsewhere, onTaken, onBad }: DemandEvents): Disposable {
   const wishes = new Wishes()
   let last: Wanted = { wants: 'none', maxFps: undefined }
   let told: Activity | undefined
@@ -64,6 +75,7 @@ export function followDemand(
     const wanted = wishes.union(performance.now())
     const elsewhere = wishes.elsewhere()
     if (JSON.stringify(elsewhere) !== JSON.stringify(told)) onElsewhere((told = elsewhere))
+    onTaken(wishes.taken())
     if (wanted.wants === last.wants && wanted.maxFps === last.maxFps) return
     last = wanted
     onWants(wanted)

@@ -35,8 +35,9 @@ await runProcess(process.env, async signal => {
   if (!wholeSending()) log.warn('this version of nats.js copies large messages: expect more CPU per frame')
   await using nats = await connectNats(`sidecar ${refText(camera)}`, config.nats, log, signal)
   connected = nats.connected
+  await using frames = await connectNats(`sidecar ${refText(camera)} frames`, config.nats, log.child({ link: 'frames' }), signal)
   const deny = denied(config.denyCidrs)
-  await using pipeline = openPipeline({ nats, config, deny, health, metrics, log })
+  await using pipeline = openPipeline({ nats, frames, config, deny, health, metrics, log })
 
   const connection = new ConnectionReport(health, metrics)
   const onState = (state: IngestState) => {

@@ -12,7 +12,15 @@ import { countPacket, type Metrics } from './metrics.ts'
 import { Pipeline, plainSink } from './packet-sink.ts'
 import { PacketBuffer } from './publish/packet-buffer.ts'
 
-export type PipelineParts = { nats: Nats; config: SidecarConfig; deny: BlockList; health: Health; metrics: Metrics; log: Logger }
+export type PipelineParts = {
+  nats: Nats
+  frames: Nats
+  config: SidecarConfig
+  deny: BlockList
+  health: Health
+  metrics: Metrics
+  log: Logger
+}
 
 /** A new sink is one more line of this list. */
 export function openPipeline(parts: PipelineParts): Pipeline {

@@ -7,6 +7,7 @@ import { createMetrics } from '../gateway/metrics.ts'
 import { Ring } from '../gateway/frames/ring.ts'
 import { LatestImages, type LatestImageParts } from '../gateway/rpc/latest-image.ts'
 import { RenditionFrames } from '../gateway/frames/rendition-frames.ts'
+import { MemoryBudget } from '../gateway/memory-budget.ts'
 import { Unsent } from '../gateway/frames/unsent.ts'
 import { FULL_BGR24, IMAGE_KEY } from '../proto/rendition.ts'
 import { cameraRecord } from './fixtures/cameras.ts'
@@ -266,7 +267,12 @@ test('a request that waits when its camera is deleted is answered, and does not 
     return changed(ms, signal)
   }
   const images = new LatestImages({
-    ...{ cursors: new ClientCursors(), metrics, unsent: new Unsent(KIB, () => {}), emptyFrame: () => Buffer.from('empty') },
+    ...{
+      cursors: new ClientCursors(),
+      metrics,
+      unsent: new Unsent(KIB, new MemoryBudget(1e12), () => {}),
+      emptyFrame: () => Buffer.from('empty'),
+    },
     cameras: { resolve: () => known } as unknown as LatestImageParts['cameras'],
     frames: { ask: () => frames } as unknown as LatestImageParts['frames'],
   })

@@ -4,7 +4,8 @@ import { promisify } from 'node:util'
 import test from 'ava'
 import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { scaledSize } from '../common/media/scale.ts'
-import { decodersMax } from '../gateway/config.ts'
+import { decodersMax, memoryMax } from '../gateway/config.ts'
+import { MemoryBudget, ringsPart } from '../gateway/memory-budget.ts'
 import { Admission } from '../gateway/frames/admission.ts'
 import {
   decide,
@@ -20,6 +21,7 @@ import { decodingOf, Wishes } from '../sidecar/demand.ts'
 import { cameraState } from './fixtures/cameras.ts'
 
 const MB = 1e6
+const GIB = 2 ** 30
 const FACTS: PlacementFacts = {
   placement: 'Auto',
   rawRate: 187 * MB,
@@ -109,65 +111,92 @@ test('a camera of larger pictures than 1080p takes as much of the decoders as it
   t.deepEqual(weights.map(decoderWeight), [1, 1, 1, 1, 2, 4])
 })
 
+const PLENTY = new MemoryBudget(1e12)
 const HD_AT_30 = { codec: { name: 'h264', ...HD }, fps: 30, decoding: { keyFramesOnly: false, placement: 'Auto' }, wants: 'all' } as const
 const UHD_AT_5 = { ...HD_AT_30, codec: { name: 'h264', width: 3840, height: 2160 }, fps: 5 } as const
 const SMALL = { ...HD_AT_30, codec: { name: 'h264', width: 320, height: 192 }, fps: 25 } as const
 
 test('decoders are shared by pixels a second: beyond them there is room for keyframes, and then for none', t => {
-  const admission = new Admission({ decodersMax: 2, rawRateMax: 48 * MB })
+  const admission = new Admission({ decodersMax: 2, rawRateMax: 48 * MB }, PLENTY)
   t.is(admission.load(HD_AT_30, 'all'), 1)
   t.true(Math.abs(admission.load(UHD_AT_5, 'all') - 4 / 6) < 1e-6)
   t.is(admission.load(SMALL, 'all'), 1 / 8)
   const holdings = [HD_AT_30, UHD_AT_5].map(cost => {
-    t.is(admission.here(cost, undefined), 'all')
+    t.is(admission.here(cost, {}), 'all')
     return admission.decoders.enter(admission.load(cost, 'all'))
   })
-  t.is(admission.here(SMALL, undefined), 'all')
-  t.is(admission.here(UHD_AT_5, undefined), 'keyframes')
-  t.is(admission.here(UHD_AT_5, holdings[1]), 'all') // what it has already is its own
+  t.is(admission.here(SMALL, {}), 'all')
+  t.is(admission.here(UHD_AT_5, {}), 'keyframes')
+  t.is(admission.here(UHD_AT_5, { decoder: holdings[1] }), 'all') // what it has already is its own
   for (let i = 0; i < 3; i++) {
-    t.is(admission.here(UHD_AT_5, undefined), 'keyframes')
+    t.is(admission.here(UHD_AT_5, {}), 'keyframes')
     admission.decoders.enter(admission.load(UHD_AT_5, 'keyframes'), true)
   }
-  t.is(admission.here(UHD_AT_5, undefined), 'none')
-  t.is(admission.here(HD_AT_30, holdings[0]), 'all') // no keyframes take it away
+  t.is(admission.here(UHD_AT_5, {}), 'none')
+  t.is(admission.here(HD_AT_30, { decoder: holdings[0] }), 'all') // no keyframes take it away
   holdings[0]?.[Symbol.dispose]()
-  t.is(admission.here(SMALL, undefined), 'all')
+  t.is(admission.here(SMALL, {}), 'all')
 })
 
 test('each frame of MJPEG is a keyframe, and costs as much', t => {
-  const admission = new Admission({ decodersMax: 1, rawRateMax: 0 })
+  const admission = new Admission({ decodersMax: 1, rawRateMax: 0 }, PLENTY)
   const mjpeg = { ...HD_AT_30, codec: { name: 'mjpeg', ...HD } } as const
   t.is(admission.load(mjpeg, 'keyframes'), 1)
 })
 
 test('one camera is decoded whatever its size, unless none is to be', t => {
   const huge = { ...HD_AT_30, codec: { name: 'h264', width: 7200, height: 5408 } } as const
-  t.is(new Admission({ decodersMax: 1, rawRateMax: 0 }).here(huge, undefined), 'all')
-  t.is(new Admission({ decodersMax: 0, rawRateMax: 0 }).here(huge, undefined), 'none')
+  t.is(new Admission({ decodersMax: 1, rawRateMax: 0 }, PLENTY).here(huge, {}), 'all')
+  t.is(new Admission({ decodersMax: 0, rawRateMax: 0 }, PLENTY).here(huge, {}), 'none')
 })
 
 test('frames are moved by bytes a second, and none that is large against what NATS holds for a connection', t => {
-  const admission = new Admission({ decodersMax: 2, rawRateMax: 48 * MB })
-  t.is(admission.sent(UHD_AT_5, undefined), 'none')
-  t.deepEqual(admission.sent(HD_AT_30, undefined), { maxFps: 7 })
-  t.is(admission.sent({ ...UHD_AT_5, decoding: { ...UHD_AT_5.decoding, scale: '1280:-2' } }, undefined), 'all')
-  t.is(admission.sent({ ...HD_AT_30, decoding: { ...HD_AT_30.decoding, placement: 'Sidecar' } }, undefined), 'all')
+  const admission = new Admission({ decodersMax: 2, rawRateMax: 48 * MB }, PLENTY)
+  t.is(admission.sent(UHD_AT_5, {}), 'none')
+  t.deepEqual(admission.sent(HD_AT_30, {}), { maxFps: 7 })
+  t.is(admission.sent({ ...UHD_AT_5, decoding: { ...UHD_AT_5.decoding, scale: '1280:-2' } }, {}), 'all')
+  t.is(admission.sent({ ...HD_AT_30, decoding: { ...HD_AT_30.decoding, placement: 'Sidecar' } }, {}), 'all')
   const small = Array.from({ length: 41 }, () => {
-    t.is(admission.sent(SMALL, undefined), 'all')
+    t.is(admission.sent(SMALL, {}), 'all')
     return admission.raw.enter(admission.rate(SMALL, 'all'))
   })
-  t.deepEqual(admission.sent(SMALL, undefined), { maxFps: 16 }) // what is left of 192 MB/s
-  t.is(admission.sent(SMALL, small[0]), 'all')
+  t.deepEqual(admission.sent(SMALL, {}), { maxFps: 16 }) // what is left of 192 MB/s
+  t.is(admission.sent(SMALL, { raw: small[0] }), 'all')
 })
 
-test('cameras of 1080p at 30 frames a second are decoded by two to a core, as far as there is memory when all else has taken what it may', t => {
-  const GIB = 2 ** 30
-  const besides = { unsentBytesMax: GIB / 2, bufferedReadsMax: 8 }
-  t.is(decodersMax(24 * GIB, 4, besides), 8)
-  t.is(decodersMax(4 * GIB, 4, besides), 7)
-  t.is(decodersMax(4 * GIB, 4, { ...besides, bufferedReadsMax: 4 }), 8)
-  t.is(decodersMax(GIB / 2, 4, besides), 1)
+test('a camera that memory has no room for is refused with a sentence that says so', t => {
+  const memory = new MemoryBudget(GIB / 2)
+  const admission = new Admission({ decodersMax: 100, rawRateMax: 0 }, memory)
+  const first = {}
+  admission.take(first, HD_AT_30, { where: 'Gateway', room: 'all' })
+  t.is(admission.here(HD_AT_30, {}), 'all')
+  t.is(admission.here(UHD_AT_5, {}), 'none')
+  t.is(admission.why(UHD_AT_5, {}), 'the gateway has no memory left for it: 512 MiB are shared by rings, decoders and reads')
+  t.is(admission.sent({ ...HD_AT_30, decoding: { ...HD_AT_30.decoding, placement: 'Sidecar' } }, {}), 'all')
+  admission.take(first, HD_AT_30, 'refused')
+  t.is(memory.uses.decoders, 0)
+})
+
+test('rings shrink before anything is refused, all of them by the same part', t => {
+  const memory = new MemoryBudget(GIB)
+  t.is(memory.ringsMax, GIB)
+  const decoders = memory.cameras.enter(GIB / 2)
+  memory.unsent = GIB / 8
+  t.is(memory.ringsMax, (GIB * 3) / 8)
+  t.is(memory.unsentMax, GIB / 4)
+  t.is(ringsPart(memory.ringsMax, memory.ringsMax), 1)
+  t.is(ringsPart(4 * memory.ringsMax, memory.ringsMax), 1 / 4)
+  t.false(memory.hasRoom(GIB / 2))
+  t.true(memory.hasRoom(GIB / 4))
+  t.true(memory.hasRoom(GIB / 2, decoders)) // what it has already is its own
+  decoders[Symbol.dispose]()
+  t.true(memory.hasRoom(GIB)) // a single one may take it all
+})
+
+test('of the memory limit three quarters are given out, less what the process itself needs', t => {
+  t.is(memoryMax(4 * GIB), 2.75 * GIB)
+  t.is(memoryMax(GIB / 4), GIB / 8)
+  t.is(decodersMax(4), 8)
 })
 
 test('a camera’s rate is remembered while it connects anew', t => {

@@ -1,33 +1,23 @@
 // What all cameras together may take of this gateway. What does not fit is given fewer frames, or none: nothing is moved to where it harms others.
 import type { CameraRecord, Codec } from '../../proto/state.ts'
-import { RAW_FRAME_BYTES_MAX } from '../../proto/frame.ts'
-import { decoderLoad, hasRoom, KEYFRAMES_FPS, rawFrameBytes, type Room } from './placement.ts'
+import { RAW_FRAME_BYTES_MAX, SEND_WINDOW } from '../../proto/frame.ts'
+import { memoryText } from '../../common/memory.ts'
+import type { MemoryBudget } from '../memory-budget.ts'
+import { decoderBytes, receivingBytes } from '../memory-budget.ts'
+import { Holdings, type Holding } from '../holdings.ts'
+import { LINKS } from './frame-links.ts'
+import { decoderLoad, hasRoom, KEYFRAMES_FPS, rawFrameBytes, type Decision, type Room } from './placement.ts'
 
 /** So much beside what whole cameras may take is left for those that are given keyframes alone. */
 const KEYFRAMES_PART = 0.25
 /** Bytes a second of all frames that are moved: what four cameras may move at the highest rate, at least as by default. */
 const rawTotal = (rawRateMax: number): number => 4 * Math.max(rawRateMax, 48e6)
 
-/** What one camera takes, which may change; of decoders, whether it is given keyframes alone. */
-export type Holding = Disposable & { amount: number; isThinned: boolean }
+/** Bytes of frames that may be on their way to this gateway at once. */
+const WINDOWS_MAX = LINKS * 48 * 2 ** 20
 
-/** An amount that is shared. */
-class Shared {
-  readonly #held = new Set<Holding>()
-
-  enter(amount: number, isThinned = false): Holding {
-    const holding: Holding = { amount, isThinned, [Symbol.dispose]: () => void this.#held.delete(holding) }
-    this.#held.add(holding)
-    return holding
-  }
-
-  /** What others than `own` take. */
-  besides(own: Holding | undefined, isThinned = false): number {
-    let sum = 0
-    for (const holding of this.#held) if (holding !== own && holding.isThinned === isThinned) sum += holding.amount
-    return sum
-  }
-}
+/** What a camera may have on its way, with frames of so many bytes. */
+export const windowOf = (bytes = SEND_WINDOW.bytes): number => Math.max(bytes, Math.min(SEND_WINDOW.frames * bytes, SEND_WINDOW.bytes))
 
 /** What is known of a camera's frames. */
 export type Cost = {
@@ -43,19 +33,24 @@ export class Admission {
   readonly #decodersMax: number
   readonly #rawRateMax: number
   /** Decoders of this gateway. */
-  readonly decoders = new Shared()
+  readonly decoders = new Holdings()
   /** Bytes a second of frames that sidecars send. */
-  readonly raw = new Shared()
+  readonly raw = new Holdings()
+  /** Bytes of them that may be on their way. */
+  readonly windows = new Holdings()
+  readonly memory: MemoryBudget
 
-  constructor({ decodersMax, rawRateMax }: { decodersMax: number; rawRateMax: number }) {
+  constructor({ decodersMax, rawRateMax }: { decodersMax: number; rawRateMax: number }, memory: MemoryBudget) {
+    this.memory = memory
     this.#decodersMax = decodersMax
     this.#rawRateMax = rawRateMax
   }
 
   /** For decoding here; `own`: what the camera has already. */
-  here(cost: Cost, own: Holding | undefined): Room {
-    if (hasRoom(this.decoders.besides(own), this.load(cost, 'all'), this.#decodersMax)) return 'all'
-    const thinned = this.decoders.besides(own, true)
+  here(cost: Cost, own: Takes): Room {
+    if (!this.memory.hasRoom(decoderBytes(cost.codec), own.memory)) return 'none'
+    if (hasRoom(this.decoders.besides(own.decoder), this.load(cost, 'all'), this.#decodersMax)) return 'all'
+    const thinned = this.decoders.besides(own.decoder, true)
     return hasRoom(thinned, this.load(cost, 'keyframes'), this.#decodersMax * KEYFRAMES_PART) ? 'keyframes' : 'none'
   }
 
@@ -67,11 +62,12 @@ export class Admission {
   }
 
   /** For frames that the camera's pod sends; `own`: what the camera has already. */
-  sent({ codec, fps, decoding, wants }: Cost, own: Holding | undefined): Room {
+  sent({ codec, fps, decoding, wants }: Cost, own: Takes): Room {
     const bytes = rawFrameBytes(codec, decoding.scale)
     if (bytes === undefined) return 'all'
-    if (bytes > RAW_FRAME_BYTES_MAX) return 'none'
-    const free = rawTotal(this.#rawRateMax) - this.raw.besides(own)
+    if (bytes > RAW_FRAME_BYTES_MAX || this.windows.besides(own.window) + windowOf(bytes) > WINDOWS_MAX) return 'none'
+    if (!this.memory.hasRoom(receivingBytes(codec, decoding), own.memory)) return 'none'
+    const free = rawTotal(this.#rawRateMax) - this.raw.besides(own.raw)
     // Beyond its rate only where the spec wants it so.
     const maxFps = Math.floor((decoding.placement === 'Sidecar' ? free : Math.min(this.#rawRateMax, free)) / bytes)
     const most = wants === 'keyframes' || decoding.keyFramesOnly ? KEYFRAMES_FPS : Math.min(fps ?? 0, decoding.maxFps ?? Infinity)
@@ -85,7 +81,44 @@ export class Admission {
     return (rawFrameBytes(codec, decoding.scale) ?? 0) * Math.min(fps ?? 0, most, typeof room === 'object' ? room.maxFps : Infinity)
   }
 
+  /** Takes for a camera what it is given, in place of what it took; of decoders it takes what it has until the last of them has ended. */
+  take(takes: Takes, cost: Cost, decision: Decision): void {
+    if (decision === 'refused') return release(takes)
+    const { where, room } = decision
+    if (takes.decoder !== undefined) {
+      takes.decoder.amount = this.load(cost, room)
+      takes.decoder.isThinned = room === 'keyframes'
+    }
+    takes.memory ??= this.memory.cameras.enter(0)
+    takes.memory.amount = where === 'Gateway' ? decoderBytes(cost.codec) : receivingBytes(cost.codec, cost.decoding)
+    takes.raw ??= this.raw.enter(0)
+    takes.raw.amount = where === 'Gateway' ? 0 : this.rate(cost, room)
+    takes.window ??= this.windows.enter(0)
+    takes.window.amount = where === 'Gateway' ? 0 : windowOf(rawFrameBytes(cost.codec, cost.decoding.scale))
+  }
+
+  /** Why a camera is given fewer frames, or none. */
+  why({ codec }: Cost, own: Takes): string {
+    const { memory } = this
+    if (memory.hasRoom(decoderBytes(codec), own.memory)) return this.busy
+    return `the gateway has no memory left for it: ${memoryText(memory.max)} are shared by rings, decoders and reads`
+  }
+
   get busy(): string {
     return `all ${this.#decodersMax} decoders of the gateway are in use`
   }
+}
+
+/** What one camera takes. */
+export type Takes = {
+  decoder?: Holding | undefined
+  raw?: Holding | undefined
+  window?: Holding | undefined
+  memory?: Holding | undefined
+}
+
+/** All but its decoder, which ends by itself. */
+export function release(takes: Takes): void {
+  for (const holding of [takes.raw, takes.window, takes.memory]) holding?.[Symbol.dispose]()
+  takes.raw = takes.window = takes.memory = undefined
 }

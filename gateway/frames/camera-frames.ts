@@ -9,12 +9,14 @@ import {
   type Rendition,
   type RenditionDemand,
 } from '../../proto/rendition.ts'
+import type { Demand } from '../../proto/state.ts'
 import type { KnownCamera } from '../cameras.ts'
 import type { Metrics } from '../metrics.ts'
 import { Refusal } from '../refusal.ts'
-import type { Holding } from './admission.ts'
+import { release, type Takes } from './admission.ts'
 import type { Wants } from './demand.ts'
 import { KnownRate } from './placement.ts'
+import type { Ring } from './ring.ts'
 import { RenditionFrames, type Why } from './rendition-frames.ts'
 import { Takeover } from './takeover.ts'
 
@@ -31,16 +33,21 @@ export class CameraFrames {
   readonly upstreams = new Takeover((rendition, frame) => this.#receive(rendition, frame))
   /** As it was known at the last request. */
   known: KnownCamera
-  /** What the sidecar was told last, as JSON. */
+  /** The same as JSON, unless it is to be told again. */
   said = ''
   /** Why this gateway gives none of its frames; and why none in other renditions than the one of the Image service. */
   why: { image: Why | undefined; renditions: Why | undefined } = { image: undefined, renditions: undefined }
   /** Until then it is not tried to decode here again, by performance.now(). */
   failedHereUntilMs = -Infinity
   /** What it takes of this gateway's decoders, and of what sidecars may send. */
-  readonly takes: { decoder: Holding | undefined; raw: Holding | undefined } = { decoder: undefined, raw: undefined }
+  readonly takes: Takes = {}
+  /** The last frame of the sidecar's that was taken. */
+  taken = { epoch: 0, seq: 0 }
+  /** What the sidecar was told last. */
+  demanded: Demand | undefined
   readonly #parts: CameraFramesParts
   readonly #renditions = new Map<string, RenditionFrames>()
+  #ringBytesMax: number
   #isOver = false
 
   constructor(known: KnownCamera, parts: CameraFramesParts) {
@@ -48,6 +55,7 @@ export class CameraFrames {
     this.ref = known.ref
     this.camera = refText(known.ref)
     this.#parts = parts
+    this.#ringBytesMax = parts.ringBytesMax
   }
 
   /** The frames of a rendition; undefined: those of the Image service. Throws a Refusal when there are too many renditions. */
@@ -67,7 +75,7 @@ export class CameraFrames {
     const frames = new RenditionFrames({
       ...{ key, rendition: rendition ?? FULL_BGR24, camera: this.camera },
       ...{
-        ringBytesMax: this.#parts.ringBytesMax,
+        ringBytesMax: this.#ringBytesMax,
         metrics: this.#parts.metrics,
         why: () => (key === IMAGE_KEY ? this.why.image : this.why.renditions),
       },
@@ -105,25 +113,44 @@ export class CameraFrames {
     return (this.#renditions.get(IMAGE_KEY)?.wishes.wants(nowMs) ?? 'none') !== 'none'
   }
 
+  /** Bytes that its rings want, as they are and at most as set. */
+  get ringsWanted(): number {
+    return Math.min(
+      this.#parts.ringBytesMax,
+      this.#rings.reduce((sum, { bytesWanted }) => sum + bytesWanted, 0),
+    )
+  }
+
+  get ringBytes(): number {
+    return this.#rings.reduce((sum, { bytes }) => sum + bytes, 0)
+  }
+
+  /** Its rings have this part of what they want: 1 is all of it. */
+  giveRings(part: number): void {
+    this.#ringBytesMax = part >= 1 ? this.#parts.ringBytesMax : this.ringsWanted * part
+    this.#shareBytes()
+  }
+
+  get #rings(): Ring[] {
+    return [...this.#renditions.values()].map(({ ring }) => ring)
+  }
+
   /** Lets go of frames that are too old, and tells how many are held. */
   expire(nowMs: number): void {
     const { metrics } = this.#parts
-    const rings = [...this.#renditions.values()].map(({ ring }) => ring)
+    const rings = this.#rings
     for (const ring of rings) ring.expire(nowMs)
     metrics.ringFrames.set(
       { camera: this.camera },
       rings.reduce((sum, { depth }) => sum + depth, 0),
     )
-    metrics.ringBytes.set(
-      { camera: this.camera },
-      rings.reduce((sum, { bytes }) => sum + bytes, 0),
-    )
+    metrics.ringBytes.set({ camera: this.camera }, this.ringBytes)
   }
 
   /** Resolves when nothing of it is left; from now on no client gets a frame from it. */
   async end(): Promise<void> {
     this.#isOver = true
-    this.takes.raw?.[Symbol.dispose]()
+    release(this.takes)
     const ending = this.upstreams.end()
     for (const frames of this.#renditions.values()) frames.end()
     this.#parts.metrics.ringFrames.remove({ camera: this.camera })
@@ -147,6 +174,6 @@ export class CameraFrames {
   }
 
   #shareBytes(): void {
-    for (const { ring } of this.#renditions.values()) ring.bytesMax = this.#parts.ringBytesMax / this.#renditions.size
+    for (const { ring } of this.#renditions.values()) ring.bytesMax = this.#ringBytesMax / this.#renditions.size
   }
 }

@@ -38,9 +38,16 @@ export class Ring {
     return this.#bytes
   }
 
-  /** Bytes that may be held from the next frame on. The newest frame is held in any case. */
+  /** Bytes that may be held. The newest frame is held in any case. */
   set bytesMax(bytes: number) {
     this.#bytesMax = bytes
+    this.#shrink()
+  }
+
+  /** Bytes of as many frames as the newest as a ring holds, and of the newest keyframe. */
+  get bytesWanted(): number {
+    const newest = this.#entries.at(-1)
+    return newest === undefined ? 0 : size(newest) * (RING_FRAMES_MAX + 1)
   }
 
   /** The index of the frame to come. */
@@ -75,8 +82,12 @@ export class Ring {
     }
     this.#entries.push(entry)
     this.#bytes += size(entry)
+    this.#shrink()
+  }
+
+  #shrink(): void {
     while (this.#entries.length > 1 && (this.#entries.length > RING_FRAMES_MAX || this.#bytes > this.#bytesMax)) this.#dropOldest()
-    if (this.#bytes > this.#bytesMax && !frame.key) this.#dropKeyframe()
+    if (this.#bytes > this.#bytesMax && this.#entries.at(-1)?.frame.key === false) this.#dropKeyframe()
   }
 
   /** Lets go of what is too old to be given out. */

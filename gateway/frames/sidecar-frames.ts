@@ -13,22 +13,30 @@ import type { Metrics } from '../metrics.ts'
 import { ORDER_FORGOTTEN_MS } from './rendition-frames.ts'
 import type { Upstream, UpstreamEvents } from './upstream.ts'
 
+export type SidecarEvents = UpstreamEvents & {
+  /** The frame has come, whole, and is off the link. */
+  onTaken: (place: { epoch: number; seq: number }) => void
+}
+
 export class SidecarFrames implements Upstream {
   readonly where = 'Sidecar'
   readonly key = 'Sidecar'
   readonly #known: KnownCamera
   readonly #camera: string
-  readonly #events: UpstreamEvents
+  readonly #events: SidecarEvents
   readonly #metrics: Metrics
   readonly #reassembly: Reassembly
   readonly #subscription: Subscription
   readonly #reconnected: Disposable
+  readonly #link: Disposable
   /** Since it began to listen, or did so anew. */
   #hasAny = false
   #last: { epoch: number; seq: number; receivedMs: number } | undefined
 
-  constructor(nats: Nats, known: KnownCamera, events: UpstreamEvents, metrics: Metrics, log: Logger) {
+  constructor(link: Disposable & { readonly nats: Nats }, known: KnownCamera, events: SidecarEvents, metrics: Metrics, log: Logger) {
     const { ref, uid } = known
+    const { nats } = link
+    this.#link = link
     this.#known = known
     this.#camera = refText(ref)
     this.#events = events
@@ -56,6 +64,7 @@ export class SidecarFrames implements Upstream {
   end(): Promise<void> {
     this.#reconnected[Symbol.dispose]()
     this.#subscription.unsubscribe()
+    this.#link[Symbol.dispose]()
     return Promise.resolve()
   }
 
@@ -64,6 +73,7 @@ export class SidecarFrames implements Upstream {
       const frame = this.#reassembly.frame(message)
       if (frame === undefined) return
       this.#hasAny = true
+      this.#events.onTaken({ epoch: frame.epoch, seq: frame.seq })
       this.#check(frame, performance.now())
       this.#metrics.framesReceived.inc({ camera: this.#camera })
       this.#metrics.bytesReceived.inc({ camera: this.#camera }, frame.message.length)

@@ -17,12 +17,14 @@ import type { Activity, Demand } from '../../proto/state.ts'
 import { refText } from '../../proto/subjects.ts'
 import type { KnownCamera } from '../cameras.ts'
 import type { Metrics } from '../metrics.ts'
+import { ringsPart, type MemoryBudget } from '../memory-budget.ts'
 import { Refusal } from '../refusal.ts'
-import { Admission, type Cost } from './admission.ts'
+import { Admission, windowOf, type Cost } from './admission.ts'
 import { CameraFrames } from './camera-frames.ts'
 import { DEMAND_INTERVAL_MS, sayDemand } from './demand.ts'
 import { GatewayDecoder, type DecoderSource } from './gateway-decoder.ts'
-import { decide, rawRate, type Decision, type Room } from './placement.ts'
+import type { FrameLinks } from './frame-links.ts'
+import { decide, rawFrameBytes, rawRate, type Decision, type Room } from './placement.ts'
 import { Registry } from './registry.ts'
 import type { RenditionFrames, Why } from './rendition-frames.ts'
 import { SidecarFrames } from './sidecar-frames.ts'
@@ -63,13 +65,14 @@ export class FrameSource {
   readonly #logBad: (message: string) => void
   readonly #logRefused: (message: string) => void
   #nats: Nats | undefined
+  #links: FrameLinks | undefined
 
-  constructor(gateway: string, limits: FrameSourceLimits, metrics: Metrics, log: Logger) {
+  constructor(gateway: string, limits: FrameSourceLimits, memory: MemoryBudget, metrics: Metrics, log: Logger) {
     this.#gateway = gateway
     this.#limits = limits
     this.#metrics = metrics
     this.#log = log
-    this.#admission = new Admission(limits)
+    this.#admission = new Admission(limits, memory)
     this.#logBad = everyMinute((count, error) => log.warn({ count, error }, 'dropped bad frames or packets'))
     this.#logRefused = everyMinute((count, camera) => log.warn({ count, camera }, this.#admission.busy))
     metrics.demand.set({ wants: 'all' }, 0)
@@ -77,8 +80,9 @@ export class FrameSource {
   }
 
   /** From here on requests can be served. At disposal the sidecars are told that nothing is wanted any more. */
-  start(nats: Nats): AsyncDisposable {
+  start(nats: Nats, links: FrameLinks): AsyncDisposable {
     this.#nats = nats
+    this.#links = links
     const timer = setInterval(() => this.#tick(nats), DEMAND_INTERVAL_MS)
     const reconnected = nats.onReconnect(() => this.#tick(nats))
     return {
@@ -138,10 +142,20 @@ export class FrameSource {
       else if (decision.room !== 'all') thinned++
       camera.expire(nowMs)
     }
+    this.#shareRings()
     this.#metrics.demand.set({ wants: 'all' }, wanting.all)
     this.#metrics.demand.set({ wants: 'keyframes' }, wanting.keyframes)
     this.#metrics.decodersRefused.set(refused)
     this.#metrics.camerasThinned.set(thinned)
+  }
+
+  /** Rings hold fewer frames where memory is short. */
+  #shareRings(): void {
+    const { memory } = this.#admission
+    const cameras = this.#cameras.all
+    const wanted = cameras.reduce((sum, { ringsWanted }) => sum + ringsWanted, 0)
+    for (const camera of cameras) camera.giveRings(ringsPart(wanted, memory.ringsMax))
+    memory.rings = cameras.reduce((sum, { ringBytes }) => sum + ringBytes, 0)
   }
 
   /** Gets the camera's frames from where they are to come from now, and says so unless that is what was said last. */
@@ -152,7 +166,7 @@ export class FrameSource {
     const before = upstreams.wanted?.where
     const { ref, uid, deviceId } = known
     const source: DecoderSource = { ref, uid, deviceId }
-    this.#take(camera, cost, decision)
+    this.#admission.take(camera.takes, cost, decision)
     if (decision === 'refused') upstreams.useNone()
     else upstreams.use(decision.where, onFrame => this.#open(nats, camera, source, { cost, ...decision }, onFrame))
     const demand = thinned(camera.demand(nowMs), decision)
@@ -179,25 +193,10 @@ export class FrameSource {
       hasRenditions: camera.hasRenditions(nowMs),
       hasImage: camera.hasImage(nowMs),
       hasPackets: state === undefined || state.buffer.ok || state.publishesUnstored === true,
-      here: this.#admission.here(cost, takes.decoder),
-      raw: this.#admission.sent(cost, takes.raw),
+      here: this.#admission.here(cost, takes),
+      raw: this.#admission.sent(cost, takes),
       failedHere: nowMs < camera.failedHereUntilMs,
     })
-  }
-
-  /** What the camera takes by the decision. Of decoders it takes what it has until the last of them has ended. */
-  #take({ takes }: CameraFrames, cost: Cost, decision: Decision): void {
-    if (decision !== 'refused' && takes.decoder !== undefined) {
-      takes.decoder.amount = this.#admission.load(cost, decision.room)
-      takes.decoder.isThinned = decision.room === 'keyframes'
-    }
-    if (decision === 'refused' || decision.where === 'Gateway') {
-      takes.raw?.[Symbol.dispose]()
-      takes.raw = undefined
-    } else {
-      takes.raw ??= this.#admission.raw.enter(0)
-      takes.raw.amount = this.#admission.rate(cost, decision.room)
-    }
   }
 
   /** The camera's frames as its sidecar decodes them, or decoded here. */
@@ -206,7 +205,11 @@ export class FrameSource {
       this.#metrics.badMessages.inc({ reason })
       this.#logBad(`${refText(source.ref)}: ${message}`)
     }
-    if (where === 'Sidecar') return new SidecarFrames(nats, camera.known, { onFrame, onBad }, this.#metrics, this.#log)
+    if (where === 'Sidecar') {
+      const link = this.#links?.take(windowOf(rawFrameBytes(cost.codec, cost.decoding.scale))) ?? { nats, [Symbol.dispose]: () => {} }
+      const onTaken = (place: { epoch: number; seq: number }) => this.#taken(nats, camera, place)
+      return new SidecarFrames(link, camera.known, { onFrame, onBad, onTaken }, this.#metrics, this.#log)
+    }
     const onReport = () => this.#say(nats, camera, { where, room })
     const taken = this.#admission.decoders.enter(this.#admission.load(cost, room), room === 'keyframes')
     camera.takes.decoder = taken
@@ -214,7 +217,13 @@ export class FrameSource {
       taken[Symbol.dispose]()
       if (camera.takes.decoder === taken) camera.takes.decoder = undefined
     }
-    return new GatewayDecoder(nats, source, { onFrame, onBad, onReport, onEnded }, this.#metrics, this.#log)
+    return new GatewayDecoder(this.#links?.packets ?? nats, source, { onFrame, onBad, onReport, onEnded }, this.#metrics, this.#log)
+  }
+
+  /** Tells the sidecar that a frame has come. */
+  #taken(nats: Nats, camera: CameraFrames, place: { epoch: number; seq: number }): void {
+    camera.taken = place
+    if (camera.demanded !== undefined && this.#cameras.isOpen(camera)) sayDemand(nats, camera.ref, { ...camera.demanded, taken: place })
   }
 
   /** Tells the sidecar what it is to decode, and how decoding here goes, unless it was told just so. */
@@ -227,7 +236,7 @@ export class FrameSource {
     const wants = isSent ? (room === 'keyframes' ? 'keyframes' : camera.wants(nowMs)) : 'none'
     const maxFps = isSent && typeof room === 'object' ? room.maxFps : undefined
     const here = upstreams.wanted instanceof GatewayDecoder ? upstreams.wanted.report(nowMs) : undefined
-    const decoding = room === 'all' ? here : this.#shortage(room, here)
+    const decoding = room === 'all' ? here : this.#shortage(camera, room, here)
     const image = decoding === undefined || decoding.ok ? undefined : { reason: decoding.reason ?? '', message: decoding.message ?? '' }
     const isSidecars = decision !== 'refused' && decision.where === 'Sidecar'
     const renditions = isSidecars && camera.hasRenditions(nowMs) ? this.#whyNoRenditions(camera) : image
@@ -236,7 +245,8 @@ export class FrameSource {
     const text = JSON.stringify(demand)
     if (text === camera.said) return
     camera.said = text
-    sayDemand(nats, camera.ref, demand)
+    camera.demanded = demand
+    sayDemand(nats, camera.ref, isSent ? { ...demand, taken: camera.taken } : demand)
   }
 
   /** The sidecar makes none, and they are not made here. */
@@ -250,11 +260,16 @@ export class FrameSource {
   }
 
   /** What is given fewer frames, or none; what is wrong with its decoder counts more. */
-  #shortage(room: Room, here: Activity | undefined): Activity {
+  #shortage(camera: CameraFrames, room: Room, here: Activity | undefined): Activity {
     if (here?.ok === false) return here
     const given =
       room === 'none' ? '' : room === 'keyframes' ? 'only keyframes are given: ' : `only ${maxFpsOf(room)} frames a second are given: `
-    return { active: here?.active ?? false, ok: false, reason: 'DecodersBusy', message: given + this.#admission.busy }
+    return {
+      active: here?.active ?? false,
+      ok: false,
+      reason: 'DecodersBusy',
+      message: given + this.#admission.why(costOf(camera, performance.now()), camera.takes),
+    }
   }
 }
 

@@ -1,5 +1,7 @@
 // Frames on their way to clients: there is room for so many bytes of them, and clients that do not read must leave some to the others.
 
+import type { MemoryBudget } from '../memory-budget.ts'
+
 /** A client that has not taken a frame for so long is cut off where there is no room. */
 const STALLED_MS = 10_000
 
@@ -15,19 +17,21 @@ type Sending = Receiver & { readonly size: number; readonly sinceMs: number }
 
 export class Unsent {
   readonly #max: number
+  readonly #memory: MemoryBudget
   readonly #onChange: (bytes: number) => void
   /** The oldest first. */
   readonly #sending = new Set<Sending>()
   #bytes = 0
 
-  constructor(max: number, onChange: (bytes: number) => void) {
+  constructor(max: number, memory: MemoryBudget, onChange: (bytes: number) => void) {
     this.#max = max
+    this.#memory = memory
     this.#onChange = onChange
   }
 
   /** Room for `size` bytes until it is disposed of. A connection has at most as much as it leaves; undefined where that is not enough. */
   take({ peer, cutOff }: Receiver, size: number, nowMs: number): Disposable | undefined {
-    const free = this.#max - this.#bytes
+    const free = Math.min(this.#max, this.#memory.unsentMax) - this.#bytes
     if (this.#heldBy(peer) + size > free) {
       if (size > free) this.#cutOffStalled(nowMs)
       return undefined
@@ -56,6 +60,7 @@ export class Unsent {
 
   #count(bytes: number): void {
     this.#bytes += bytes
+    this.#memory.unsent = this.#bytes
     this.#onChange(this.#bytes)
   }
 }

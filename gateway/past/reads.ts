@@ -1,6 +1,7 @@
 // How many reads of the past that decode are served at once, in all and of one caller.
 import type { Metrics } from '../metrics.ts'
 import { decoderWeight } from '../frames/placement.ts'
+import { decoderBytes, type MemoryBudget } from '../memory-budget.ts'
 import { Refusal } from '../refusal.ts'
 import { Shares, type Room } from '../shares.ts'
 
@@ -21,22 +22,29 @@ export type PastRead = Disposable & {
   took(): void
 }
 
-type Running = Reader & { readonly room: Room; tookMs: number }
+type Running = Reader & { readonly room: Room; readonly memory: Disposable; tookMs: number }
 
 export class PastReads {
   /** In reads of 1080p: each is a decoder. */
   readonly #shares: Shares
   readonly #metrics: Metrics
+  readonly #memory: MemoryBudget
   readonly #running = new Set<Running>()
 
-  constructor(max: number, metrics: Metrics) {
+  constructor(max: number, memory: MemoryBudget, metrics: Metrics) {
+    this.#memory = memory
     this.#shares = new Shares(max, 2)
     this.#metrics = metrics
   }
 
   /** Takes the room of one read. Throws a Refusal where there is none. */
   enter(codec: { width: number; height: number } | undefined, reader: Reader): PastRead {
-    const running: Running = { ...reader, room: this.#room(decoderWeight(codec), reader.keys), tookMs: performance.now() }
+    const bytes = decoderBytes(codec)
+    if (!this.#memory.hasRoom(bytes) && !this.#cutOffStalled()) {
+      throw new Refusal('exhausted', 'the gateway has no memory left for another buffered read: try again when fewer cameras are watched')
+    }
+    const room = this.#room(decoderWeight(codec), reader.keys)
+    const running: Running = { ...reader, room, memory: this.#memory.reads.enter(bytes), tookMs: performance.now() }
     this.#running.add(running)
     this.#metrics.bufferedReads.inc()
     return {
@@ -70,6 +78,7 @@ export class PastReads {
   #end(running: Running): void {
     if (!this.#running.delete(running)) return
     running.room[Symbol.dispose]()
+    running.memory[Symbol.dispose]()
     this.#metrics.bufferedReads.dec()
   }
 

@@ -17,6 +17,7 @@ import { listStream } from './list-streams.ts'
 import { probe } from './probe.ts'
 import { setProxy, type ProxyParts } from './proxy.ts'
 import { setStorage, type StorageParts } from './storage.ts'
+import type { PacketStream, Source } from '../past/packet-reader.ts'
 import { systemTime } from './system-time.ts'
 
 /** With its files' descriptors, as reflection wants it. */
@@ -45,7 +46,12 @@ export const imageDefinition: ServiceDefinition = {
 }
 
 type RpcParts = Omit<LatestImageParts, 'emptyFrame'> & BufferedImageParts & AnnotateParts & ProxyParts & StorageParts
-export type ImageParts = RpcParts & { calls: Calls; isConnected: () => boolean }
+export type ImageParts = RpcParts & {
+  calls: Calls
+  isConnected: () => boolean
+  /** For a question about a buffer, which waits behind no read. */
+  bufferOf: (source: Source) => PacketStream
+}
 
 export function imageService(parts: ImageParts): UntypedServiceImplementation {
   const { calls, cameras: visible, isConnected, ...rest } = parts
@@ -57,7 +63,7 @@ export function imageService(parts: ImageParts): UntypedServiceImplementation {
     ),
     VideoLatestImage: calls.duplex('VideoLatestImage', (requests, caller) => latest.answer(requests, caller)),
     VideoProbe: calls.unary('VideoProbe', async ({ device_id }: VideoProbeRequest__Output, caller) =>
-      probe(await visible.resolve(caller, device_id, 'camera'), rest.packets, caller.signal),
+      probe(await visible.resolve(caller, device_id, 'camera'), rest.bufferOf, caller.signal),
     ),
     ListStreams: calls.serverStream('ListStreams', async function* (_: unknown, caller) {
       for (const camera of await visible.list(caller))

@@ -1,4 +1,4 @@
-// Frames → NATS, newest wins: at most two frames are on their way, one waits, and a newer one takes its place.
+// Frames → NATS, newest wins: two are on their way to NATS at most, a few to gateways that take them; one waits, and a newer one takes its place.
 import { messageOf } from '../../common/errors.ts'
 import { everyMinute, type Logger } from '../../common/log.ts'
 import type { Nats } from '../../common/nats/connect.ts'
@@ -6,6 +6,7 @@ import { RAW_FRAME_BYTES_MAX } from '../../proto/frame.ts'
 import { frameMessages, type Frame } from '../../proto/messages.ts'
 import { frameSubject, type CameraRef } from '../../proto/subjects.ts'
 import type { Metrics } from '../metrics.ts'
+import { SendWindow, type Place } from './send-window.ts'
 
 const IN_FLIGHT_MAX = 2
 /** Headers count towards the server's max_payload too. */
@@ -17,6 +18,7 @@ export class FramePublisher {
   readonly #uid: string
   readonly #metrics: Metrics
   readonly #warn: (message: string) => void
+  readonly #window = new SendWindow()
   #waiting: Frame | undefined
   #inFlight = 0
 
@@ -37,10 +39,27 @@ export class FramePublisher {
       frame.lease?.release()
       return this.#drop('too_large')
     }
-    if (this.#inFlight < IN_FLIGHT_MAX) return void this.#send(frame)
+    if (this.#mayGo(frame)) return void this.#send(frame)
     if (this.#waiting !== undefined) this.#drop('link_busy')
     this.#waiting?.lease?.release()
     this.#waiting = frame
+  }
+
+  /** What gateways have taken. */
+  taken(places: ReadonlyMap<string, Place>): void {
+    this.#window.note(places)
+    this.#sendWaiting()
+  }
+
+  #mayGo({ message }: Frame): boolean {
+    return this.#inFlight < IN_FLIGHT_MAX && this.#window.hasRoom(message.length, performance.now())
+  }
+
+  #sendWaiting(): void {
+    const next = this.#waiting
+    if (next === undefined || !this.#mayGo(next)) return
+    this.#waiting = undefined
+    this.offer(next)
   }
 
   #drop(reason: string): void {
@@ -49,6 +68,7 @@ export class FramePublisher {
 
   async #send(frame: Frame): Promise<void> {
     this.#inFlight++
+    this.#window.sent(frame, frame.message.length, performance.now())
     const end = this.#metrics.publishSeconds.startTimer()
     try {
       const { nc } = this.#nats
@@ -65,8 +85,6 @@ export class FramePublisher {
     } finally {
       this.#inFlight--
     }
-    const next = this.#waiting
-    this.#waiting = undefined
-    if (next !== undefined) this.offer(next)
+    this.#sendWaiting()
   }
 }
