@@ -38,7 +38,7 @@ async function variablesOf(template: string): Promise<[name: string, path: strin
 }
 
 const FROM_VALUES = [
-  ['gateway.yaml', GATEWAY, 11],
+  ['gateway.yaml', GATEWAY, 12],
   ['operator.yaml', OPERATOR, 5],
   ['_helpers.tpl', GATEWAY, 1],
   ['_helpers.tpl', OPERATOR, 1],
