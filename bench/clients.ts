@@ -2,12 +2,13 @@
 import { fileURLToPath } from 'node:url'
 import { startPython } from '../test/fixtures/python.ts'
 import { until, within } from '../test/fixtures/wait.ts'
+import { pyAv } from './pyav.ts'
 import { percentile } from './statistics.ts'
 
 const FIRST_FRAME_MS = 60_000
 
-/** Times in ms since the epoch. */
-export type Seen = { receivedMs: number; timestamp: number; pts: number }
+/** Times in ms since the epoch. `bytes`: of the frame or its packet, where the client says. */
+export type Seen = { receivedMs: number; timestamp: number; pts: number; bytes: number }
 
 export type Client = AsyncDisposable & {
   readonly pid: number
@@ -23,7 +24,16 @@ export type Client = AsyncDisposable & {
 export const liveClient = (port: number, device: string, { askAtMs = 0, perSecond = 0 } = {}): Promise<Client> =>
   startClient('client.py', [String(port), device, 'live', String(Math.floor(askAtMs)), String(perSecond)])
 
-/** OpenCV straight on the camera, with no part of ours. `width`: what each picture is scaled to; 0: as it is. Its timestamps are 0. */
+/** What is wanted of cameras by frames/v1, as the proto's Wish in JSON. */
+export type WatchWish = Readonly<Record<string, unknown>>
+
+export const watchClient = (port: number, wish: WatchWish): Promise<Client> => startClient('watch.py', [String(port), JSON.stringify(wish)])
+
+/** Gets packets, and decodes them itself. */
+export const packetsClient = async (port: number, device: string): Promise<Client> =>
+  startClient('packets.py', [String(port), device], { PYTHONPATH: await pyAv() })
+
+/** OpenCV straight on the camera, with no part of ours. `width`: what each picture is scaled to; 0: as it is. Its timestamps are the stream's own. */
 export const opencvClient = (url: string, { perSecond = 0, width = 0 } = {}): Promise<Client> =>
   startClient('opencv.py', [url, String(perSecond), String(width)])
 
@@ -38,15 +48,15 @@ export const bufferedClient = (
     ...[stretch.fromMs, stretch.toMs, stretch.framesMax].map(value => String(Math.floor(value))),
   ])
 
-async function startClient(program: string, args: readonly string[]): Promise<Client> {
-  const python = await startPython(fileURLToPath(new URL(program, import.meta.url)), args)
+async function startClient(program: string, args: readonly string[], env: Record<string, string> = {}): Promise<Client> {
+  const python = await startPython(fileURLToPath(new URL(program, import.meta.url)), args, env)
   const seen: Seen[] = []
   let askedMs: number | undefined
   const read = async () => {
     for await (const line of python.lines) {
-      const [receivedMs = 0, timestamp, pts] = line.split(' ').map(Number)
+      const [receivedMs = 0, timestamp, pts, bytes = 0] = line.split(' ').map(Number)
       if (timestamp === undefined || pts === undefined) askedMs = receivedMs
-      else seen.push({ receivedMs, timestamp, pts })
+      else seen.push({ receivedMs, timestamp, pts, bytes })
     }
     await python.finished
   }

@@ -9,8 +9,10 @@ import { measureLive } from './live.ts'
 import { readMachine } from './machine.ts'
 import { measureMaxFps } from './max-fps.ts'
 import { measureMany } from './many.ts'
-import { measureOpencv } from './opencv.ts'
+import { measureOpencv, measureSmall } from './opencv.ts'
 import { readOptions, usage, type Options } from './options.ts'
+import { measurePackets } from './packets.ts'
+import { measureRenditions } from './renditions.ts'
 import { report } from './report.ts'
 import type { Scenario } from './scenario.ts'
 import { measureSoak } from './soak.ts'
@@ -35,6 +37,9 @@ const USUAL = ['720p15', '1080p30', 'first-frame', 'buffered']
 /** Each with tables of its own, and only when it is named. */
 const FURTHER: Record<string, Scenario> = {
   opencv: measureOpencv,
+  small: measureSmall,
+  renditions: measureRenditions,
+  packets: measurePackets,
   many: measureMany,
   'fan-out': measureFanOut,
   'thin-link': measureThinLink,

@@ -2,7 +2,7 @@
 
 OpenCV reads the camera itself, over TCP, and decodes every picture, as it must: PER_SECOND says how many are converted to BGR and taken; 0
 for every one. WIDTH: what each is scaled to; 0 leaves it as it is. Decoding with one thread is what costs the least. Prints when it begins (ms
-since the epoch), then a line for each picture: when it was there, and twice 0.
+since the epoch), then a line for each picture: when it was there, its time in the stream in ms, and 0.
 """
 import os
 import sys
@@ -24,10 +24,11 @@ while capture.grab():
         if time.monotonic() < due:
             continue
         due = max(due + 1 / per_second, time.monotonic())
+    position_ms = capture.get(cv2.CAP_PROP_POS_MSEC)
     taken, picture = capture.retrieve()
     if not taken:
         continue
     if width:
         picture = cv2.resize(picture, (width, picture.shape[0] * width // picture.shape[1]))
-    print(time.time() * 1000, 0, 0)
+    print(time.time() * 1000, position_ms, 0)
 sys.exit('the camera has ended')

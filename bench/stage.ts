@@ -37,6 +37,8 @@ export type Stage = AsyncDisposable & {
   addCamera(): Promise<StageCamera>
   /** Returns once they have their first frames. `perSecond` 0: every frame. */
   addClients(camera: StageCamera, count: number, perSecond?: number): Promise<void>
+  /** Starts so many clients; returns once they have their first frames. */
+  start(count: number, client: () => Promise<Client>): Promise<void>
   removeClients(): Promise<void>
   counts(camera: StageCamera): Promise<Counts>
 }
@@ -56,6 +58,15 @@ export async function startStage(options: StageOptions): Promise<Stage> {
   const removeClients = async () => {
     cast.clients.length = 0
     await Promise.all(clients.splice(0).map(client => client[Symbol.asyncDispose]()))
+  }
+  const start: Stage['start'] = async (count, begin) => {
+    const add = async () => {
+      const client = await begin()
+      clients.push(client)
+      cast.clients.push(client.pid)
+      await client.firstFrameMs()
+    }
+    await Promise.all(Array.from({ length: count }, add))
   }
   stack.defer(removeClients)
   const owned = stack.move()
@@ -81,15 +92,8 @@ export async function startStage(options: StageOptions): Promise<Stage> {
       cameras.push(camera)
       return camera
     },
-    async addClients({ device }, count, perSecond = 0) {
-      const add = async () => {
-        const client = await liveClient(gateway.port, device, { perSecond })
-        clients.push(client)
-        cast.clients.push(client.pid)
-        await client.firstFrameMs()
-      }
-      await Promise.all(Array.from({ length: count }, add))
-    },
+    addClients: ({ device }, count, perSecond = 0) => start(count, () => liveClient(gateway.port, device, { perSecond })),
+    start,
     async counts({ sidecar }) {
       const [ofSidecar, ofGateway] = await Promise.all([sidecar.metrics(), gateway.metrics()])
       return { sidecar: parseMetrics(ofSidecar), gateway: parseMetrics(ofGateway) }
