@@ -5,6 +5,7 @@ import { measureBuffered } from './buffered.ts'
 import { PICTURES, videoOf, type Picture } from './chain.ts'
 import { measureFanOut } from './fan-out.ts'
 import { measureFirstFrames } from './first-frame.ts'
+import { measureKeyframes } from './keyframes.ts'
 import { measureLive } from './live.ts'
 import { readMachine } from './machine.ts'
 import { measureMaxFps } from './max-fps.ts'
@@ -40,6 +41,7 @@ const FURTHER: Record<string, Scenario> = {
   small: measureSmall,
   renditions: measureRenditions,
   packets: measurePackets,
+  keyframes: measureKeyframes,
   many: measureMany,
   'fan-out': measureFanOut,
   'thin-link': measureThinLink,
