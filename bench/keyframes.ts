@@ -37,7 +37,7 @@ export async function measureKeyframes({ seconds, env }: Options): Promise<Measu
   const wish = { selector: '', rendition: { width: 640 }, maxFps: 1 }
   await using client = await watchClient(gateway.port, wish)
   await client.firstFrameMs()
-  await until(() => client.seen.length > 2 * CAMERAS, { what: 'frames of all cameras', timeoutMs: 60_000 })
+  await until(() => client.seen.length > 2 * CAMERAS, { what: 'frames of all cameras', timeoutMs: 120_000 })
   const cast: Cast = { camera: [], nats: [nats.pid], sidecars: [], gateways: [gateway.pid], clients: [client.pid] }
   const before = parseMetrics(await gateway.metrics())
   const spent = await spend(cast, [client], seconds)
