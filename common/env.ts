@@ -143,9 +143,12 @@ export function toEnv<G extends Settings>(values: GivenValues<G>): Record<string
   return Object.fromEntries(present.map(([name, value]) => [name, Array.isArray(value) ? value.join(',') : String(value)]))
 }
 
+/** `metricsPort`: undefined: metrics are served where the probes are. */
+export type ProbesAt = { host: string; port: number; metricsPort?: number | undefined }
+
 export type ServiceConfig = {
   nats: { url: string; credsFile: string | undefined; replicas: number }
-  probes: { host: string; port: number }
+  probes: ProbesAt
   log: LogConfig
 }
 export type LogConfig = { level: LogLevel; format: LogFormat }
@@ -153,7 +156,7 @@ export type LogConfig = { level: LogLevel; format: LogFormat }
 /** What every process is told that keeps running. */
 export const serviceConfig = (values: Values<typeof SERVICE>): ServiceConfig => ({
   nats: { url: values.CHRYS_NATS_URL, credsFile: values.CHRYS_NATS_CREDS_FILE, replicas: values.CHRYS_NATS_REPLICAS },
-  probes: { host: values.CHRYS_PROBE_HOST, port: values.CHRYS_PROBE_PORT },
+  probes: { host: values.CHRYS_PROBE_HOST, port: values.CHRYS_PROBE_PORT, metricsPort: values.CHRYS_METRICS_PORT },
   log: logConfig(values),
 })
 

@@ -103,7 +103,11 @@ export const SERVICE = {
       'Servers of a NATS cluster that each keep annotations, camera records, states and leases. 1 for a single server, 3 for a cluster of three.',
   },
   CHRYS_PROBE_HOST: { type: 'text', default: '0.0.0.0', about: 'Address on which `/livez`, `/readyz` and `/metrics` are served.' },
-  CHRYS_PROBE_PORT: { ...PORT, default: 9090, about: 'Port of `/livez`, `/readyz` and `/metrics`. 0 takes any free port.' },
+  CHRYS_PROBE_PORT: { ...PORT, default: 9090, about: 'Port of `/livez` and `/readyz`. 0 takes any free port.' },
+  CHRYS_METRICS_PORT: {
+    ...{ ...PORT, otherwise: 'that of the probes' },
+    about: 'Port of `/metrics`, where who reads metrics must not hold up probes. 0 takes any free port.',
+  },
   ...PROGRAM,
 } as const satisfies Settings
 

@@ -31,7 +31,13 @@ export const cameraKeyOfDeployment = ({ metadata: { namespace = '', name } }: De
 
 /** Nobody in particular, and not the node image's own user. */
 const UID = 65_532
-export const PROBE_PORT = 9090
+export const METRICS_PORT = 9090
+export const PROBE_PORT = 9091
+/** Whoever may read metrics cannot hold up the kubelet. */
+export const PORTS = [
+  { name: 'metrics', containerPort: METRICS_PORT, protocol: 'TCP' },
+  { name: 'probes', containerPort: PROBE_PORT, protocol: 'TCP' },
+]
 const GRACE_SECONDS = 15
 /** How long a pod stays on a node that is lost, with onNodeFailure Move. */
 const MOVE_SECONDS = 60
@@ -140,7 +146,7 @@ function container(camera: Camera, settings: PodSettings, volumes: Mounted[]): V
     imagePullPolicy: settings.imagePullPolicy,
     args: ['node', ...FRUGAL_FLAGS, 'sidecar/main.ts'], // not `command`: the image's entrypoint reaps processes
     env: environment(camera, settings, volumes),
-    ports: [{ name: 'metrics', containerPort: PROBE_PORT, protocol: 'TCP' }],
+    ports: PORTS,
     resources: camera.spec.pod?.resources ?? settings.resources,
     securityContext: CONTAINER_SECURITY,
     ...probesOf(),
@@ -163,6 +169,7 @@ function environment(camera: Camera, settings: PodSettings, volumes: Mounted[]):
     CHRYS_NATS_REPLICAS: settings.natsReplicas === 1 ? undefined : settings.natsReplicas,
     CHRYS_PROBE_HOST: '0.0.0.0',
     CHRYS_PROBE_PORT: PROBE_PORT,
+    CHRYS_METRICS_PORT: METRICS_PORT,
     CHRYS_LOG_LEVEL: settings.log.level,
     CHRYS_LOG_FORMAT: settings.log.format,
     CHRYS_DENY_CIDRS: settings.denyCidrs,

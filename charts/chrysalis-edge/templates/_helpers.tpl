@@ -123,15 +123,15 @@ securityContext: {{- include "chrysalis.containerSecurity" . | nindent 2 }}
 {{/* Probes and port of our programs. */}}
 {{- define "chrysalis.probes" -}}
 startupProbe:
-  httpGet: { path: /livez, port: metrics }
+  httpGet: { path: /livez, port: probes }
   periodSeconds: 2
   timeoutSeconds: 5
   failureThreshold: 60
 livenessProbe:
-  httpGet: { path: /livez, port: metrics }
+  httpGet: { path: /livez, port: probes }
   timeoutSeconds: 5
 readinessProbe:
-  httpGet: { path: /readyz, port: metrics }
+  httpGet: { path: /readyz, port: probes }
   timeoutSeconds: 5
 {{- end }}
 
@@ -158,6 +158,8 @@ readinessProbe:
 {{- $root := index . 0 -}}
 - { name: CHRYS_NAMESPACE, value: {{ quote $root.Release.Namespace }} }
 - { name: CHRYS_LOG_LEVEL, value: {{ $root.Values.log.level }} }
+- { name: CHRYS_PROBE_PORT, value: '9091' }
+- { name: CHRYS_METRICS_PORT, value: '9090' }
 - { name: CHRYS_NATS_URL, value: {{ include "chrysalis.natsUrl" $root | quote }} }
 {{- $replicas := ternary $root.Values.nats.external.replicas $root.Values.nats.replicas (ne $root.Values.nats.external.url "") | int }}
 {{- if gt $replicas 1 }}
