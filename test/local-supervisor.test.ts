@@ -15,6 +15,7 @@ import { parseOptions } from '../deploy/local/options.ts'
 import { reservePort } from '../deploy/local/ports.ts'
 import { rowLine, rowOf, tableLines } from '../deploy/local/rows.ts'
 import { sidecarEnv } from '../deploy/local/sidecar-env.ts'
+import { fallsSilent } from '../deploy/local/liveness.ts'
 import { keepRunning, podAfter, STARTING } from '../deploy/local/supervisor.ts'
 import { cameraRecord } from '../common/camera-record.ts'
 import { serveProbes } from '../common/probes.ts'
@@ -216,6 +217,22 @@ test('credentials become private files, and no part of the environment', async t
   t.false(JSON.stringify(env).includes('hunter2'))
   t.like(env, { CHRYS_DEVICE_ID: 'garden/pond', CHRYS_CAMERA_NAME: 'pond', CHRYS_ARCHIVE_DIR: folder.file('archive/garden') })
   t.deepEqual(JSON.parse(env['CHRYS_CAMERA_SPEC'] ?? ''), camera.spec)
+})
+
+test('what has answered and does not any more is silent after a while; a slow start, a pause and a stop are not', async t => {
+  const times = { pollMs: 5, answerMs: 50, startMs: 400, silentMs: 100 }
+  const asked = (answer: (n: number) => boolean, signal = new AbortController().signal, silentMs = times.silentMs) => {
+    let n = 0
+    return fallsSilent(async () => answer(n++), signal, { ...times, silentMs })
+  }
+  const from = performance.now()
+  t.true(await asked(() => false))
+  t.true(performance.now() - from >= 400)
+  t.true(await asked(n => n < 3))
+  t.true(await asked(n => n < 3 || (n > 3 && n < 6)))
+  const stop = new AbortController()
+  setTimeout(() => stop.abort(), 300)
+  t.false(await asked(n => n % 3 === 0, stop.signal, 10_000))
 })
 
 test('the authority of a camera’s certificate comes from a ConfigMap or a Secret of the manifests', async t => {

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
+import { connect as connectNats, ErrorCode } from 'nats'
 import { stringify } from 'yaml'
 import { camera } from './fixtures/camera-manifests.ts'
 import { allGone, isAlive, runWatch, startLocal } from './fixtures/local.ts'
@@ -56,6 +57,28 @@ test.serial('the demo camera runs, is watched, survives kill -9 of its process a
   t.is(await local.ended(), 0, local.text())
   await allGone(processes)
   t.deepEqual(await local.leftovers(), [])
+})
+
+test.serial('sidecar, gateway and nats-server that stand still are replaced, and nobody without the run’s key uses its NATS', async t => {
+  await using local = await startLocal()
+  await local.line(/demo: running h264 640x360/)
+  const address = await local.address()
+  const config = /nats-server -c (\S+)/.exec(local.process('nats-server -c').command)?.[1] ?? ''
+  const listen = /listen: "([^"]+)"/.exec(await readFile(config, 'utf8'))?.[1] ?? ''
+  await t.throwsAsync(connectNats({ servers: listen, maxReconnectAttempts: 0 }), { code: ErrorCode.AuthorizationViolation })
+
+  const still = ['sidecar/main.ts', 'gateway/main.ts', 'nats-server -c'].map(command => local.process(command))
+  for (const { pid } of still) process.kill(pid, 'SIGSTOP')
+  for (const { pid, command } of still) await until(() => !isAlive(pid), { what: `the end of ${command}`, timeoutMs: 90_000 })
+  t.regex(local.text(), /nats-server did not answer for 30 s; starting again/)
+  const again = await until(
+    async () => {
+      const { code } = await runWatch(['demo', '--address', address], /fps/)
+      return code === 0
+    },
+    { what: 'frames of their successors', timeoutMs: 90_000 },
+  )
+  t.true(again)
 })
 
 test.serial('a user’s own cameras, with the credentials that stand beside them', async t => {

@@ -3,10 +3,13 @@ import { statfsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
+import { encodeUser, fmtCreds } from '@nats-io/jwt'
+import { createAccount, createUser } from '@nats-io/nkeys'
 import { sleep } from '../../common/abort.ts'
 import { parseBytes, SPEC_DEFAULTS } from '../../proto/camera.ts'
 import type { Ending } from './child.ts'
 import type { Guard } from './guard.ts'
+import { answersNats } from './liveness.ts'
 import { natsServerPath } from './locate-nats.ts'
 import { keepRunning } from './supervisor.ts'
 
@@ -24,6 +27,8 @@ const ROOM_POLL_MS = 5_000
 const ROOM_BYTES = parseBytes(SPEC_DEFAULTS.buffer.maxBytes)
 
 export type NatsServer = {
+  /** The one user that the server lets in. */
+  credsFile: string
   /** Resolves when the server first serves; rejects when it can't be started. */
   url: Promise<string>
   /** Resolves when the server has ended, after `ending.stop` aborted. */
@@ -31,7 +36,7 @@ export type NatsServer = {
 }
 
 type Settings = {
-  /** For configuration and port; goes away with us. */
+  /** For configuration, port and credentials; goes away with us. */
   scratch: string
   /** Where streams are kept. */
   store: string
@@ -48,11 +53,12 @@ export async function startNats({ scratch, store, guard, onLine, onTrouble }: Se
   const config = join(scratch, 'nats.conf')
   await mkdir(store, { recursive: true, mode: 0o700 })
   await mkdir(ports)
-  const limits = limitsFor(store)
-  await writeFile(config, configuration(-1, ports, store, limits))
+  const settings = { ports, store, limits: limitsFor(store), user: await makeUser(join(scratch, 'nats.creds')) }
+  await writeFile(config, configuration(-1, settings))
 
   let trouble: string | undefined
   let pid: number | undefined
+  let port: number | undefined
   let lacksRoom = false
   const ended = keepRunning(
     { command, args: ['-c', config], env: process.env, graceMs: 5_000 },
@@ -61,6 +67,7 @@ export async function startNats({ scratch, store, guard, onLine, onTrouble }: Se
         lacksRoom ||= NO_ROOM.test(line)
         onLine(line)
       },
+      answers: answersNats(() => port),
       onStart: started => guard.watch((pid = started)),
       onPod: ({ running, message }) => {
         if (!running) {
@@ -84,12 +91,13 @@ export async function startNats({ scratch, store, guard, onLine, onTrouble }: Se
     }
   }, ROOM_POLL_MS)
   void ended.then(() => clearInterval(timer))
-  const url = chosenPort(ports, () => trouble, ending.stop).then(async port => {
+  const url = chosenPort(ports, () => trouble, ending.stop).then(async chosen => {
+    port = chosen
     // From now on it is this port: the others have been told.
-    await writeFile(config, configuration(port, ports, store, limits))
+    await writeFile(config, configuration(port, settings))
     return `nats://127.0.0.1:${port}`
   })
-  return { url, ended }
+  return { credsFile: settings.user.credsFile, url, ended }
 }
 
 type Limits = { memory: number; file: number }
@@ -104,8 +112,11 @@ function roomIn(folder: string): number {
   return bavail * bsize
 }
 
-function configuration(port: number, ports: string, store: string, { memory, file }: Limits): string {
+type Fixed = { ports: string; store: string; limits: Limits; user: { nkey: string } }
+
+function configuration(port: number, { ports, store, limits: { memory, file }, user }: Fixed): string {
   return `listen: "127.0.0.1:${port}"
+authorization { users: [{ nkey: "${user.nkey}" }] }
 ports_file_dir: ${JSON.stringify(ports)}
 max_payload: ${PAYLOAD_BYTES_MAX}
 max_pending: ${PENDING_BYTES_MAX}
@@ -115,6 +126,13 @@ jetstream {
   max_file_store: ${file}
 }
 `
+}
+
+/** A key of this run: no other user of the machine may read cameras' frames. In a token, as processes of ours know a user's file. */
+async function makeUser(credsFile: string): Promise<{ nkey: string; credsFile: string }> {
+  const key = createUser()
+  await writeFile(credsFile, fmtCreds(await encodeUser('local mode', key, createAccount()), key), { mode: 0o600, flag: 'wx' })
+  return { nkey: key.getPublicKey(), credsFile }
 }
 
 /** The server writes its ports file once it accepts connections, JetStream included. */

@@ -12,12 +12,13 @@ import { unlessStopped } from '../../common/abort.ts'
 import type { Camera } from '../../proto/camera.ts'
 import { BadMessage, parseJson } from '../../proto/messages.ts'
 import { CameraState } from '../../proto/state.ts'
-import { PREFIX, type GATEWAY, type LogLevel, type SERVICE } from '../../proto/settings.ts'
+import { type GATEWAY, type LogLevel, type SERVICE } from '../../proto/settings.ts'
 import { cameraKey } from '../../proto/subjects.ts'
 import type { Program } from './child.ts'
 import { cloudEnv } from './cloud-env.ts'
 import type { Folders } from './folders.ts'
 import { Guard } from './guard.ts'
+import { answersLivez } from './liveness.ts'
 import { ChildLog } from './log-lines.ts'
 import type { Manifests } from './manifests.ts'
 import { startNats } from './nats.ts'
@@ -55,7 +56,11 @@ export async function runLocal(run: Run): Promise<void> {
   )
   try {
     const url = await unlessStopped(server.url, signals.ending.stop)
-    if (url !== undefined) await runCameras({ ...run, records, status, logs, starts: new Starts(), env: childEnv(url, run.logLevel) }, url)
+    if (url !== undefined)
+      await runCameras(
+        { ...run, records, status, logs, starts: new Starts(), env: childEnv(url, server.credsFile, run.logLevel) },
+        { url, credsFile: server.credsFile },
+      )
   } finally {
     natsStop.abort()
     await server.ended
@@ -65,11 +70,11 @@ export async function runLocal(run: Run): Promise<void> {
 /** A run that has come so far as to start its processes. */
 type Started = Run & { records: Records; status: Status; logs: Logs; starts: Starts; env: NodeJS.ProcessEnv }
 
-async function runCameras(run: Started, url: string): Promise<void> {
+async function runCameras(run: Started, at: { url: string; credsFile: string }): Promise<void> {
   const { records, status, logs, starts, signals } = run
   const { stop } = signals.ending
   const log = logs.own('local-mode')
-  const connection = await unlessStopped(connectNats('local mode', { url, credsFile: undefined }, log, stop), stop)
+  const connection = await unlessStopped(connectNats('local mode', at, log, stop), stop)
   if (connection === undefined) return
   await using nats = connection
   const following = new AbortController()
@@ -109,8 +114,14 @@ async function runSidecar({ records, status, logs, starts, env, signals, secrets
   }
   await starts.turn(key, signals.ending.stop)
   const onLine = logs.open(`camera-${deviceId(camera).replace('/', '.')}`)
+  const port = await reservePort(0)
+  const probe = { CHRYS_PROBE_PORT: String(port) }
   const frugal = { ...FRUGAL_ENV, ...compiledIn(cacheFolder(process.env)) }
-  await keepRunning(program('sidecar', { ...env, ...frugal, ...own }, SIDECAR_GRACE_MS, FRUGAL_FLAGS), { onPod, onLine }, signals.ending)
+  await keepRunning(
+    program('sidecar', { ...env, ...frugal, ...own, ...probe }, SIDECAR_GRACE_MS, FRUGAL_FLAGS),
+    { onPod, onLine, answers: answersLivez(port) },
+    signals.ending,
+  )
 }
 
 async function runGateway({ status, logs, env, signals, port, httpPort }: Started): Promise<void> {
@@ -130,7 +141,11 @@ async function runGateway({ status, logs, env, signals, port, httpPort }: Starte
     ...{ CHRYS_HTTP_HOST: '127.0.0.1', CHRYS_HTTP_PORT: httpPort },
   }
   const own = { ...cloudEnv(process.env), ...toEnv<Omit<typeof GATEWAY, Exclude<keyof typeof SERVICE, 'CHRYS_PROBE_PORT'>>>(settings) }
-  await keepRunning(program('gateway', { ...env, ...own }, GATEWAY_GRACE_MS), { onPod, onLine }, signals.ending)
+  await keepRunning(
+    program('gateway', { ...env, ...own }, GATEWAY_GRACE_MS),
+    { onPod, onLine, answers: answersLivez(probePort) },
+    signals.ending,
+  )
   if (!last.dead) return
   signals.stop()
   throw new Error(`the gateway ${last.message ?? 'ended'}`)
@@ -142,12 +157,16 @@ const program = (name: 'sidecar' | 'gateway', env: NodeJS.ProcessEnv, graceMs: n
   ...{ env, graceMs },
 })
 
-function childEnv(natsUrl: string, logLevel: LogLevel): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith(PREFIX))
+/** What Node, OpenSSL and ffmpeg go by: nothing that a shell may hold of other programs' keys. */
+const INHERITED = /^(PATH|HOME|TMPDIR|TZ|LANG|LC_\w+|XDG_CACHE_HOME|FFMPEG_PATH|NODE_\w+|SSL_CERT_\w+|OPENSSL_\w+|LD_\w+)$/
+
+function childEnv(natsUrl: string, credsFile: string, logLevel: LogLevel): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => INHERITED.test(name))
   return {
     ...Object.fromEntries(inherited),
     ...toEnv<typeof SERVICE>({
       CHRYS_NATS_URL: natsUrl,
+      CHRYS_NATS_CREDS_FILE: credsFile,
       CHRYS_PROBE_HOST: '127.0.0.1',
       CHRYS_PROBE_PORT: 0,
       // The files are worth more with what went well in them, too.

@@ -3,6 +3,7 @@ import { retryDelayMs } from '../../common/backoff.ts'
 import { endReason, type PodState } from '../../common/camera-record.ts'
 import { sleep } from '../../common/abort.ts'
 import { severityOf } from '../../proto/reasons.ts'
+import { fallsSilent, SILENT_MS, type Answers } from './liveness.ts'
 import { runChild, type ChildEvents, type Ending, type Exit, type Program } from './child.ts'
 
 /** A run of this length counts as a success: the next failure is waited for as if it were the first. */
@@ -11,10 +12,14 @@ const HEALTHY_MS = 60_000
 export const STARTING: PodState = { running: false, dead: false, exitCode: 0, oomKilled: false, restarts: 0 }
 
 /** `onPod`: the state of the program, at each change. */
-export type Supervised = ChildEvents & { onPod: (pod: PodState) => void }
+export type Supervised = ChildEvents & {
+  onPod: (pod: PodState) => void
+  /** Where it tells that it still works: one that stands still is ended, and started again. */
+  answers?: Answers
+}
 
 /** Runs the program again whenever it ends, until `ending.stop` aborts; or ends when there is no use in another start. */
-export async function keepRunning(program: Program, { onPod, onLine, onStart }: Supervised, ending: Ending): Promise<void> {
+export async function keepRunning(program: Program, { onPod, onLine, onStart, answers }: Supervised, ending: Ending): Promise<void> {
   let pod = STARTING
   const change = (next: PodState) => onPod((pod = next))
   for (let attempt = 0; !ending.stop.aborted; attempt++) {
@@ -26,7 +31,7 @@ export async function keepRunning(program: Program, { onPod, onLine, onStart }: 
         change({ ...rest, running: true })
       },
     }
-    const exit = await runChild(program, events, ending)
+    const exit = await runWhileItAnswers(program, events, answers, ending)
     if (ending.stop.aborted) return change({ ...pod, running: false, exitCode: exit.code })
     if (exit.ranMs >= HEALTHY_MS) attempt = 0
     const delayMs = retryDelayMs(attempt)
@@ -35,6 +40,16 @@ export async function keepRunning(program: Program, { onPod, onLine, onStart }: 
     await sleep(delayMs, ending.stop)
     if (!ending.stop.aborted) change({ ...pod, restarts: pod.restarts + 1 })
   }
+}
+
+async function runWhileItAnswers(program: Program, events: ChildEvents, answers: Answers | undefined, ending: Ending): Promise<Exit> {
+  if (answers === undefined) return runChild(program, events, ending)
+  const [silent, over] = [new AbortController(), new AbortController()]
+  const watching = fallsSilent(answers, over.signal).then(isSilent => isSilent && silent.abort())
+  const exit = await runChild(program, events, { ...ending, kill: AbortSignal.any([ending.kill, silent.signal]) })
+  over.abort()
+  await watching
+  return silent.signal.aborted ? { ...exit, message: `did not answer for ${SILENT_MS / 1000} s` } : exit
 }
 
 /**
