@@ -27,6 +27,8 @@ export class TsMuxer {
   readonly #counters = new Map<number, number>()
   #tablesAt = -Infinity
   #sets: readonly Buffer[] = []
+  #described = ''
+  #extradata = Buffer.alloc(0)
 
   /** Undefined for a codec that it does not carry. */
   static of({ name }: Codec): TsMuxer | undefined {
@@ -54,7 +56,11 @@ export class TsMuxer {
   /** With start codes, a delimiter in front, and before keyframes the parameter sets. */
   #annexB({ key, data }: Packet, codec: Codec): Buffer[] {
     const name = this.#name
-    const extradata = Buffer.from(codec.extradata, 'base64')
+    if (codec.extradata !== this.#described) {
+      this.#described = codec.extradata
+      this.#extradata = Buffer.from(codec.extradata, 'base64')
+    }
+    const extradata = this.#extradata
     const units = [...nalUnits(name, data, extradata)].filter(unit => typeOf(name, unit) !== DELIMITER_TYPE[name])
     if (key) this.#sets = parameterSets(name, extradata, data)
     const isSelfContained = units.some(unit => typeOf(name, unit) === SPS[name])

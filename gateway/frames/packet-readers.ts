@@ -38,14 +38,9 @@ export class PacketReader implements Disposable {
     this.#onClosed = onClosed
   }
 
-  /** The camera is deleted, or the gateway stops. */
-  get isEnded(): boolean {
-    return this.#ended.signal.aborted
-  }
-
-  /** What has come and was not read yet, at least one packet; none where `signal` aborts, or the reader has ended. */
-  async take(signal: AbortSignal): Promise<LivePacket[]> {
-    await this.#queue.wait(AbortSignal.any([signal, this.#ended.signal]))
+  /** What has come and was not read yet, at least one packet; none where the reader has ended. */
+  async take(): Promise<LivePacket[]> {
+    await this.#queue.wait(this.#ended.signal)
     const taken: LivePacket[] = []
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) taken.push(next)
     return taken
@@ -72,6 +67,7 @@ export class PacketReader implements Disposable {
     this.#gate.close()
   }
 
+  /** As when the camera is deleted, or the client has gone. */
   end(): void {
     this.#ended.abort()
   }

@@ -25,6 +25,9 @@ export const HEADERS = {
   'referrer-policy': 'no-referrer',
 } as const
 
+/** Of an answer without end: proxies must not collect it. */
+export const STREAM_HEADERS = { ...HEADERS, 'x-accel-buffering': 'no' } as const
+
 /** Why there is no frame, for a person and a program. */
 export type Problem = { reason: string; message: string; advice?: string }
 

@@ -14,7 +14,7 @@ import type { Past } from '../past/past.ts'
 import type { PastReads } from '../past/reads.ts'
 import { keysOf } from '../shares.ts'
 import { Refusal } from '../refusal.ts'
-import { answerProblem, HEADERS } from './answer.ts'
+import { answerProblem, HEADERS, STREAM_HEADERS } from './answer.ts'
 import { whyNoFrame } from './cameras.ts'
 import type { FrameQuery } from './request.ts'
 import { sent, type Exchange } from './sending.ts'
@@ -110,7 +110,8 @@ export class HttpFrames {
         continue
       }
       if (signal.aborted) return frame.lease?.release()
-      if (!response.headersSent) response.writeHead(200, { ...HEADERS, 'content-type': `multipart/x-mixed-replace; boundary=${BOUNDARY}` })
+      if (!response.headersSent)
+        response.writeHead(200, { ...STREAM_HEADERS, 'content-type': `multipart/x-mixed-replace; boundary=${BOUNDARY}` })
       await this.#send(camera, frame, exchange, done => {
         response.write(
           `--${BOUNDARY}\r\ncontent-type: image/jpeg\r\ncontent-length: ${frame.data.length}\r\nx-capture-time: ${new Date(frame.timestamp).toISOString()}\r\nx-frame-id: ${frameId(frame)}\r\n\r\n`,

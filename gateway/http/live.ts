@@ -1,4 +1,5 @@
 // A camera's stream as it is, in a container that everything reads which opens a URL. Nothing is decoded.
+import { whenAborted } from '../../common/abort.ts'
 import { isMp4Codec } from '../../common/media/mp4/track.ts'
 import { refText } from '../../proto/subjects.ts'
 import type { KnownCamera } from '../cameras.ts'
@@ -29,7 +30,10 @@ export async function live(camera: KnownCamera, format: LiveFormat, parts: LiveP
   checkCodec(camera, camera.report?.state.codec?.name)
   using reader = parts.packets.open(camera)
   const waitMs = camera.report?.state.connection === 'streaming' ? WAIT_MS : DOWN_WAIT_MS
-  const first = await reader.take(AbortSignal.any([signal, AbortSignal.timeout(waitMs)]))
+  using _gone = whenAborted(signal, () => reader.end())
+  const late = setTimeout(() => reader.end(), waitMs)
+  const first = await reader.take()
+  clearTimeout(late)
   const [begin] = first
   if (begin === undefined) {
     if (!signal.aborted) outlet.problem(503, whyNoFrame(camera, parts.isConnected(), undefined))
@@ -44,7 +48,7 @@ export async function live(camera: KnownCamera, format: LiveFormat, parts: LiveP
   if (muxer.head.length > 0) await sendPiece(outlet, parts, muxer.head)
   const epochs = new Epochs(begin.packet.epoch, muxer)
   const label = { camera: refText(camera.ref) }
-  for (let taken = first; taken.length > 0; taken = await reader.take(signal)) {
+  for (let taken = first; taken.length > 0; taken = await reader.take()) {
     const fitting = epochs.fitting(taken)
     const piece = muxer.mux(fitting)
     if (piece !== undefined && (await sendPiece(outlet, parts, piece))) parts.metrics.bytesServed.inc(label, piece.length)

@@ -4,7 +4,7 @@ import type { WebSocket } from 'ws'
 import { whenAborted } from '../../common/abort.ts'
 import type { Unsent } from '../frames/unsent.ts'
 import type { Metrics } from '../metrics.ts'
-import { answerProblem, HEADERS, type Problem } from './answer.ts'
+import { answerProblem, STREAM_HEADERS, type Problem } from './answer.ts'
 
 /** `peer` names the connection. `signal` aborts when the client has gone. */
 export type Client = { readonly peer: string; readonly signal: AbortSignal; readonly cutOff: () => void }
@@ -26,7 +26,7 @@ const TRY_AGAIN = 1013
 
 export const httpOutlet = ({ response, ...client }: Exchange): Outlet => ({
   ...client,
-  begin: type => void response.writeHead(200, { ...HEADERS, 'content-type': type }),
+  begin: type => void response.writeHead(200, { ...STREAM_HEADERS, 'content-type': type }),
   write: (piece, done) => void response.write(piece, done),
   end: () => void response.end(),
   problem: (status, problem) => answerProblem(response, status, problem),

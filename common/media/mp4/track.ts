@@ -35,7 +35,11 @@ export function mp4Track(codec: Codec, key: Pick<Packet, 'data'>): Mp4Track | un
     const described = name === 'h264' ? avc(sets) : hevc(sets)
     if (described === undefined) return undefined
     const known = new Set(sets.map(unit => unit.toString('latin1')))
-    const isNeeded = (unit: Buffer) => typeOf(name, unit) !== DELIMITER[name] && !known.has(unit.toString('latin1'))
+    const isNeeded = (unit: Buffer) => {
+      const type = typeOf(name, unit)
+      if (type === DELIMITER[name]) return false
+      return !(SETS[name] as readonly number[]).includes(type) || !known.has(unit.toString('latin1'))
+    }
     // A record says how long the lengths are in front of units: of 4 bytes, packets are samples as they are.
     const isSample = hasRecord(extradata) && lengthBytes(name, extradata) === 4
     const sample = ({ data }: Pick<Packet, 'data'>) =>
