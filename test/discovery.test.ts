@@ -110,6 +110,7 @@ test('the pod fits Pod Security restricted, is in the node’s network where tha
   t.like(pod?.volumes?.find(({ name }) => name === 'credentials')?.secret, { secretName: 'login', optional: true })
   const shared = discoveryDeployment(discovery({ hostNetwork: true, interfaces: ['eth0'] }), SETTINGS).spec?.template.spec
   t.like(shared, { hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' })
+  t.deepEqual([shared?.containers[0]?.ports, shared?.containers[0]?.livenessProbe], [undefined, undefined], 'it takes no port of the node')
 })
 
 test('its NATS user is the same for the same CameraDiscovery', t => {

@@ -45,6 +45,13 @@ test('a frame is received as it was sent, in one message or in parts', t => {
   t.is(received(longest)?.message.length, longest.message.length)
 })
 
+test('a frame and a packet keep the camera’s own time', t => {
+  const camera = { ms: 1_800_000_000_123, uncertaintyMs: 4 }
+  t.deepEqual(received({ ...frame(), camera })?.camera, camera)
+  t.is(received(frame())?.camera, undefined)
+  t.throws(() => received({ ...frame(), camera: { ms: 1, uncertaintyMs: -1 } }), { instanceOf: BadMessage })
+})
+
 test('a frame that is larger than any picture is refused at its first part', t => {
   const [first] = frameMessages(CAMERA.uid, frame({ width: 8_000, height: 6_000, message: Buffer.alloc(8_000 * 6_000 * 3 + 10) }), 2 ** 20)
   const message = { headers: first?.headers, data: first?.payload ?? Buffer.alloc(0) }

@@ -169,11 +169,13 @@ const atHome = ({ origin, path }: Target, { origin: own }: Target): Target => ({
 
 async function profilesOf(client: SoapClient, { target, namespace }: Media): Promise<Profile[]> {
   const types = namespace === MEDIA2 ? '<Type>VideoSource</Type><Type>VideoEncoder</Type>' : ''
-  const answer = await client.call(target, 'GetProfiles', `<GetProfiles xmlns="${namespace}">${types}</GetProfiles>`)
-  return findAll(answer, 'Profiles')
+  return profilesIn(await client.call(target, 'GetProfiles', `<GetProfiles xmlns="${namespace}">${types}</GetProfiles>`))
+}
+
+export const profilesIn = (answer: Element): Profile[] =>
+  findAll(answer, 'Profiles')
     .slice(0, PROFILES_MAX)
     .flatMap(profile => profileOf(profile) ?? [])
-}
 
 function profileOf(profile: Element): Profile | undefined {
   const token = profile.attributes.get('token') ?? ''
