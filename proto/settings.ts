@@ -333,6 +333,16 @@ export const MAKE_IDENTITY = {
   ...PROGRAM,
 } as const satisfies Settings
 
+const isHost: Check = text => (/^[A-Za-z0-9*.:-]{1,253}$/.test(text) ? undefined : 'must be a DNS name or an IP address')
+
+export const MAKE_CERTIFICATES = {
+  CHRYS_NAMESPACE: { ...NAMESPACE, about: 'Namespace of the Secrets.' },
+  CHRYS_IDENTITY_PREFIX: { type: 'text', required: true, check: isObjectPrefix, about: 'What the Secrets’ names begin with.' },
+  CHRYS_CERTIFICATE_NAMES: { type: 'list', check: isHost, about: 'DNS names and IP addresses that the certificate is for.' },
+  CHRYS_KUBECONFIG: KUBECONFIG,
+  ...PROGRAM,
+} as const satisfies Settings
+
 export const RELEASE_FINALIZERS = {
   CHRYS_NAMESPACE: { ...NAMESPACE, about: 'Namespace of the release.' },
   CHRYS_CAMERA_NAMESPACES: CAMERA_NAMESPACES,

@@ -11,7 +11,7 @@ import { readConfig as readGatewayConfig } from '../gateway/config.ts'
 import { readConfig as readOperatorConfig } from '../operator/config.ts'
 import { readSettings } from '../common/env.ts'
 import { ConfigError } from '../common/errors.ts'
-import { MAKE_IDENTITY, RELEASE_FINALIZERS } from '../proto/settings.ts'
+import { MAKE_CERTIFICATES, MAKE_IDENTITY, RELEASE_FINALIZERS } from '../proto/settings.ts'
 import { MATRIX, REFUSED } from './fixtures/chart-values.ts'
 import { chartFile, helm, missingHelm, render, type Container, type Rendered } from './fixtures/helm.ts'
 import { startNats } from './fixtures/nats.ts'
@@ -114,11 +114,13 @@ for (const [title, values] of Object.entries(MATRIX)) {
     t.true(jobs.length > 0)
     for (const { pod } of jobs) {
       const [container] = pod.spec.containers as [Container]
-      const settings = container.name === 'make-identity' ? MAKE_IDENTITY : RELEASE_FINALIZERS
+      const settings = JOBS[container.name as keyof typeof JOBS]
       t.notThrows(() => readSettings(envOf(container), settings).done(), container.name)
     }
   })
 }
+
+const JOBS = { 'make-identity': MAKE_IDENTITY, 'make-certificates': MAKE_CERTIFICATES, 'release-finalizers': RELEASE_FINALIZERS }
 
 /** Throws what a configuration is refused for; that files are empty is this test's own doing. */
 function understood(read: () => unknown): void {

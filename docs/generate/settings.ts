@@ -2,6 +2,7 @@
 import {
   CLOUD,
   GATEWAY,
+  MAKE_CERTIFICATES,
   MAKE_IDENTITY,
   OPERATOR,
   RELEASE_FINALIZERS,
@@ -103,6 +104,10 @@ ${settingTable(OPERATOR, SERVICE)}
 \`operator/make-identity.ts\` makes the NATS users ([nats.md](nats.md)):
 
 ${settingTable(MAKE_IDENTITY)}
+
+\`operator/make-certificates.ts\` makes the gateway's certificate with the chart's own authority ([install.md](install.md#tls-for-clients)):
+
+${settingTable(MAKE_CERTIFICATES)}
 
 \`operator/release-finalizers.ts\` removes the finalizers of all Cameras when the chart is uninstalled:
 

@@ -30,7 +30,7 @@ export const secretNames = (prefix: string) => ({
 /** Rejects with ApiError or ApiAway; called again, it goes on where it was. */
 export async function ensureIdentity(api: KubeApi, { namespace, prefix }: Place, log: Logger): Promise<void> {
   const names = secretNames(prefix)
-  const secrets = new Secrets(api, namespace, log)
+  const secrets = new SecretStore(api, namespace, log)
   const { keys, issuedAt } = await ensureKeys(secrets, names.signing, names.server, log)
   await secrets.keep(names.server, { [ACCOUNTS]: accountsConf(keys, issuedAt) })
   await secrets.keep(names.operator, { [CREDS]: roleCreds(keys, 'operator', issuedAt) })
@@ -38,7 +38,7 @@ export async function ensureIdentity(api: KubeApi, { namespace, prefix }: Place,
 }
 
 /** The keys that are kept, whole; those that were lost are made anew, for the same account wherever anything still names it. */
-async function ensureKeys(secrets: Secrets, name: string, server: string, log: Logger): Promise<{ keys: Keys; issuedAt: number }> {
+async function ensureKeys(secrets: SecretStore, name: string, server: string, log: Logger): Promise<{ keys: Keys; issuedAt: number }> {
   for (;;) {
     const found = await secrets.read(name)
     const held = found === undefined ? {} : textsOf(found)
@@ -62,7 +62,7 @@ async function ensureKeys(secrets: Secrets, name: string, server: string, log: L
   }
 }
 
-async function accountsOf(secrets: Secrets, server: string): Promise<{ account: string; system: string } | undefined> {
+async function accountsOf(secrets: SecretStore, server: string): Promise<{ account: string; system: string } | undefined> {
   const secret = await secrets.read(server)
   return secret === undefined ? undefined : accountsIn(textsOf(secret)[ACCOUNTS] ?? '')
 }
@@ -70,7 +70,8 @@ async function accountsOf(secrets: Secrets, server: string): Promise<{ account: 
 const textsOf = ({ data = {} }: Secret): Data =>
   Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]))
 
-class Secrets {
+/** Secrets of one namespace, of which the API server lets us read and change those that the Role names. */
+export class SecretStore {
   readonly #api: KubeApi
   readonly #path: string
   readonly #log: Logger
@@ -83,6 +84,12 @@ class Secrets {
 
   read(name: string): Promise<Secret | undefined> {
     return ignoringMissing(this.#api.request<Secret>('GET', `${this.#path}/${name}`))
+  }
+
+  /** Its data as text; empty for one that does not exist. */
+  async texts(name: string): Promise<Data> {
+    const found = await this.read(name)
+    return found === undefined ? {} : textsOf(found)
   }
 
   /** Makes it so, where it is not. Two that want the same don't disturb each other. */

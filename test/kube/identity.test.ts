@@ -2,6 +2,7 @@
 import ava, { type TestFn } from 'ava'
 import { connect, credsAuthenticator } from 'nats'
 import { execFile } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -28,20 +29,20 @@ if (missing === undefined) {
   contextual.after.always(async t => t.context.stack?.disposeAsync())
 }
 
-const MAIN = fileURLToPath(new URL('../../operator/make-identity.ts', import.meta.url))
+const program = (name: string) => fileURLToPath(new URL(`../../operator/${name}.ts`, import.meta.url))
 
-async function identityRules(): Promise<Rule[]> {
-  const file = new URL('../../charts/chrysalis-edge/files/identity-role.yaml', import.meta.url)
+async function rulesOf(job: 'identity' | 'certificates'): Promise<Rule[]> {
+  const file = new URL(`../../charts/chrysalis-edge/files/${job}-role.yaml`, import.meta.url)
   return parse((await readFile(file, 'utf8')).replaceAll('PREFIX', PREFIX)) as Rule[]
 }
 
 /** A namespace where the Job may do what its Role says. */
-async function place(kube: Kube): Promise<string> {
+async function place(kube: Kube, job: 'identity' | 'certificates' = 'identity'): Promise<string> {
   const namespace = await kube.createNamespace()
   const apiGroup = 'rbac.authorization.k8s.io'
   const path = `/apis/${apiGroup}/v1/namespaces/${namespace}`
   const common = { apiVersion: `${apiGroup}/v1`, metadata: { name: JOB } }
-  await kube.apply(`${path}/roles/${JOB}`, { ...common, kind: 'Role', rules: await identityRules() })
+  await kube.apply(`${path}/roles/${JOB}`, { ...common, kind: 'Role', rules: await rulesOf(job) })
   await kube.apply(`${path}/rolebindings/${JOB}`, {
     ...common,
     kind: 'RoleBinding',
@@ -51,13 +52,16 @@ async function place(kube: Kube): Promise<string> {
   return namespace
 }
 
-async function makeIdentity(kube: Kube, namespace: string): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [MAIN], {
+const makeIdentity = (kube: Kube, namespace: string): Promise<string> => run(kube, namespace, 'make-identity')
+
+async function run(kube: Kube, namespace: string, name: string, env: Record<string, string> = {}): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, [program(name)], {
     env: {
       PATH: process.env['PATH'],
       CHRYS_KUBECONFIG: await kube.kubeconfig(JOB),
       CHRYS_NAMESPACE: namespace,
       CHRYS_IDENTITY_PREFIX: PREFIX,
+      ...env,
     },
   })
   return stdout
@@ -152,5 +156,28 @@ test(titled('its Role allows what it does, and nothing else'), async t => {
   })
   await makeIdentity(kube, namespace)
   const done = (await kube.audit()).filter(({ code }) => code < 300).map(({ verb, resource }) => `${verb} ${resource}`)
-  t.deepEqual([...new Set(done)].sort(), permissions(await identityRules()).sort())
+  t.deepEqual([...new Set(done)].sort(), permissions(await rulesOf('identity')).sort())
 })
+
+test(
+  titled('the chart’s own authority signs a certificate, which is renewed for other names; its Role lets it do nothing else'),
+  async t => {
+    const { kube } = t.context
+    const namespace = await place(kube, 'certificates')
+    const make = (names: string) => run(kube, namespace, 'make-certificates', { CHRYS_CERTIFICATE_NAMES: names })
+    const log = await make('edge,edge.cams.svc')
+    const made = await secrets(kube, namespace)
+    t.deepEqual(Object.keys(made).sort(), ['edge-ca', 'edge-gateway-tls'])
+    t.is(made['edge-gateway-tls']?.['ca.crt'], made['edge-ca']?.['tls.crt'])
+    t.false(log.includes('PRIVATE KEY'))
+    await make('edge,edge.cams.svc')
+    t.deepEqual(await secrets(kube, namespace), made)
+    await make('edge,10.0.0.9')
+    const renewed = await secrets(kube, namespace)
+    t.deepEqual(renewed['edge-ca'], made['edge-ca'])
+    const certificate = new X509Certificate(renewed['edge-gateway-tls']?.['tls.crt'] ?? '')
+    t.is(certificate.checkIP('10.0.0.9'), '10.0.0.9')
+    t.true(certificate.verify(new X509Certificate(made['edge-ca']?.['tls.crt'] ?? '').publicKey))
+    t.deepEqual(permissions(await rulesOf('certificates')).sort(), permissions(await rulesOf('identity')).sort())
+  },
+)

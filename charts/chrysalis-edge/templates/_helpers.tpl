@@ -171,7 +171,8 @@ readinessProbe:
 {{- end }}
 
 {{- define "chrysalis.serverCertificate" -}}
-{{- .Values.gateway.tls.existingSecret | default (ternary (printf "%s-grpc-tls" (include "chrysalis.fullname" .)) "" .Values.gateway.tls.certManager.enabled) -}}
+{{- $own := ternary (printf "%s-gateway-tls" (include "chrysalis.fullname" .)) "" .Values.gateway.tls.selfSigned.enabled -}}
+{{- .Values.gateway.tls.existingSecret | default (ternary (printf "%s-grpc-tls" (include "chrysalis.fullname" .)) $own .Values.gateway.tls.certManager.enabled) -}}
 {{- end }}
 
 {{/* A quantity such as 64Mi, in bytes. */}}
