@@ -6,6 +6,7 @@ const NAMES = [
     'backoff',
     'camera-clocks',
     'capture-time',
+    'certificates',
     'client-address',
     'client-pace',
     'frame-id',
@@ -23,7 +24,17 @@ const NAMES = [
     'operator-deployment',
     'operator-events',
   ],
-  ...['operator-leader', 'operator-queue', 'operator-status', 'pipeline', 'placement', 'proxy-target', 'queue', 'rate-limit'],
+  ...[
+    'operator-leader',
+    'operator-queue',
+    'operator-status',
+    'pipeline',
+    'placement',
+    'proxy-target',
+    'queue',
+    'queue-health',
+    'rate-limit',
+  ],
   ...['rtsp-authorization', 'rtsp-fuzz', 'rtsp-session', 'sidecar-parts', 'source-url', 'watch-files'],
 ]
 

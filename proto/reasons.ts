@@ -266,6 +266,18 @@ export const REASONS = {
     severity: 'transient',
   },
 
+  // Annotations.
+  AnnotationsUnavailable: {
+    meaning: 'Annotations are not stored.',
+    advice: 'Check that NATS runs and has room, and that the cloud takes annotations.',
+    severity: 'transient',
+  },
+  StoreDamaged: {
+    meaning: 'The store of NATS is damaged: acknowledged annotations are lost.',
+    advice: 'Check the disk of NATS. What was lost can only be annotated again.',
+    severity: 'needs-a-person',
+  },
+
   // Forwarding.
   ForwardingTargetMissing: {
     meaning: 'The Secret that spec.proxy.urlSecretRef names does not exist, or lacks the key.',

@@ -2,7 +2,7 @@
 import { status } from '@grpc/grpc-js'
 import test from 'ava'
 import { connect } from 'nats'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, rm, stat, truncate } from 'node:fs/promises'
 import { problemAt, cloudJson, decodeAnnotation, type Annotation } from '../gateway/annotations/annotation.ts'
 import { readConfig } from '../gateway/config.ts'
 import type { AnnotateRequest } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/AnnotateRequest.ts'
@@ -310,4 +310,56 @@ test('http is allowed to this machine itself', t => {
   for (const host of ['127.0.0.1:1', '[::1]:1', 'localhost']) {
     t.is(readConfig({ ...ENV, ...files, CHRYS_CLOUD_API_URL: `http://${host}/` }).cloud.apiUrl, `http://${host}`)
   }
+})
+
+test('what a damaged store lost of acknowledged annotations is counted and reported, and no camera is healthy then', async t => {
+  await using nats = await startNats()
+  await using _cameras = await startCameras(nats.url)
+  await using cloud = await startCloud()
+  cloud.answer(() => ({ status: 503 }))
+  await using gateway = await startGateway(nats.url, cloud.env)
+  await until(() => gateway.ready(), { what: 'the gateway to be ready' })
+  await using client = grpcClient(gateway.port)
+  for (let i = 0; i < 40; i++) await annotate(client, annotation({ custom_meta_1: 'x'.repeat(2_000) }))
+  await until(async () => (await gateway.metric('chrysalis_annotations_queued')) === 40, { what: 'a count of all' })
+  t.is(await gateway.metric('chrysalis_annotations_lost'), 0)
+  t.false((await client.list()).some(({ error }) => /^Annotations|^Store/.test(error)))
+
+  await nats.kill()
+  const files = (await readdir(nats.storeDir, { recursive: true })).filter(
+    name => name.includes(ANNOTATION_STREAM) && /\.(blk|db)$/.test(name),
+  )
+  for (const name of files) {
+    const path = `${nats.storeDir}/${name}`
+    if (name.endsWith('.db')) await rm(path)
+    else await truncate(path, Math.floor((await stat(path)).size / 2))
+  }
+  await nats.restart()
+  const lost = await until(async () => (await gateway.metric('chrysalis_annotations_lost')) || undefined, {
+    what: 'a count of what was lost',
+  })
+  const left = (await stored(nats, ANNOTATION_STREAM)).length
+  t.is(lost, 40 - left)
+  const problem = await until(async () => (await client.list()).find(({ error }) => error.startsWith('StoreDamaged')), {
+    what: 'a camera that tells of it',
+  })
+  t.is(problem.health_status, 'unhealthy')
+  t.regex(problem.error, new RegExp(`NATS has lost ${lost} acknowledged annotations`))
+})
+
+test('while annotations are not stored no camera is healthy', async t => {
+  await using nats = await startNats()
+  await using _cameras = await startCameras(nats.url)
+  await using cloud = await startCloud()
+  cloud.answer(() => ({ status: 503 }))
+  await using gateway = await startGateway(nats.url, { ...cloud.env, CHRYS_ANNOTATION_QUEUE_MAX: '1' })
+  await until(() => gateway.ready(), { what: 'the gateway to be ready' })
+  await using client = grpcClient(gateway.port)
+  await annotate(client, annotation())
+  t.false((await client.list()).some(({ error }) => error.startsWith('Annotations')))
+  await failure(annotate(client, annotation()))
+  for (const { error, health_status } of await client.list()) {
+    if (error.startsWith('AnnotationsUnavailable: Annotation queue full')) t.is(health_status, 'unhealthy')
+  }
+  t.true((await client.list()).some(({ error }) => error.startsWith('AnnotationsUnavailable: Annotation queue full')))
 })

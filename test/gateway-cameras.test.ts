@@ -23,7 +23,7 @@ function listed(
   const report = state === undefined ? undefined : { state: cameraState(DOOR, state), receivedMs: NOW - silentMs }
   const { namespace, name, uid } = DOOR
   const known = { deviceId: name, ref: { namespace, name }, uid, record: cameraRecord(DOOR, record), report, runningSince: NOW - runningMs }
-  return listStream(known, 'door', isConnected, NOW)
+  return listStream(known, 'door', { isConnected, problem: undefined }, NOW)
 }
 
 const REFUSED = { connection: 'waiting', reason: 'ConnectionRefused', message: 'nobody listens on cam:554', pid: 0 } as const

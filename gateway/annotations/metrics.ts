@@ -38,6 +38,11 @@ export function createAnnotationMetrics(registry: Registry) {
       registers,
     }),
     queued: new Gauge({ name: 'chrysalis_annotations_queued', help: 'Annotations that are stored and not yet delivered', registers }),
+    lost: new Gauge({
+      name: 'chrysalis_annotations_lost',
+      help: 'Acknowledged annotations that a damaged store of NATS has lost, as far as this gateway can tell',
+      registers,
+    }),
     oldest: new Gauge({
       name: 'chrysalis_annotations_oldest_seconds',
       help: 'Age of the oldest undelivered annotation, in seconds',

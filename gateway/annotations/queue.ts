@@ -25,7 +25,9 @@ import {
   HEADER,
   type CameraRef,
 } from '../../proto/subjects.ts'
+import type { Cause, Reason } from '../../proto/reasons.ts'
 import type { AnnotationMetrics, Unstored } from './metrics.ts'
+import { QueueHealth } from './queue-health.ts'
 import { Refusal } from '../refusal.ts'
 
 export type QueueOptions = {
@@ -83,11 +85,18 @@ export class AnnotationQueue {
   readonly #options: QueueOptions
   readonly #link: () => Nats | undefined
   readonly #metrics: AnnotationMetrics
+  readonly #health = new QueueHealth()
+  #lost = 0
 
   constructor(options: QueueOptions, link: () => Nats | undefined, metrics: AnnotationMetrics) {
     this.#options = options
     this.#link = link
     this.#metrics = metrics
+  }
+
+  /** Why annotations are not stored, or what was lost of them; undefined where all is well. */
+  problem(): Cause | undefined {
+    return this.#health.problem(performance.now())
   }
 
   /**
@@ -126,11 +135,12 @@ export class AnnotationQueue {
         if (nats.connected()) {
           if (!isMade) await this.#make(nats.nc)
           isMade = true
-          await this.#measure(await nats.nc.jetstreamManager({ checkAPI: false }))
+          await this.#measure(await nats.nc.jetstreamManager({ checkAPI: false }), log)
           isFine = true
         }
       } catch (error) {
         isMade = false
+        this.#health.failed(messageOf(error), performance.now())
         if (nats.connected()) sayFailed(messageOf(error))
       }
       await sleep(isFine ? UPKEEP_MS : RETRY_MS, signal)
@@ -140,7 +150,8 @@ export class AnnotationQueue {
   async #publish(nc: NatsConnection, bytes: Uint8Array, { id, camera, frameId }: About): Promise<void> {
     const headers = newHeaders()
     if (frameId !== undefined) headers.set(HEADER.frameId, frameId)
-    const { duplicate } = await nc.jetstream().publish(annotationSubject(camera), bytes, { msgID: id, timeout: TRY_MS, headers })
+    const { duplicate, seq } = await nc.jetstream().publish(annotationSubject(camera), bytes, { msgID: id, timeout: TRY_MS, headers })
+    this.#health.stored(seq)
     if (duplicate) this.#metrics.repeated.inc()
     else this.#metrics.accepted.inc()
   }
@@ -152,8 +163,13 @@ export class AnnotationQueue {
     if (this.#options.isDelivered) await ensureStream(jsm, deadLetterConfig(replicas))
   }
 
-  async #measure(jsm: JetStreamManager): Promise<void> {
+  async #measure(jsm: JetStreamManager, log: Logger): Promise<void> {
+    const { known } = this.#health
     const { state, ts } = await jsm.streams.info(ANNOTATION_STREAM)
+    const lost = this.#health.measured(state, known, performance.now())
+    if (lost > this.#lost) log.error({ reason: 'StoreDamaged' satisfies Reason, lost }, 'NATS has lost acknowledged annotations')
+    this.#lost = lost
+    this.#metrics.lost.set(lost)
     const nowMs = ts === undefined ? Date.now() : Date.parse(ts)
     this.#metrics.queued.set(state.messages)
     this.#metrics.oldest.set(state.messages === 0 ? 0 : Math.max(0, nowMs - Date.parse(state.first_ts)) / 1_000)
@@ -162,6 +178,7 @@ export class AnnotationQueue {
   }
 
   #unstored(reason: Unstored, refusal: Refusal): Refusal {
+    if (reason === 'full' || reason === 'nats' || reason === 'timeout') this.#health.failed(refusal.message, performance.now())
     this.#metrics.unstored.inc({ reason })
     return refusal
   }

@@ -66,8 +66,10 @@ export function imageService(parts: ImageParts): UntypedServiceImplementation {
       probe(await visible.resolve(caller, device_id, 'camera'), rest.bufferOf, caller.signal),
     ),
     ListStreams: calls.serverStream('ListStreams', async function* (_: unknown, caller) {
-      for (const camera of await visible.list(caller))
-        yield listStream(camera, visible.deviceId(camera.ref), isConnected(), performance.now())
+      const surroundings = { isConnected: isConnected(), problem: parts.annotations.problem() }
+      for (const camera of await visible.list(caller)) {
+        yield listStream(camera, visible.deviceId(camera.ref), surroundings, performance.now())
+      }
     }),
     Annotate: calls.unary('Annotate', (request: AnnotateCall, caller) => annotate(request, parts, caller)),
     Proxy: calls.unary('Proxy', (request: ProxyRequest__Output, caller) => setProxy(request, parts, caller)),

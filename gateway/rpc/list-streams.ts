@@ -1,15 +1,27 @@
 // ListStreams: how each camera is, in the predecessor's words.
 import type { ListStream } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/ListStream.ts'
 import { judge } from '../../proto/health.ts'
+import { explain, type Cause } from '../../proto/reasons.ts'
 import type { KnownCamera } from '../cameras.ts'
 
+/** What holds for all cameras. `problem`: of annotations. */
+export type Surroundings = { isConnected: boolean; problem: Cause | undefined }
+
 /** One camera at `nowMs` (performance.now()); `name` is its canonical device_id. */
-export function listStream({ record, report, runningSince }: KnownCamera, name: string, isConnected: boolean, nowMs: number): ListStream {
-  const { status, health, failingStreak, error, state } = judge({
+export function listStream(
+  { record, report, runningSince }: KnownCamera,
+  name: string,
+  { isConnected, problem }: Surroundings,
+  nowMs: number,
+): ListStream {
+  const { status, failingStreak, state, ...judged } = judge({
     ...{ record, isConnected },
     report: report && { state: report.state, ageMs: nowMs - report.receivedMs },
     runningMs: runningSince === undefined ? 0 : nowMs - runningSince,
   })
+  const health = judged.health === 'healthy' && problem !== undefined ? 'unhealthy' : judged.health
+  const error =
+    judged.error === '' && problem !== undefined ? `${problem.reason}: ${explain(problem.reason, problem.message)}` : judged.error
   const { pod } = record
   return {
     ...{ name, status, failing_streak: failingStreak, health_status: health, error },
