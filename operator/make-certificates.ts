@@ -44,7 +44,7 @@ async function ensure(secrets: SecretStore, prefix: string, names: readonly stri
   await secrets.keep(`${prefix}-gateway-tls`, { 'tls.crt': cert, 'tls.key': key, 'ca.crt': authority.cert })
 }
 
-const pairIn = (texts: Record<string, string>): Partial<Pair> => ({
-  ...(texts['tls.crt'] && { cert: texts['tls.crt'] }),
-  ...(texts['tls.key'] && { key: texts['tls.key'] }),
-})
+function pairIn(texts: Record<string, string>): Partial<Pair> {
+  const { 'tls.crt': cert, 'tls.key': key } = texts
+  return { ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) }
+}

@@ -6,7 +6,17 @@ import { readSettings, toEnv } from '../common/env.ts'
 import { ConfigError } from '../common/errors.ts'
 import { NATS_SERVER_OLDEST } from '../common/nats/server-version.mjs'
 import { parseBytes } from '../proto/camera.ts'
-import { CLOUD, GATEWAY, MAKE_IDENTITY, OPERATOR, RELEASE_FINALIZERS, SIDECAR, type GivenValues, type Setting } from '../proto/settings.ts'
+import {
+  CLOUD,
+  GATEWAY,
+  MAKE_CERTIFICATES,
+  MAKE_IDENTITY,
+  OPERATOR,
+  RELEASE_FINALIZERS,
+  SIDECAR,
+  type GivenValues,
+  type Setting,
+} from '../proto/settings.ts'
 import { CHART, chartFile } from './fixtures/helm.ts'
 
 /** What the chart computes, so that there is no default to compare: 0 decoders stands for none given, and lists are joined. */
@@ -75,7 +85,9 @@ test('the chart gives cameras the resources, and denies them the addresses, that
 })
 
 test('no template of the chart names a variable that no program has', async t => {
-  const known = new Set([SIDECAR, GATEWAY, OPERATOR, MAKE_IDENTITY, RELEASE_FINALIZERS].flatMap(settings => Object.keys(settings)))
+  const known = new Set(
+    [SIDECAR, GATEWAY, OPERATOR, MAKE_CERTIFICATES, MAKE_IDENTITY, RELEASE_FINALIZERS].flatMap(settings => Object.keys(settings)),
+  )
   const folder = `${CHART}/templates`
   for (const file of await readdir(folder)) {
     for (const [name] of (await readFile(`${folder}/${file}`, 'utf8')).matchAll(/CHRYS_\w+/g)) t.true(known.has(name), `${name} in ${file}`)
