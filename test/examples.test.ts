@@ -93,28 +93,54 @@ test('the Python example asks for what its test runs with', async t => {
   for (const pin of await pins('../deploy/examples/python/requirements.txt')) t.true(tested.has(pin), pin)
 })
 
-/** Starts the client in the README, with this before it prints. */
-async function startReadmeClient(address: string, file: string, before = ''): Promise<PythonProcess> {
-  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
-  const client = /```python\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
+/** Starts the client in a document, with this before it prints. */
+async function startClientOf(document: string, address: string, file: string, before = ''): Promise<PythonProcess> {
+  const text = await readFile(new URL(`../${document}`, import.meta.url), 'utf8')
+  const client = /```python\n([\s\S]*?)```/.exec(text)?.[1] ?? ''
   await writeFile(file, client.replace('127.0.0.1:50001', address).replace('print(', `${before}print(`))
   return await startPython(pathToFileURL(file).href)
 }
 
-test.serial('the client in the README prints frames as they come', async t => {
+/** The first lines that it prints. */
+async function firstLines({ lines }: PythonProcess, count: number): Promise<string[]> {
+  const first: string[] = []
+  for await (const line of lines) if (first.push(line) === count) break
+  return first
+}
+
+test.serial('the client in the README has six lines at most, and prints frames as they come', async t => {
   await using folder = await temporaryFolder()
-  await using running = await startReadmeClient(t.context.address, folder.file('client.py'))
-  let lines = 0
-  for await (const line of running.lines) {
-    t.regex(line, /^\d{13} [IPB] \(360, 640, 3\)$/)
-    if (++lines === 10) return
-  }
-  t.fail(`only ${lines} frames`)
+  await using running = await startClientOf('README.md', t.context.address, folder.file('client.py'))
+  t.true((await readFile(folder.file('client.py'), 'utf8')).trim().split('\n').length <= 6)
+  const lines = await firstLines(running, 5)
+  t.is(lines.length, 5)
+  for (const line of lines) t.regex(line, /^\d+\.\d+ \d+\.\d+ \(640, 640, 3\)$/)
 })
 
-test.serial('with a slow model the client in the README still sees the camera as it is now', async t => {
+const CLIENT_EXAMPLES = '../../clients/python/examples'
+
+test.serial('the examples of the Python client run: people, batches, the past around an annotation', async t => {
+  process.env['CHRYSALIS_ADDRESS'] = t.context.address
+  await using people = await startPython(`${CLIENT_EXAMPLES}/people.py`, ['demo'])
+  for (const line of await firstLines(people, 2)) t.regex(line, /^\d+\.\d{3}: \d+ people$/)
+  await using batches = await startPython(`${CLIENT_EXAMPLES}/batches.py`)
+  for (const line of await firstLines(batches, 2)) t.regex(line, /^demo \(1, 320, 320, 3\): brightness \d+$/)
+  const around = await runPython(`${CLIENT_EXAMPLES}/around_annotation.py`, ['demo'], { timeoutMs: 90_000 })
+  const [, id, last] = /^(\S+): \d+ frames up to (\S+)\n$/.exec(around) ?? []
+  t.is(last, id, around)
+})
+
+test.serial('the client without a package prints frames as they come', async t => {
   await using folder = await temporaryFolder()
-  await using running = await startReadmeClient(t.context.address, folder.file('client.py'), "__import__('time').sleep(0.2); ")
+  await using running = await startClientOf('docs/grpc.md', t.context.address, folder.file('client.py'))
+  const lines = await firstLines(running, 10)
+  t.is(lines.length, 10)
+  for (const line of lines) t.regex(line, /^\d{13} [IPB] \(360, 640, 3\)$/)
+})
+
+test.serial('with a slow model the client without a package still sees the camera as it is now', async t => {
+  await using folder = await temporaryFolder()
+  await using running = await startClientOf('docs/grpc.md', t.context.address, folder.file('client.py'), "__import__('time').sleep(0.2); ")
   const agesMs: number[] = []
   for await (const line of running.lines) {
     agesMs.push(Date.now() - Number(line.split(' ')[0]))

@@ -1,60 +1,21 @@
 // The Python client as a program uses it, from its folder, in front of a real gateway and camera.
-import test from 'ava'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import { testPython } from '../deploy/setup/test-tools.mjs'
-import { startCameras, type FakeCamera } from './fixtures/cameras.ts'
-import { startGateway } from './fixtures/gateway.ts'
-import { startNats } from './fixtures/nats.ts'
-import { freePort } from './fixtures/ports.ts'
-import { end, spawnMortal } from './fixtures/processes.ts'
-import { startSidecar } from './fixtures/sidecar.ts'
+import ava, { type ExecutionContext, type TestFn } from 'ava'
+import type { Gateway } from './fixtures/gateway.ts'
+import { startPythonClient, startWorld, type Facts } from './fixtures/python-client.ts'
 import { until, within } from './fixtures/wait.ts'
 
-const DEAD: FakeCamera = { namespace: 'yard', name: 'dead', uid: 'uid-dead' }
-const path = (name: string) => fileURLToPath(new URL(name, import.meta.url))
+type Shared = { address: string; gateway: Gateway; stack: AsyncDisposableStack }
+const test = ava as TestFn<Shared>
 
-type Facts = Record<string, unknown> & { event: string }
-
-/** The program, with what it has said so far. */
-function startProgram(address: string, what: 'everything' | 'loop') {
-  const env = { ...process.env, PYTHONPATH: path('../clients/python/src'), PYTHONDONTWRITEBYTECODE: '1' }
-  const child = spawnMortal(testPython(process.env), [path('fixtures/python_client.py'), address, what], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env,
-  })
-  const said: Facts[] = []
-  let errors = ''
-  if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', line => said.push(JSON.parse(line) as Facts))
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (errors += text))
-  const ended = new Promise<number | null>(resolve => child.once('close', code => resolve(code)))
-  return { said, ended, errors: () => errors, [Symbol.asyncDispose]: () => end(child) }
-}
-
-async function startWorld() {
-  await using stack = new AsyncDisposableStack()
-  const nats = stack.use(await startNats())
-  const sidecar = stack.use(await startSidecar(nats, { name: 'demo', spec: { source: { url: 'testsrc:?size=320x180&rate=10' } } }))
-  const cameras = stack.use(await startCameras(nats.url, [sidecar.camera, DEAD]))
-  await cameras.report(DEAD, { connection: 'waiting', reason: 'AuthFailed', message: 'the camera says 401', failingStreak: 3 })
-  const port = await freePort()
-  const startIt = async () => {
-    const gateway = await startGateway(nats.url, { CHRYS_GRPC_PORT: String(port) })
-    await until(() => gateway.ready(), { what: 'the gateway to be ready' })
-    return gateway
-  }
-  await sidecar.stateWith('packets', ({ connection }) => connection === 'streaming')
-  const owned = stack.move()
-  return { address: `127.0.0.1:${port}`, cameras, startGateway: startIt, [Symbol.asyncDispose]: () => owned.disposeAsync() }
-}
+test.before(async t => {
+  const stack = new AsyncDisposableStack()
+  const world = stack.use(await startWorld())
+  t.context = { address: world.address, gateway: stack.use(await world.startGateway()), stack }
+})
+test.after.always(t => t.context.stack?.disposeAsync())
 
 test('a loop over frames, snapshots, the past, annotations and mistakes, as the documents show them', async t => {
-  await using world = await startWorld()
-  await using gateway = await world.startGateway()
-  await using program = startProgram(world.address, 'everything')
-  t.is(await within(program.ended, { what: 'the program', timeoutMs: 90_000 }), 0, program.errors())
-  const said = (event: string) => program.said.filter(facts => facts.event === event)
-  const one = (event: string): Facts => said(event)[0] ?? { event: 'nothing' }
+  const { one } = await run(t, 'everything')
   t.like(one('frame'), { shape: [160, 160, 3], shared: true })
   t.true(Number(one('frame')['age']) < 5)
   // 320x180 fits into 160x160 as 160x90, with 35 rows above and below.
@@ -66,18 +27,110 @@ test('a loop over frames, snapshots, the past, annotations and mistakes, as the 
   t.true(Number(one('past')['count']) >= 8)
   t.deepEqual(one('cameras')['names'], ['demo', 'yard/dead'])
   t.deepEqual(one('cameras')['why'], [null, 'AuthFailed'])
-  for (const { expected, got } of said('mistake')) t.is(got, expected)
   t.like(one('batch'), { frames: 1 })
   t.like(one('batches closed'), { threads: [] })
   t.like(one('capture'), { opened: true, ok: true, shape: [180, 320, 3], width: 320 })
   t.like(one('released'), { opened: false })
-  t.is(await gateway.metric('chrysalis_annotations_accepted_total'), 1)
+})
+
+/** Runs a part of the program to its end. */
+async function run(t: ExecutionContext<Shared>, what: string) {
+  await using program = startPythonClient(t.context.address, what)
+  t.is(await within(program.ended, { what: 'the program', timeoutMs: 90_000 }), 0, program.errors())
+  const said = (event: string) => program.said.filter(facts => facts.event === event)
+  return { said, one: (event: string): Facts => said(event)[0] ?? { event: 'nothing' }, errors: program.errors() }
+}
+
+test('the program of the documents runs as it stands there', async t => {
+  const { one } = await run(t, 'issue')
+  t.deepEqual(one('annotated')['box'], [0, 0, 320, 180])
+  t.true((await t.context.gateway.metric('chrysalis_annotations_accepted_total')) >= 1)
+  t.deepEqual(one('selected'), { event: 'selected', names: ['demo', 'yard/dead'], why: 'AuthFailed' })
+})
+
+test('each mistake has a class of exceptions, and the message says what to do', async t => {
+  const { said, one } = await run(t, 'mistakes')
+  t.is(said('mistake').length, 15)
+  for (const { expected, got, message } of said('mistake')) {
+    t.is(got, String(expected).split(' ')[0], `${String(expected)}: ${String(message)}`)
+    t.true(String(message).length > 10)
+  }
+  t.regex(String(one('closed')['message']), /closed/)
+})
+
+test('a slow loop gets the newest frames, or each one in order, or keyframes alone', async t => {
+  const { one } = await run(t, 'pace')
+  t.true(Number(one('slow')['skipped']) >= 3)
+  t.true(Number(one('slow')['oldest']) < 2)
+  t.is(one('every')['skipped'], 0)
+  t.deepEqual(one('keyframes')['keys'], [true, true])
+})
+
+test('packets begin with a keyframe, and have the ids of the frames that they decode to', async t => {
+  const { one } = await run(t, 'packets')
+  t.like(one('packets'), { codec: 'h264', key: true })
+  t.is(one('same id')['same'], true)
+})
+
+test('frames that are decoded in the program are the gateway’s, with the same ids, sizes and places', async t => {
+  const { said, one, errors } = await run(t, 'local')
+  t.is(said('local').length, 6, errors)
+  for (const { look, pairs, difference, shape, box, time, key, age } of said('local')) {
+    const what = String(look)
+    t.is(pairs, 4, what)
+    t.true(Number(difference) <= 2, `${what}: ${String(difference)}`)
+    for (const both of [box, time, key, ...(what.includes('jpeg') ? [] : [shape])] as unknown[][]) t.deepEqual(both[0], both[1], what)
+    t.true(Number(age) < 5, what)
+  }
+  t.is(said('local').at(-1)?.['jpeg'], 'ffd8')
+  t.true(Number(one('slow')['skipped']) >= 3)
+  t.true(Number(one('slow')['age']) < 2)
+  t.true(Number(one('rate')['seconds']) >= 0.8)
+  t.deepEqual(one('local closed')['threads'], [])
+})
+
+test('pixels are not copied between the message and the array, nor by DLPack', async t => {
+  const { one } = await run(t, 'addresses')
+  t.like(one('addresses'), { inside: true, dlpack: true, writeable: false })
+})
+
+test('Ctrl-C ends a loop that waits for a frame at once, and no thread is left', async t => {
+  await using program = startPythonClient(t.context.address, 'interrupted')
+  await until(() => program.said.length >= 1, { what: 'a frame', timeoutMs: 60_000 })
+  program.interrupt()
+  // The next frame would come after twenty seconds.
+  t.is(await within(program.ended, { what: 'the end of the program', timeoutMs: 10_000 }), 0, program.errors())
+  t.deepEqual(program.said.at(-1), { event: 'interrupted', threads: [] })
+})
+
+test('after a fork an Edge says that it cannot be used in the child, and goes on in the parent', async t => {
+  const { one } = await run(t, 'forked')
+  t.regex(String(one('child')['got']), /fork/)
+  t.regex(String(one('new')['got']), /fork/)
+  t.is(one('parent')['ok'], true)
+})
+
+test('asyncio has the same: frames, snapshots, the past, batches, packets, annotations, mistakes', async t => {
+  const { said, one, errors } = await run(t, 'asynchronous')
+  t.like(one('frame'), { shape: [160, 160, 3], box: [0, 0, 320, 180] })
+  t.like(one('ids'), { distinct: 10 })
+  t.is(one('then')['same'], true)
+  t.is(one('past')['last'], true)
+  t.like(one('cameras'), { names: ['demo', 'yard/dead'], why: 'AuthFailed' })
+  t.like(one('batch'), { frames: 1 })
+  t.like(one('packet'), { key: true })
+  t.like(one('local'), { shape: [36, 64, 3] })
+  t.is(said('mistake').length, 2)
+  for (const { expected, got } of said('mistake')) t.is(got, expected)
+  t.like(one('cancelled'), { ok: true })
+  t.like(one('closed'), { got: 'ended' })
+  t.is(errors.includes('Traceback'), false, errors)
 })
 
 test('a loop goes on by itself when its gateway was killed, and says that frames are missing', async t => {
   await using world = await startWorld()
   const gateway = await world.startGateway()
-  await using program = startProgram(world.address, 'loop')
+  await using program = startPythonClient(world.address, 'loop')
   await until(() => program.said.length >= 5, { what: 'frames', timeoutMs: 60_000 })
   await gateway.stop('SIGKILL')
   const before = program.said.length

@@ -1,6 +1,6 @@
 // The parts of a release that need no image. The image, its packages and its archive: test/image/.
 import { execFile } from 'node:child_process'
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -92,9 +92,11 @@ withHelm('a release without an image has the rest, and says what is missing', as
   const { files, missing } = await makeRelease(ROOT, { out, nodeImage: undefined, withImage: false }, step => steps.push(step))
   const { version } = readVersion(ROOT)
   const base = `chrysalis-edge-${version}`
-  t.deepEqual(files.toSorted(), ['SHA256SUMS', `${base}.cdx.json`, `${base}.tgz`, `${base}.yaml`])
+  const wheel = `chrysalis_edge-${version}-py3-none-any.whl`
+  t.deepEqual(files.toSorted(), ['SHA256SUMS', `${base}.cdx.json`, `${base}.tgz`, `${base}.yaml`, wheel])
   t.deepEqual((await readdir(out)).toSorted(), files.toSorted())
   t.true(missing.some(line => line.startsWith('image')))
+  t.true((await stat(join(out, wheel))).size <= 200_000)
   t.is(steps.length, files.length)
   await promisify(execFile)('sha256sum', ['--check', '--strict', 'SHA256SUMS'], { cwd: out })
   const sbom = JSON.parse(await readFile(join(out, `${base}.cdx.json`), 'utf8')) as Sbom

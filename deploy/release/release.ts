@@ -3,12 +3,14 @@ import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { copyFile, mkdir, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
+import { isProgram } from '../../common/which.mjs'
 import { buildImage } from '../image/build.ts'
 import { missingPodman, podman, podmanOk } from '../image/podman.ts'
 import { helmProgram } from '../setup/helm.mjs'
+import { PYTHON_MISSING, testPython } from '../setup/test-tools.mjs'
 import { debianPackages, type DebianPackage } from './debian.ts'
 import type { Options } from './options.ts'
 import { mergedSbom, type Sbom } from './sbom.ts'
@@ -39,6 +41,12 @@ export async function makeRelease(root: string, { out, nodeImage, withImage }: O
   say(`manifests: ${base}.yaml`)
   await copyFile(join(root, 'deploy/manifests/chrysalis-edge.yaml'), join(out, `${base}.yaml`))
   files.push(`${base}.yaml`)
+
+  const wheel = `chrysalis_edge-${version}-py3-none-any.whl`
+  say(`Python client: ${wheel}`)
+  const noWheel = await packageClient(root, out)
+  if (noWheel === undefined) files.push(wheel)
+  else missing.push(noWheel)
 
   const noImage = withImage ? missingPodman() : 'it was not asked for'
   let contents: Contents | undefined
@@ -85,6 +93,15 @@ async function packageChart(root: string, out: string): Promise<string | undefin
   const helm = helmProgram(process.env)
   if (helm === undefined) return 'chart: helm is missing (see deploy/setup/helm.mjs)'
   await promisify(execFile)(helm, ['package', join(root, 'charts/chrysalis-edge'), '--destination', out])
+  return undefined
+}
+
+/** Why there is no wheel; undefined where it was made. */
+async function packageClient(root: string, out: string): Promise<string | undefined> {
+  const python = testPython(process.env)
+  if (!isProgram(python)) return `Python client: ${PYTHON_MISSING}`
+  const args = ['-m', 'hatchling', 'build', '--target', 'wheel', '--directory', resolve(out)]
+  await promisify(execFile)(python, args, { cwd: join(root, 'clients/python') })
   return undefined
 }
 

@@ -8,6 +8,7 @@ const PLACES = [
   ['charts/chrysalis-edge/Chart.yaml', /^version: (.*)$/m],
   ['charts/chrysalis-edge/Chart.yaml', /^appVersion: (.*)$/m],
   ['deploy/image/Dockerfile', /^ARG VERSION=(.*)$/m],
+  ['clients/python/pyproject.toml', /^version = "(.*)"$/m],
   ['CHANGELOG.md', /^## (\d\S*)/m],
 ] as const
 

@@ -17,7 +17,7 @@ const steps = [() => preparePackages(root), prepareFfmpeg, prepareConfine, prepa
 const more = {
   '--test': [prepareFfprobe, prepareCamera, preparePython, prepareBrowser, prepareHelm, prepareKubernetes],
   '--image': [prepareImageTools],
-  '--release': [prepareHelm, prepareImageTools],
+  '--release': [prepareHelm, preparePython, prepareImageTools],
   '--e2e': [prepareCamera, prepareHelm, prepareImageTools, prepareNode],
 }
 for (const step of [...steps, ...process.argv.slice(2).flatMap(option => more[option] ?? [])]) {

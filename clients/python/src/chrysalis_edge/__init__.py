@@ -1,7 +1,8 @@
 """Camera frames for machine learning: the client of Chrysalis Edge."""
 
+from ._async_edge import AsyncCamera, AsyncEdge
 from ._capture import VideoCapture
-from ._edge import Buffer, Camera, CameraInfo, Codec, Edge, Packet, Why
+from ._edge import Camera, Edge
 from ._errors import (
     BadOption,
     EdgeError,
@@ -14,9 +15,13 @@ from ._errors import (
     NotPossible,
     Unavailable,
 )
-from ._frame import Frame
+from ._frame import AsyncFrame, Frame
+from ._types import Buffer, CameraInfo, Codec, Packet, Why
 
 __all__ = [
+    "AsyncCamera",
+    "AsyncEdge",
+    "AsyncFrame",
     "BadOption",
     "Buffer",
     "Camera",

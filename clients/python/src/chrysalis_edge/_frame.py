@@ -10,25 +10,25 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _messages as pb
+from . import _calls
 from ._errors import BadOption
+from ._io import run
 
 if TYPE_CHECKING:
-    from ._edge import Edge
+    from ._io import AsyncIo, BlockingIo
 
 Box = tuple[float, float, float, float]
-
 
 #: CameraTime.Source
 _RTCP = 2
 
 
-class Frame:
+class BaseFrame:
     """One frame of a camera. `image` shares the memory of the message, so it is read-only: copy it to draw on it."""
 
-    __slots__ = ("_edge", "_header", "_received", "data", "gap", "image")
+    __slots__ = ("_header", "_received", "data", "gap", "image")
 
-    def __init__(self, edge: Edge, header: Any, data: memoryview, gap: bool = False) -> None:
-        self._edge = edge
+    def __init__(self, header: Any, data: memoryview, gap: bool) -> None:
         self._header = header
         self._received = time.monotonic()
         #: The bytes of the frame: pixels, or a JPEG file.
@@ -123,18 +123,10 @@ class Frame:
 
         return x(left), y(top), x(right), y(bottom)
 
-    def annotate(
-        self,
-        type: str,
-        box: Box | None = None,
-        *,
-        confidence: float = 0.0,
-        key: str | None = None,
-        timeout: float = 30.0,
-        **fields: Any,
-    ) -> None:
-        """Stores what was seen in this frame. `box`: (left, top, right, bottom) in this frame's pixels. Returns when it is stored.
-        `fields`: others of AnnotateRequest, such as object_id or ml_model. It is stored once, however often it is sent: `key` names it."""
+    def _annotation(
+        self, type: str, box: Box | None, confidence: float, key: str | None, fields: dict[str, Any]
+    ) -> tuple[Any, list[tuple[str, str]]]:
+        """The request, and its metadata."""
         request = pb.AnnotateRequest(
             device_name=self.camera, type=type, start_timestamp=self.time_ms, confidence=confidence, is_keyframe=self.keyframe
         )
@@ -147,22 +139,72 @@ class Frame:
             request.MergeFrom(pb.AnnotateRequest(**fields))
         except (TypeError, ValueError) as error:
             raise BadOption(f"no such annotation: {error}") from None
-        own = [("idempotency-key", key or str(uuid.uuid4())), ("frame-id", self.id)]
-        connection = self._edge._connection
-        connection.unary(lambda left: connection.annotate(request, timeout=left, metadata=connection.metadata() + own), timeout)
+        return request, [("idempotency-key", key or str(uuid.uuid4())), ("frame-id", self.id)]
 
     def __repr__(self) -> str:
         return f"<Frame {self.id} of {self.camera}: {self.width}x{self.height} {self.format}, {self.age * 1000:.0f} ms old>"
 
 
+class Frame(BaseFrame):
+    """A frame that Edge gives."""
+
+    __slots__ = ("_io",)
+
+    def __init__(self, io: BlockingIo, header: Any, data: memoryview, gap: bool) -> None:
+        super().__init__(header, data, gap)
+        self._io = io
+
+    def annotate(
+        self,
+        type: str,
+        box: Box | None = None,
+        *,
+        confidence: float = 0.0,
+        key: str | None = None,
+        timeout: float = 30.0,
+        **fields: Any,
+    ) -> None:
+        """Stores what was seen in this frame. `box`: (left, top, right, bottom) in this frame's pixels. Returns when it is stored.
+        `fields`: others of AnnotateRequest, such as object_id or ml_model. It is stored once, however often it is sent: `key` names it."""
+        request, metadata = self._annotation(type, box, confidence, key, fields)
+        run(_calls.unary(self._io, "annotate", request, timeout, metadata))
+
+
+class AsyncFrame(BaseFrame):
+    """A frame that AsyncEdge gives."""
+
+    __slots__ = ("_io",)
+
+    def __init__(self, io: AsyncIo, header: Any, data: memoryview, gap: bool) -> None:
+        super().__init__(header, data, gap)
+        self._io = io
+
+    async def annotate(
+        self,
+        type: str,
+        box: Box | None = None,
+        *,
+        confidence: float = 0.0,
+        key: str | None = None,
+        timeout: float = 30.0,
+        **fields: Any,
+    ) -> None:
+        """As Frame.annotate."""
+        request, metadata = self._annotation(type, box, confidence, key, fields)
+        await _calls.unary(self._io, "annotate", request, timeout, metadata)
+
+
 def _array(header: Any, data: memoryview) -> npt.NDArray[np.uint8]:
     name = pb.FORMAT_NAMES.get(header.format, "bgr")
-    if name == "jpeg":
-        return np.frombuffer(data, np.uint8)
+    image: npt.NDArray[np.uint8]
     width, height = header.width, header.height
     stride = header.strides[0] if header.strides else 0
-    if name in ("bgr", "rgb"):
-        return np.ndarray((height, width, 3), np.uint8, data, strides=(stride or width * 3, 3, 1))
-    if name == "gray":
-        return np.ndarray((height, width), np.uint8, data, strides=(stride or width, 1))
-    return np.frombuffer(data, np.uint8).reshape(height * 3 // 2, width)
+    if name == "jpeg":
+        image = np.frombuffer(data, np.uint8)
+    elif name in ("bgr", "rgb"):
+        image = np.ndarray((height, width, 3), np.uint8, data, strides=(stride or width * 3, 3, 1))
+    elif name == "gray":
+        image = np.ndarray((height, width), np.uint8, data, strides=(stride or width, 1))
+    else:
+        image = np.frombuffer(data, np.uint8).reshape(height * 3 // 2, width)
+    return image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -12,7 +12,7 @@ IMAGE = "chrys.cloud.videostreaming.v1beta1"
 
 # A pool of its own: a program may also have code generated from the same protos.
 _pool = descriptor_pool.DescriptorPool()
-_set = descriptor_pb2.FileDescriptorSet.FromString(files(__package__).joinpath("services.binpb").read_bytes())
+_set = descriptor_pb2.FileDescriptorSet.FromString(Path(__file__).with_name("services.binpb").read_bytes())
 for _file in _set.file:
     _pool.AddSerializedFile(_file.SerializeToString())
 
@@ -40,6 +40,7 @@ PacketsResponse = _message(f"{FRAMES}.PacketsResponse")
 CamerasRequest = _message(f"{FRAMES}.CamerasRequest")
 CamerasResponse = _message(f"{FRAMES}.CamerasResponse")
 Frame = _message(f"{FRAMES}.Frame")
+Geometry = _message(f"{FRAMES}.Geometry")
 AnnotateRequest = _message(f"{IMAGE}.AnnotateRequest")
 AnnotateResponse = _message(f"{IMAGE}.AnnotateResponse")
 

@@ -1,0 +1,119 @@
+// How the Python client presents itself: tokens, TLS, and the class of exceptions of each refusal. The other side is a gRPC server that says
+// what a gateway says.
+import {
+  Server,
+  ServerCredentials,
+  status,
+  type Metadata,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type sendUnaryData,
+} from '@grpc/grpc-js'
+import test from 'ava'
+import { writeFile } from 'node:fs/promises'
+import { framesService } from './fixtures/frames-client.ts'
+import { selfSigned } from './fixtures/certificate.ts'
+import { startPythonClient } from './fixtures/python-client.ts'
+import { temporaryFolder } from './fixtures/tmp.ts'
+import { until, within } from './fixtures/wait.ts'
+
+type Snapshot = ServerUnaryCall<{ camera: string }, unknown>
+type Watch = ServerDuplexStream<unknown, unknown>
+
+const FRAME = { camera: 'demo', id: 'one', capture_time_ms: 1, width: 1, height: 1, format: 1, data: Buffer.from([1, 2, 3]) }
+const tokenOf = (metadata: Metadata) => String(metadata.get('authorization')[0] ?? '')
+
+/** A snapshot of the camera "status-N" fails with that code. Frames come while the call's token is the valid one. */
+async function startServer(valid: string) {
+  const tls = await selfSigned()
+  const server = new Server()
+  const seen: string[] = []
+  const state = { valid, watching: new Set<Watch>() }
+  const isValid = (metadata: Metadata) => {
+    seen.push(tokenOf(metadata))
+    return tokenOf(metadata) === `Bearer ${state.valid}`
+  }
+  const refusal = (code: status, details: string) => Object.assign(new Error(details), { code, details })
+  server.addService(framesService, {
+    Snapshot({ request, metadata }: Snapshot, answer: sendUnaryData<unknown>) {
+      const code = Number(/^status-(\d+)$/.exec(request.camera)?.[1] ?? 0)
+      if (!isValid(metadata)) answer(refusal(status.UNAUTHENTICATED, 'a bearer token is required'))
+      else if (code > 0) answer(refusal(code, `what to do about ${request.camera}`))
+      else answer(null, { frame: FRAME })
+    },
+    Watch(call: Watch) {
+      call.on('error', () => {})
+      if (!isValid(call.metadata)) {
+        call.emit('error', refusal(status.UNAUTHENTICATED, 'the token is not valid'))
+        return
+      }
+      state.watching.add(call)
+      call.write({ frame: FRAME })
+      call.on('end', () => call.end())
+    },
+  })
+  const credentials = ServerCredentials.createSsl(null, [{ private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) }])
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync('127.0.0.1:0', credentials, (error, bound) => (error ? reject(error) : resolve(bound))),
+  )
+  return {
+    ...{ port, cert: tls.cert, seen },
+    renew(token: string) {
+      state.valid = token
+      for (const call of state.watching) call.emit('error', refusal(status.UNAUTHENTICATED, 'the token has expired'))
+      state.watching.clear()
+    },
+    [Symbol.asyncDispose]: async () => server.forceShutdown(),
+  }
+}
+
+test('a token file is read again for each call, and a loop goes on with the token that is in it now', async t => {
+  await using folder = await temporaryFolder()
+  await using server = await startServer('first')
+  await writeFile(folder.file('ca.crt'), server.cert)
+  await writeFile(folder.file('token'), 'first\n')
+  const env = { CHRYSALIS_TOKEN_FILE: folder.file('token'), CHRYSALIS_CA: folder.file('ca.crt') }
+  await using program = startPythonClient(`https://localhost:${server.port}`, 'watching', env)
+  await until(() => program.said.length >= 1, { what: 'a frame', timeoutMs: 60_000 })
+  await writeFile(folder.file('token'), 'second\n')
+  server.renew('second')
+  await until(() => program.said.length >= 2, { what: 'a frame with the renewed token', timeoutMs: 60_000 })
+  t.deepEqual(
+    program.said.map(({ gap }) => gap),
+    [false, true],
+  )
+  t.deepEqual([...new Set(server.seen)], ['Bearer first', 'Bearer second'])
+})
+
+test('a loop whose token is refused ends with the mistake', async t => {
+  await using folder = await temporaryFolder()
+  await using server = await startServer('first')
+  await writeFile(folder.file('ca.crt'), server.cert)
+  const env = { CHRYSALIS_TOKEN: 'wrong', CHRYSALIS_CA: folder.file('ca.crt') }
+  await using program = startPythonClient(`https://localhost:${server.port}`, 'watching', env)
+  t.not(await within(program.ended, { what: 'the program', timeoutMs: 60_000 }), 0)
+  t.regex(program.errors(), /NotAuthenticated: the token is not valid/)
+})
+
+test('each refusal has its class of exceptions, with what the gateway says', async t => {
+  await using folder = await temporaryFolder()
+  await using server = await startServer('first')
+  await writeFile(folder.file('ca.crt'), server.cert)
+  const env = { CHRYSALIS_TOKEN: 'first', CHRYSALIS_CA: folder.file('ca.crt') }
+  await using program = startPythonClient(`https://localhost:${server.port}`, 'refusals', env)
+  t.is(await within(program.ended, { what: 'the program', timeoutMs: 60_000 }), 0, program.errors())
+  const got = Object.fromEntries(
+    program.said.map(({ code, got, message }) => [String(code), [got, String(message).startsWith('what to do')]]),
+  )
+  t.deepEqual(got, {
+    3: ['BadOption', true],
+    5: ['NoSuchCamera', true],
+    7: ['NotPermitted', true],
+    8: ['LimitReached', true],
+    9: ['NotPossible', true],
+    11: ['NotInBuffer', true],
+    14: ['Unavailable', true],
+    16: ['NotAuthenticated', false],
+    untrusted: ['Unavailable', false],
+  })
+})
