@@ -24,6 +24,10 @@ export type Client = AsyncDisposable & {
 export const liveClient = (port: number, device: string, { askAtMs = 0, perSecond = 0 } = {}): Promise<Client> =>
   startClient('client.py', [String(port), device, 'live', String(Math.floor(askAtMs)), String(perSecond)])
 
+/** The Python client of ours. */
+export const edgeClient = (port: number, device: string, decode: 'gateway' | 'local'): Promise<Client> =>
+  startClient('edge_client.py', [String(port), device, decode])
+
 /** What is wanted of cameras by frames/v1, as the proto's Wish in JSON. */
 export type WatchWish = Readonly<Record<string, unknown>>
 

@@ -16,6 +16,7 @@ import { measurePackets } from './packets.ts'
 import { measureRenditions } from './renditions.ts'
 import { report } from './report.ts'
 import type { Scenario } from './scenario.ts'
+import { measurePythonClient } from './python-client.ts'
 import { measureSoak } from './soak.ts'
 import { measureThinLink } from './thin-link.ts'
 import { judge, type Results } from './targets.ts'
@@ -42,6 +43,7 @@ const FURTHER: Record<string, Scenario> = {
   renditions: measureRenditions,
   packets: measurePackets,
   keyframes: measureKeyframes,
+  'python-client': measurePythonClient,
   many: measureMany,
   'fan-out': measureFanOut,
   'thin-link': measureThinLink,
