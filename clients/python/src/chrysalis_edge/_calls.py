@@ -79,10 +79,10 @@ async def watch(io: Io, wish: Any, window: int, make: Make[T], stop: Stop) -> As
             return
         if error is not None and not passes(error, worked):
             raise error_of(error) from None
+        interrupted = interrupted or worked
         # A token that is refused twice is not one that was just renewed.
         if error is not None and error.code() is grpc.StatusCode.UNAUTHENTICATED:
             worked = False
-        interrupted = interrupted or worked
         resumed.clear()
         if not await tries.pause(error):
             return
@@ -163,9 +163,9 @@ async def packets(io: Io, request: Any, stop: Stop) -> AsyncGenerator[Packet, No
             return
         if error is not None and not passes(error, worked):
             raise error_of(error) from None
+        interrupted = interrupted or worked
         if error is not None and error.code() is grpc.StatusCode.UNAUTHENTICATED:
             worked = False
-        interrupted = interrupted or worked
         if not await tries.pause(error):
             return
 
