@@ -7,8 +7,8 @@ import { percentile } from './statistics.ts'
 
 const FIRST_FRAME_MS = 60_000
 
-/** Times in ms since the epoch. `bytes`: of the frame or its packet, where the client says. */
-export type Seen = { receivedMs: number; timestamp: number; pts: number; bytes: number }
+/** Times in ms since the epoch. `bytes`: of the frame or its packet, `sent`: of the message, where the client says. */
+export type Seen = { receivedMs: number; timestamp: number; pts: number; bytes: number; sent: number }
 
 export type Client = AsyncDisposable & {
   readonly pid: number
@@ -58,9 +58,9 @@ async function startClient(program: string, args: readonly string[], env: Record
   let askedMs: number | undefined
   const read = async () => {
     for await (const line of python.lines) {
-      const [receivedMs = 0, timestamp, pts, bytes = 0] = line.split(' ').map(Number)
+      const [receivedMs = 0, timestamp, pts, bytes = 0, sent = NaN] = line.split(' ').map(Number)
       if (timestamp === undefined || pts === undefined) askedMs = receivedMs
-      else seen.push({ receivedMs, timestamp, pts, bytes })
+      else seen.push({ receivedMs, timestamp, pts, bytes, sent })
     }
     await python.finished
   }

@@ -95,7 +95,14 @@ function play({ nc }: Cameras, all: readonly FakeCamera[], { codec, packets }: V
   const send = (camera: FakeCamera, seq: number) => {
     const { key, data } = packets[seq % packets.length] as Video['packets'][number]
     const pts = (seq * 90_000) / fps
-    const place = { epoch, keyframe: Math.floor(seq / fps) + 1, index: seq % fps, pts, dts: pts, timestamp: Date.now() }
+    const place = {
+      epoch,
+      keyframe: Math.floor(seq / fps) + 1,
+      index: seq % fps,
+      pts,
+      dts: pts,
+      timestamp: Math.round(epoch + (1000 * seq) / fps),
+    }
     const packet: Packet = { ...place, key, corrupt: false, data }
     for (const { headers, payload } of packetMessages(camera.uid, packet, 0, codec, 2 ** 20))
       nc.publish(packetSubject(camera), payload, { headers })

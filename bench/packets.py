@@ -1,6 +1,7 @@
 """A client that decodes by itself: packets.py PORT CAMERA. PyAV decodes, with one thread, and OpenCV converts to BGR.
 
-Prints when it asked (ms since the epoch), then a line for each frame: when it was there, its capture time, 0, the bytes of its packet.
+Prints when it asked (ms since the epoch), then a line for each frame: when it was there, its capture time, 0, the bytes of its packet, and those
+of the message that brought it, with what gRPC and HTTP/2 put around it.
 """
 import sys
 import time
@@ -14,6 +15,12 @@ import numpy
 
 ANSWER_S = 30
 cv2.setNumThreads(1)
+
+
+def sent(event):
+    """gRPC has five bytes in front of a message; HTTP/2 nine in front of each frame, of at most 16 KiB."""
+    size = 5 + event.ByteSize()
+    return size + 9 * -(-size // 16384)
 
 
 def decoder_of(codec):
@@ -48,4 +55,4 @@ with grpc.insecure_channel(f'127.0.0.1:{port}', [('grpc.max_receive_message_leng
             packet = event.packet
             for frame in decoder.decode(av.Packet(packet.data)):
                 cv2.cvtColor(yuv(frame), cv2.COLOR_YUV2BGR_I420)
-                print(time.time() * 1000, packet.capture_time_ms, 0, len(packet.data))
+                print(time.time() * 1000, packet.capture_time_ms, 0, len(packet.data), sent(event))

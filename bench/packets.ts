@@ -1,5 +1,4 @@
 // Clients that get packets and decode them by themselves, beside OpenCV on the camera.
-import { readFileSync } from 'node:fs'
 import { startCamera } from '../test/fixtures/rtsp-camera.ts'
 import { PICTURES, videoOf } from './chain.ts'
 import { opencvClient, packetsClient, type Client } from './clients.ts'
@@ -7,6 +6,7 @@ import type { Options } from './options.ts'
 import type { Measured } from './scenario.ts'
 import { rolesText, spend, type Spent } from './spend.ts'
 import { startStage } from './stage.ts'
+import { sum } from './statistics.ts'
 import { figure } from './table.ts'
 import type { Cast } from './usage.ts'
 
@@ -80,20 +80,16 @@ async function measureOurs({ seconds, env, placement }: Options): Promise<Row[]>
   return rows
 }
 
-/** What the clients' processes read, as the kernel counts it, ÷ the bytes of the packets. */
+/** What is sent to the clients ÷ the bytes of the packets. */
 async function spendOnLink(measure: () => Promise<Spent>, clients: readonly Client[]): Promise<{ spent: Spent; link: number }> {
-  const count = () => ({ bytes: clients.map(({ pid }) => bytesRead(pid)), seen: clients.map(({ seen }) => seen.length) })
-  const before = count()
+  const before = clients.map(({ seen }) => seen.length)
   const spent = await measure()
-  const after = count()
   const links = clients.map(({ seen }, i) => {
-    const packets = seen.slice(before.seen[i], after.seen[i]).reduce((sum, { bytes }) => sum + bytes, 0)
-    return ((after.bytes[i] ?? NaN) - (before.bytes[i] ?? NaN)) / packets
+    const since = seen.slice(before[i])
+    return sum(since.map(({ sent }) => sent)) / sum(since.map(({ bytes }) => bytes))
   })
   return { spent, link: Math.max(...links) }
 }
-
-const bytesRead = (pid: number): number => Number(/^rchar: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1])
 
 async function measureTheirs({ seconds }: Options): Promise<Spent[]> {
   await using camera = await startCamera({ codec: 'h264', file: await videoOf(PICTURE) })
