@@ -3,6 +3,8 @@ import anyTest, { type TestFn } from 'ava'
 import { connect as connectHttp2, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2'
 import { once } from 'node:events'
 import { status } from '@grpc/grpc-js'
+import { annotate, annotation } from './fixtures/annotations.ts'
+import { startCloud } from './fixtures/cloud.ts'
 import { startCameras, type Cameras } from './fixtures/cameras.ts'
 import { failure, grpcClient, startGateway, type Client, type Gateway } from './fixtures/gateway.ts'
 import { startNats } from './fixtures/nats.ts'
@@ -96,4 +98,28 @@ test('where reflection is off, the services are not described', async t => {
     call.on('data', () => {})
   })
   t.is((await failure(asked)).code, status.UNIMPLEMENTED)
+})
+
+test('one client that floods the annotation queue is refused at its share of it, and another is not', async t => {
+  await using nats = await startNats()
+  await using _cameras = await startCameras(nats.url, [CAMERA])
+  await using cloud = await startCloud()
+  cloud.answer(() => ({ status: 503 }))
+  await using gateway = await startGateway(nats.url, { ...cloud.env, CHRYS_ANNOTATION_QUEUE_MAX_BYTES: '1Mi' })
+  await until(() => gateway.ready(), { what: 'the gateway' })
+  await using greedy = grpcClient(gateway.port)
+  await using modest = grpcClient(gateway.port)
+  const large = annotation({ device_name: 'door', custom_meta_1: 'x'.repeat(60_000) })
+  let stored = 0
+  const flood = async () => {
+    for (; stored < 16; stored++) await annotate(greedy, large)
+  }
+  const refused = await failure(flood())
+  t.deepEqual(refused, {
+    code: status.RESOURCE_EXHAUSTED,
+    details: 'the annotation queue is more than half full, and you have filled your share: try again later',
+  })
+  t.true(stored >= 8 && stored <= 11, `${stored}`)
+  t.is((await annotate(modest, annotation({ device_name: 'door' }))).device_name, 'door')
+  t.is(await gateway.metric('chrysalis_annotations_unstored_total', 'reason="share"'), 1)
 })

@@ -14,6 +14,7 @@ test('the least that is needed, and the defaults', t => {
     version: 'unknown',
     gatewayNamespace: 'chrysalis',
     natsUrl: 'nats://nats:4222',
+    natsReplicas: 1,
     natsSecret: undefined,
     signingDir: undefined,
     userValidity: { days: 90 },

@@ -17,8 +17,8 @@ export class Allowance {
     this.#total = { tokens: all.burst, atMs: 0 }
   }
 
-  /** Whether `key` may go ahead now. */
-  take(key: string, nowMs: number): boolean {
+  /** Whether `key` may go ahead now, with `amount` of what it has. */
+  take(key: string, nowMs: number, amount = 1): boolean {
     const bucket = this.#buckets.get(key) ?? { tokens: this.#each.burst, atMs: nowMs }
     this.#buckets.delete(key)
     this.#buckets.set(key, bucket)
@@ -26,9 +26,9 @@ export class Allowance {
     if (this.#buckets.size > KEYS_MAX && oldest !== undefined) this.#buckets.delete(oldest)
     refill(bucket, this.#each, nowMs)
     refill(this.#total, this.#all, nowMs)
-    if (bucket.tokens < 1 || this.#total.tokens < 1) return false
-    bucket.tokens--
-    this.#total.tokens--
+    if (bucket.tokens < amount || this.#total.tokens < amount) return false
+    bucket.tokens -= amount
+    this.#total.tokens -= amount
     return true
   }
 }

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
 /** Why a valid annotation is not acknowledged. */
-const UNSTORED = ['full', 'nats', 'timeout', 'cancelled', 'size'] as const
+const UNSTORED = ['full', 'share', 'nats', 'timeout', 'cancelled', 'size'] as const
 export type Unstored = (typeof UNSTORED)[number]
 
 export type AnnotationMetrics = ReturnType<typeof createAnnotationMetrics>

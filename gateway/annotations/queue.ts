@@ -26,6 +26,7 @@ import {
   type CameraRef,
 } from '../../proto/subjects.ts'
 import type { Cause, Reason } from '../../proto/reasons.ts'
+import { Allowance } from '../access/allowance.ts'
 import type { AnnotationMetrics, Unstored } from './metrics.ts'
 import { QueueHealth } from './queue-health.ts'
 import { Refusal } from '../refusal.ts'
@@ -81,8 +82,16 @@ const PAUSE = { minMs: 1_000, maxMs: 8_000 }
 const UPKEEP_MS = 5_000
 const RETRY_MS = 1_000
 
+/** A caller may fill an eighth of the queue at once, and an eighth in ten minutes. It holds while the queue is more than half full. */
+const SHARE = 1 / 8
+const SHARE_BYTES_MIN = 256 * 2 ** 10
+const SHARE_SECONDS = 600
+
 export class AnnotationQueue {
   readonly #options: QueueOptions
+  readonly #shares: Allowance
+  /** In the queue, as measured last, and stored since. */
+  #bytesHeld = 0
   readonly #link: () => Nats | undefined
   readonly #metrics: AnnotationMetrics
   readonly #health = new QueueHealth()
@@ -90,6 +99,8 @@ export class AnnotationQueue {
 
   constructor(options: QueueOptions, link: () => Nats | undefined, metrics: AnnotationMetrics) {
     this.#options = options
+    const burst = Math.max(options.bytesMax * SHARE, SHARE_BYTES_MIN)
+    this.#shares = new Allowance({ burst, perSecond: burst / SHARE_SECONDS }, { burst: Infinity, perSecond: 0 })
     this.#link = link
     this.#metrics = metrics
   }
@@ -101,9 +112,10 @@ export class AnnotationQueue {
 
   /**
    * Returns when the annotation is stored: on disk, to be delivered, whatever ends then. `id`: a second one with the same id is not
-   * stored again. `camera`: undefined for a name that is no camera's. Throws a Refusal.
+   * stored again. `camera`: undefined for a name that is no camera's. `caller`: who has its share of the queue. Throws a Refusal.
    */
-  async store(bytes: Uint8Array, about: About, signal: AbortSignal): Promise<void> {
+  async store(bytes: Uint8Array, about: About, caller: string, signal: AbortSignal): Promise<void> {
+    this.#checkShare(bytes.length, caller)
     const endMs = performance.now() + STORE_MS
     for (let attempt = 0, cause = ''; ; attempt++) {
       const pauseMs = attempt === 0 ? 0 : backoffMs(attempt - 1, PAUSE)
@@ -154,6 +166,17 @@ export class AnnotationQueue {
     this.#health.stored(seq)
     if (duplicate) this.#metrics.repeated.inc()
     else this.#metrics.accepted.inc()
+    if (!duplicate) this.#bytesHeld += bytes.length
+  }
+
+  #checkShare(bytes: number, caller: string): void {
+    const { isDelivered, bytesMax } = this.#options
+    const hasShare = this.#shares.take(caller, performance.now(), bytes)
+    if (hasShare || !isDelivered || this.#bytesHeld <= bytesMax / 2) return
+    throw this.#unstored(
+      'share',
+      new Refusal('exhausted', 'the annotation queue is more than half full, and you have filled your share: try again later'),
+    )
   }
 
   async #make(nc: NatsConnection): Promise<void> {
@@ -172,6 +195,7 @@ export class AnnotationQueue {
     this.#metrics.lost.set(lost)
     const nowMs = ts === undefined ? Date.now() : Date.parse(ts)
     this.#metrics.queued.set(state.messages)
+    this.#bytesHeld = state.bytes
     this.#metrics.oldest.set(state.messages === 0 ? 0 : Math.max(0, nowMs - Date.parse(state.first_ts)) / 1_000)
     if (!this.#options.isDelivered) return
     this.#metrics.deadLetters.set((await jsm.streams.info(DEAD_LETTER_STREAM)).state.messages)

@@ -24,7 +24,7 @@ export async function annotate({ bytes, annotation }: AnnotateCall, parts: Annot
   if (problem !== undefined) throw new Refusal('invalid', problem)
   const { device_name, remote_stream_id, type, start_timestamp } = annotation
   const about = { id: idOf(caller), frameId: frameIdOf(caller), camera: await cameraOf(device_name, parts.cameras, caller) }
-  await parts.annotations.store(bytes, about, caller.signal)
+  await parts.annotations.store(bytes, about, caller.keys.at(-1) ?? caller.peer, caller.signal)
   return { device_name, remote_stream_id, type, start_timestamp }
 }
 
