@@ -177,7 +177,7 @@ test('a scale that makes pictures too large is told to the client', async t => {
   const refused = () => failure(read(past, 0, Date.now()))
   const { code, details } = await until(refused, { what: 'a refusal' })
   t.is(code, status.UNAVAILABLE)
-  t.regex(details, /8000×6000, more than 40 megapixels/)
+  t.regex(details, /8000×6000 \(48 megapixels\) are larger than 40 megapixels/)
 })
 
 test('a read ends with UNAVAILABLE when NATS stops answering in its middle, and so does one that begins then', async t => {
