@@ -85,6 +85,11 @@ export class CameraFrames {
     return frames
   }
 
+  /** Of consumers of all renditions. */
+  wishes(nowMs: number): number {
+    return [...this.#renditions.values()].reduce((sum, { wishes }) => sum + wishes.count(nowMs), 0)
+  }
+
   /** What is wanted of the camera; renditions that no consumer asks for any more end. */
   demand(nowMs: number): RenditionDemand[] {
     this.#forgetUnwanted(nowMs)

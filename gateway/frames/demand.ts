@@ -41,6 +41,10 @@ export class Wishes {
     return most === 0 || most === Infinity ? undefined : most
   }
 
+  count(nowMs: number): number {
+    return this.#current(nowMs).length
+  }
+
   #current(nowMs: number): Asked[] {
     for (const [consumer, { askedMs }] of this.#asked) if (nowMs - askedMs > WANTED_MS) this.#asked.delete(consumer)
     return [...this.#asked.values()]

@@ -168,6 +168,10 @@ export class PacketReaders {
     return reader
   }
 
+  readersOf(uid: string): number {
+    return this.#cameras.get(uid)?.readers.size ?? 0
+  }
+
   /** As when the camera is deleted. */
   end(uid: string): void {
     void this.#cameras.get(uid)?.end()

@@ -116,6 +116,12 @@ export class FrameSource {
     return frames
   }
 
+  /** Where a camera is decoded now, and how many wishes there are. */
+  view(uid: string): { decodedIn: Upstream['where'] | undefined; wishes: number } {
+    const camera = this.#cameras.get(uid)
+    return { decodedIn: camera?.upstreams.wanted?.where, wishes: camera?.wishes(performance.now()) ?? 0 }
+  }
+
   /** Ends a camera's frames, as when the camera is deleted. */
   end(uid: string): void {
     const camera = this.#cameras.get(uid)

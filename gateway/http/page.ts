@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { stripTypeScriptTypes } from 'node:module'
+import { Refusal } from '../refusal.ts'
 import { HEADERS } from './answer.ts'
 
 const TYPES: Record<string, string> = { html: 'text/html', ts: 'text/javascript', css: 'text/css' }
@@ -12,14 +13,12 @@ async function read(name: string): Promise<Buffer> {
   return Buffer.from(name.endsWith('.ts') ? stripTypeScriptTypes(text) : text)
 }
 
-/** `name`: one of ours, never of the request. */
+/** `name`: without a path. Throws a Refusal where there is no such file. */
 export async function pageFile(name: string, response: ServerResponse): Promise<void> {
-  let file = files.get(name)
-  if (file === undefined) {
-    file = read(name)
-    files.set(name, file)
-  }
+  const file = files.get(name) ?? read(name)
+  const body = await file.catch(() => undefined)
+  if (body === undefined) throw new Refusal('notFound', 'nothing is served here; see docs/http.md')
+  files.set(name, file)
   const type = TYPES[name.split('.').at(-1) ?? ''] ?? 'application/octet-stream'
-  const body = await file
   response.writeHead(200, { ...HEADERS, 'content-type': `${type}; charset=utf-8`, 'content-length': body.length }).end(body)
 }

@@ -2,7 +2,7 @@
 import type { Fit } from '../../proto/rendition.ts'
 import { Refusal } from '../refusal.ts'
 
-export const RESOURCES = ['frame.jpg', 'live.mjpeg', 'live.mp4', 'live.ts', 'clip.mp4', 'past', 'annotations'] as const
+export const RESOURCES = ['frame.jpg', 'live.mjpeg', 'live.mp4', 'live.ts', 'clip.mp4', 'past', 'annotations', 'stats'] as const
 export type Resource = (typeof RESOURCES)[number]
 
 export type Asked =
@@ -12,14 +12,13 @@ export type Asked =
   | { kind: 'logout' }
   | { kind: 'camera'; deviceId: string; resource: Resource; query: URLSearchParams }
 
-const PAGES: Record<string, string> = { '/': 'index.html', '/page.js': 'page.ts', '/page.css': 'page.css' }
-
 /** Undefined where nothing is served at the path. Throws a Refusal for a URL that cannot be read. */
 export function parseRequest(url: string): Asked | undefined {
   if (!URL.canParse(url, 'http://gateway')) throw new Refusal('invalid', 'the URL cannot be read')
   const { pathname, searchParams: query } = new URL(url, 'http://gateway')
-  const page = Object.hasOwn(PAGES, pathname) ? PAGES[pathname] : undefined
-  if (page !== undefined) return { kind: 'page', file: page }
+  if (pathname === '/') return { kind: 'page', file: 'index.html' }
+  const [, file] = /^\/page\/([a-z0-9-]+\.(?:ts|css))$/.exec(pathname) ?? []
+  if (file !== undefined) return { kind: 'page', file }
   if (pathname === '/cameras') return { kind: 'cameras' }
   if (pathname === '/login') return { kind: 'login' }
   if (pathname === '/logout') return { kind: 'logout' }
@@ -50,6 +49,7 @@ const KNOWN: Record<Resource, readonly string[]> = {
   'clip.mp4': ['from', 'to'],
   past: ['from', 'to'],
   annotations: ['from', 'to', 'limit'],
+  stats: [],
 }
 const FITS = ['stretch', 'letterbox', 'crop'] as const
 

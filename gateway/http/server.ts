@@ -25,6 +25,7 @@ import { clientAddress } from './client-address.ts'
 import { Clips, type ClipParts } from './clip.ts'
 import { pastJson } from './past.ts'
 import { annotationsQuery, checkNames, clipQuery, frameQuery, parseRequest, pastQuery, type Resource } from './request.ts'
+import { statsJson } from './stats.ts'
 import { RequestLimit } from './request-limit.ts'
 import { httpOutlet, type Exchange } from './sending.ts'
 import { isSameOrigin, peerOf, Sockets } from './sockets.ts'
@@ -77,6 +78,7 @@ async function listen(server: Server, { host, port }: { host: string; port: numb
 
 function rightTo(resource: Resource, query: URLSearchParams): Right {
   if (resource === 'annotations') return 'annotations'
+  if (resource === 'stats') return 'camera'
   return resource === 'past' || resource === 'clip.mp4' || query.has('at') ? 'past' : 'frames'
 }
 
@@ -135,6 +137,9 @@ class Handler {
       const list = await cameras.list(visitor)
       const buffers = await this.#parts.bufferExtents.of(list, signal)
       const said = list.map(camera => cameraJson(camera, isConnected(), buffers.get(camera.uid)))
+      // A page shows ages by this clock, and who is logged in.
+      response.setHeader('x-server-time', Date.now())
+      if (subject !== undefined) response.setHeader('x-user', encodeURIComponent(subject.name))
       return answerJson(response, 200, said)
     }
     const { resource, deviceId, query } = asked
@@ -163,6 +168,9 @@ class Handler {
     if (resource === 'annotations') {
       const wish = annotationsQuery(query)
       return async (camera, exchange) => await sendAnnotations(camera, wish, this.#parts, exchange)
+    }
+    if (resource === 'stats') {
+      return async (camera, { response }) => answerJson(response, 200, await statsJson(camera, this.#parts))
     }
     const wish = frameQuery(query)
     const { atMs } = wish
