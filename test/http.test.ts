@@ -128,6 +128,9 @@ for (const [path, status, message] of [
   ['/cameras/%2e%2e%2fx/frame.jpg', 400, 'device_id must be a camera name or namespace/name'],
   ['/cameras/../../etc/passwd', 404, 'nothing is served here; see docs/http.md'],
   ['/page.ts', 404, 'nothing is served here; see docs/http.md'],
+  ['/page/tsconfig.json', 404, 'nothing is served here; see docs/http.md'],
+  ['/page/..%2fserver.ts', 404, 'nothing is served here; see docs/http.md'],
+  ['/page/nothing.ts', 404, 'nothing is served here; see docs/http.md'],
   ['/__proto__', 404, 'nothing is served here; see docs/http.md'],
   ['/cameras/demo/frame.jpg?width=0x10', 400, 'width must be a number from 0 to 8192'],
   ['/cameras/demo/frame.jpg?width=99999', 400, 'width must be a number from 0 to 8192'],
@@ -182,10 +185,10 @@ test('the page is served without anything from elsewhere, under a strict policy'
   t.regex(page.headers.get('content-security-policy') ?? '', /^default-src 'none'; script-src 'self';/)
   const html = await page.text()
   t.notRegex(html, /https?:\/\/|<script>|style=| on\w+=/)
-  const script = await fetch(`${url}/page.js`)
+  const script = await fetch(`${url}/page/main.ts`)
   t.regex(script.headers.get('content-type') ?? '', /^text\/javascript/)
   t.notRegex(await script.text(), /: Camera\b/)
-  t.is((await fetch(`${url}/page.css`)).status, 200)
+  t.is((await fetch(`${url}/page/page.css`)).status, 200)
 })
 
 test.serial('one address has at most 64 requests at once, and others are served', async t => {

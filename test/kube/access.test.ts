@@ -2,12 +2,15 @@
 import { Metadata, status, type ServiceError } from '@grpc/grpc-js'
 import ava, { type TestFn } from 'ava'
 import { readFile } from 'node:fs/promises'
+import { chromium } from 'playwright-core'
 import { parse } from 'yaml'
+import { browserPath, BROWSER_MISSING } from '../../deploy/setup/test-tools.mjs'
 import { rightText } from '../../gateway/access/rights.ts'
 import { accessClients, ROWS, type Clients } from '../fixtures/access-rows.ts'
 import { startCameras, type Cameras, type FakeCamera } from '../fixtures/cameras.ts'
 import { startGateway, type Gateway } from '../fixtures/gateway.ts'
 import { missingControlPlane, startKube, type Kube } from '../fixtures/kube.ts'
+import { BROWSER_FLAGS, openPage } from '../fixtures/page.ts'
 import { startNats } from '../fixtures/nats.ts'
 import { until } from '../fixtures/wait.ts'
 
@@ -142,6 +145,31 @@ for (const [name, { right, call }] of Object.entries(ROWS)) {
     if (!name.includes('HEAD')) t.is(seen.says, `system:serviceaccount:shop:viewer may not ${rightText(right)} "door" in namespace "shop"`)
   })
 }
+
+test(titled('the page asks for a token, refuses a wrong one with a sentence, and forgets the right one at logout'), async t => {
+  const { gateway, tokens } = t.context
+  const executablePath = browserPath()
+  if (executablePath === undefined) throw new Error(BROWSER_MISSING)
+  const browser = await chromium.launch({ executablePath, args: BROWSER_FLAGS })
+  await using _ = { [Symbol.asyncDispose]: () => browser.close() }
+  await using opened = await openPage(browser, `http://127.0.0.1:${gateway.httpPort}/`)
+  const { page } = opened
+  const login = async (token = '') => {
+    await page.getByLabel('Token').fill(token)
+    await page.getByRole('button', { name: 'Log in' }).click()
+  }
+  await login('junk')
+  await page.getByText('the token is not valid').waitFor()
+  t.is(await page.getByLabel('Token').inputValue(), '')
+  await login(tokens['door'])
+  await page.getByRole('button', { name: /^door: / }).waitFor()
+  t.is(await page.locator('.tile').count(), 1)
+  t.is(await page.locator('#user').textContent(), 'system:serviceaccount:shop:door')
+  t.is(await page.evaluate('document.cookie'), '')
+  await page.getByRole('button', { name: 'Log out' }).click()
+  await page.getByLabel('Token').waitFor()
+  t.is(await page.locator('.tile').count(), 0)
+})
 
 test(titled('a revoked right ends a running call within a minute'), async t => {
   t.timeout(120_000)

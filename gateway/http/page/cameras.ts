@@ -48,7 +48,8 @@ export function rateText({ fps, bitsPerSecond, width, height }: Camera): string 
   const parts = [
     width !== undefined && height !== undefined && `${width}×${height}`,
     fps !== undefined && `${fps.toFixed(0)} fps`,
-    bitsPerSecond !== undefined && `${(bitsPerSecond / 1e6).toFixed(1)} Mbit/s`,
+    bitsPerSecond !== undefined &&
+      (bitsPerSecond < 1e5 ? `${(bitsPerSecond / 1e3).toFixed(0)} kbit/s` : `${(bitsPerSecond / 1e6).toFixed(1)} Mbit/s`),
   ]
   return parts.filter(Boolean).join(' · ')
 }
