@@ -145,6 +145,12 @@ test('the past is dragged to, stepped through by frame, played, saved and left a
   await page.mouse.up()
   const isPast = async () => (await page.locator('#live').getAttribute('aria-pressed')) === 'false'
   await until(async () => (await isPast()) && Date.now() - (await shownTime(page)) > 3_000, { what: 'a frame of the past' })
+  const settled = async () => {
+    const before = await shownTime(page)
+    await page.waitForTimeout(500)
+    return (await shownTime(page)) === before
+  }
+  await until(settled, { what: 'the frame of where the drag ended' })
   const stepped = async (key: string) => {
     const before = await shownTime(page)
     await page.keyboard.press(key)
