@@ -11,6 +11,8 @@ import { readMachine } from './machine.ts'
 import { measureMaxFps } from './max-fps.ts'
 import { measureMany } from './many.ts'
 import { measureOpencv, measureSmall } from './opencv.ts'
+import { measureOpencv } from './opencv.ts'
+import { measureOverload } from './overload.ts'
 import { readOptions, usage, type Options } from './options.ts'
 import { measurePackets } from './packets.ts'
 import { measureRenditions } from './renditions.ts'
@@ -48,6 +50,7 @@ const FURTHER: Record<string, Scenario> = {
   'fan-out': measureFanOut,
   'thin-link': measureThinLink,
   'max-fps': measureMaxFps,
+  overload: measureOverload,
 }
 
 async function bench(options: Options): Promise<void> {

@@ -33,8 +33,8 @@ export type Stage = AsyncDisposable & {
   readonly cameras: readonly StageCamera[]
   readonly clients: readonly Client[]
   readonly cast: Cast
-  /** Returns once its packets flow. */
-  addCamera(): Promise<StageCamera>
+  /** Returns once its packets flow. `file`: the video it plays, in place of the stage's. */
+  addCamera(file?: string): Promise<StageCamera>
   /** Returns once they have their first frames. `perSecond` 0: every frame. */
   addClients(camera: StageCamera, count: number, perSecond?: number): Promise<void>
   /** Starts so many clients; returns once they have their first frames. */
@@ -76,8 +76,8 @@ export async function startStage(options: StageOptions): Promise<Stage> {
     clients,
     cast,
     removeClients,
-    async addCamera() {
-      const source = owned.use(await startCamera({ codec: 'h264', file }))
+    async addCamera(own = file) {
+      const source = owned.use(await startCamera({ codec: 'h264', file: own }))
       const number = String(cameras.length + 1)
       const uid = `00000000-0000-4000-8000-${number.padStart(12, '0')}`
       const sidecar = owned.use(

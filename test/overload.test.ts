@@ -1,18 +1,29 @@
 // What is too much for a gateway stays with its cause.
-import test from 'ava'
+import { readFile } from 'node:fs/promises'
+import anyTest, { type ExecutionContext } from 'ava'
 import pino from 'pino'
 import { Registry } from 'prom-client'
 import { connectNats } from '../common/nats/connect.ts'
-import { refText } from '../proto/subjects.ts'
 import { followDemand } from '../sidecar/demand.ts'
 import { createMetrics } from '../sidecar/metrics.ts'
 import { FramePublisher } from '../sidecar/publish/frame-publisher.ts'
 import { fakeFrame, startCameras, type FakeCamera } from './fixtures/cameras.ts'
-import { grpcClient, startGateway } from './fixtures/gateway.ts'
+import { grpcClient, startGateway, type Client, type Gateway } from './fixtures/gateway.ts'
 import { startNats, type NatsServer } from './fixtures/nats.ts'
 import { until } from './fixtures/wait.ts'
 
+const test = anyTest.serial
 const log = pino({ level: 'silent' })
+const HD = {
+  name: 'h264',
+  longName: '',
+  width: 1920,
+  height: 1080,
+  pixFmt: 'yuv420p',
+  extradata: '',
+  timeBase: [1, 90_000] as [number, number],
+  reorder: 0,
+}
 
 /** Sends frames of 1080p, as its sidecar does, while gateways want some. */
 async function sendHd(server: NatsServer, camera: FakeCamera, fps: number): Promise<AsyncDisposable> {
@@ -43,29 +54,84 @@ async function sendHd(server: NatsServer, camera: FakeCamera, fps: number): Prom
   }
 }
 
-test('a gateway that stands still for seconds is not cut off, however much its cameras send', async t => {
+type Sending = AsyncDisposable & {
+  readonly gateway: Gateway
+  readonly cameras: readonly FakeCamera[]
+  readonly server: NatsServer
+  readonly client: Client
+}
+
+/** So many cameras of 1080p, whose pods decode them, and a gateway. */
+async function startSending(count: number, fps: number, env: Record<string, string> = {}): Promise<Sending> {
   await using stack = new AsyncDisposableStack()
   const server = stack.use(await startNats())
-  const cameras = stack.use(await startCameras(server.url))
-  const all = Array.from({ length: 12 }, (_, i) => ({ namespace: 'default', name: `cam-${i}`, uid: `uid-${i}` }))
-  for (const camera of all) await cameras.put(camera, { decoding: { keyFramesOnly: false, placement: 'Sidecar' } })
-  for (const camera of all) stack.use(await sendHd(server, camera, 5))
-  const gateway = stack.use(await startGateway(server.url))
+  const records = stack.use(await startCameras(server.url))
+  const cameras = Array.from({ length: count }, (_, i) => ({ namespace: 'default', name: `cam-${i}`, uid: `uid-${i}` }))
+  for (const camera of cameras) {
+    await records.put(camera, { decoding: { keyFramesOnly: false, placement: 'Sidecar' } })
+    await records.report(camera, { codec: HD, fps, epoch: Date.now() - 60_000 })
+    stack.use(await sendHd(server, camera, fps))
+  }
+  const gateway = stack.use(await startGateway(server.url, env))
   await until(() => gateway.ready(), { what: 'the gateway' })
   const client = stack.use(grpcClient(gateway.port))
-  const watch = async () => {
-    for (const { name } of all) await client.latest({ device_id: name })
-  }
+  const owned = stack.move()
+  return { server, cameras, gateway, client, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** Watches all cameras until each has given so many frames more, on average. */
+async function watchUntil({ cameras, client, gateway }: Sending, each: number): Promise<void> {
   const received = () => gateway.metric('chrysalis_frames_received_total')
-  const haveCome = async () => (await watch(), (await received()) > 3 * all.length)
-  await until(haveCome, { what: 'frames of all', timeoutMs: 60_000 })
-  process.kill(gateway.pid, 'SIGSTOP')
-  // 12 × 6.2 MB × 5 a second are 370 MB a second: in four seconds many times what NATS holds for a connection.
-  await new Promise(resolve => setTimeout(resolve, 4_000))
-  process.kill(gateway.pid, 'SIGCONT')
   const before = await received()
-  await until(async () => (await watch(), (await received()) > before + 2 * all.length), { what: 'frames again', timeoutMs: 60_000 })
+  const haveCome = async () => {
+    await Promise.all(cameras.map(({ name }) => client.latest({ device_id: name })))
+    return (await received()) >= before + each * cameras.length
+  }
+  await until(haveCome, { what: `${each} frames of each`, timeoutMs: 60_000 })
+}
+
+/** None of its links to NATS was cut, by NATS or by itself. */
+async function assertLinked(t: ExecutionContext, { gateway, server }: Sending): Promise<void> {
   t.is(await gateway.metric('chrysalis_nats_reconnects_total'), 0)
   t.notRegex(server.log(), /Slow Consumer/)
-  t.is(cameras.demands.findLast(({ camera }) => camera === refText(all[0] as FakeCamera))?.wants, 'all')
+}
+
+test('a gateway that stands still for seconds is not cut off, however much its cameras send', async t => {
+  await using sending = await startSending(12, 2)
+  await watchUntil(sending, 3)
+  process.kill(sending.gateway.pid, 'SIGSTOP')
+  // 12 × 6.2 MB × 2 a second are 149 MB a second: in four seconds many times what NATS holds for a connection.
+  await new Promise(resolve => setTimeout(resolve, 4_000))
+  process.kill(sending.gateway.pid, 'SIGCONT')
+  await watchUntil(sending, 2)
+  await assertLinked(t, sending)
+})
+
+test('many watched cameras of 1080p leave the gateway within its memory, its links whole, and other calls prompt', async t => {
+  // As a container of 1 GiB would have it. Rings of ten frames each would take 1.5 GB.
+  await using sending = await startSending(24, 1, { CHRYS_MEMORY_MAX_BYTES: '512Mi' })
+  const { gateway, client, cameras } = sending
+  let slowestMs = 0
+  const over = new AbortController()
+  const asking = (async () => {
+    while (!over.signal.aborted) {
+      const fromMs = performance.now()
+      t.is((await client.list()).length, cameras.length)
+      slowestMs = Math.max(slowestMs, performance.now() - fromMs)
+      await new Promise(resolve => setTimeout(resolve, 100))
+    }
+  })()
+  await watchUntil(sending, 8)
+  over.abort()
+  await asking
+  const rings = await gateway.metric('chrysalis_ring_bytes')
+  const used = await gateway.metric('chrysalis_memory_used_bytes')
+  const [, peak = '0'] = /^VmHWM:\s+(\d+) kB/m.exec(await readFile(`/proc/${gateway.pid}/status`, 'utf8')) ?? []
+  t.log({ ringsMB: rings / 1e6, usedMB: used / 1e6, peakMB: Number(peak) / 1e3, slowestMs })
+  t.true(rings > 24 * 6e6, `${rings}`)
+  t.true(used <= 512 * 2 ** 20, `${used}`)
+  t.true(Number(peak) * 1024 <= 2 ** 30, `${peak} kB`)
+  t.true(slowestMs <= 1_000, `${slowestMs} ms`)
+  t.is(await gateway.metric('chrysalis_decoders_refused'), 0)
+  await assertLinked(t, sending)
 })
