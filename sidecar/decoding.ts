@@ -46,7 +46,7 @@ export class DecodingSink implements PacketSink {
         this.#elsewhere = elsewhere
         this.#report()
       },
-      onTaken: places => publisher.taken(places),
+      onTaken: takers => publisher.taken(takers),
       onBad: bad => metrics.badMessages.inc({ reason: bad.reason }),
     })
   }

@@ -4,7 +4,7 @@ import type { NatsConnection } from 'nats'
 import { BadMessage, parseJson } from '../proto/messages.ts'
 import { Demand, type Activity } from '../proto/state.ts'
 import { demandSubject, type CameraRef } from '../proto/subjects.ts'
-import type { Place } from './publish/send-window.ts'
+import type { Taken } from './publish/send-window.ts'
 
 /** A wish that is not repeated for so long has ended: a few heartbeats may be lost. */
 const TTL_MS = 5_000
@@ -38,10 +38,12 @@ export class Wishes {
   }
 
   /** The last frames that gateways took which want some. To be called after `union`. */
-  taken(): Map<string, Place> {
-    const places = new Map<string, Place>()
-    for (const [gateway, { wants, taken }] of this.#byGateway) if (wants !== 'none' && taken !== undefined) places.set(gateway, taken)
-    return places
+  taken(): Map<string, Taken> {
+    const takers = new Map<string, Taken>()
+    for (const [gateway, { wants, taken, untilMs }] of this.#byGateway) {
+      if (wants !== 'none' && taken !== undefined) takers.set(gateway, { ...taken, heardMs: untilMs - TTL_MS })
+    }
+    return takers
   }
 
   /** How gateways fare that decode by themselves: the one in trouble, where there is one. To be called after `union`. */
@@ -63,7 +65,7 @@ export type DemandEvents = {
   /** What is told of decoding elsewhere has changed. */
   onElsewhere: (decoding: Activity | undefined) => void
   /** At each message, and once a second. */
-  onTaken: (places: ReadonlyMap<string, Place>) => void
+  onTaken: (takers: ReadonlyMap<string, Taken>) => void
   onBad: (bad: BadMessage) => void
 }
 

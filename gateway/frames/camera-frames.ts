@@ -17,6 +17,7 @@ import { release, type Takes } from './admission.ts'
 import type { Wants } from './demand.ts'
 import { KnownRate } from './placement.ts'
 import type { Ring } from './ring.ts'
+import type { Place } from './sidecar-frames.ts'
 import { RenditionFrames, type Why } from './rendition-frames.ts'
 import { Takeover } from './takeover.ts'
 
@@ -41,8 +42,8 @@ export class CameraFrames {
   failedHereUntilMs = -Infinity
   /** What it takes of this gateway's decoders, and of what sidecars may send. */
   readonly takes: Takes = {}
-  /** The last frame of the sidecar's that was taken. */
-  taken = { epoch: 0, seq: 0 }
+  /** The last frame of the sidecar's that was taken; undefined before NATS sends what it publishes. */
+  taken: Place | undefined
   /** What the sidecar was told last. */
   demanded: Demand | undefined
   readonly #parts: CameraFramesParts

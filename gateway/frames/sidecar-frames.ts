@@ -13,9 +13,13 @@ import type { Metrics } from '../metrics.ts'
 import { ORDER_FORGOTTEN_MS } from './rendition-frames.ts'
 import type { Upstream, UpstreamEvents } from './upstream.ts'
 
+export type Place = { readonly epoch: number; readonly seq: number }
+
 export type SidecarEvents = UpstreamEvents & {
+  /** From here on NATS sends what the sidecar publishes. */
+  onListening: () => void
   /** The frame has come, whole, and is off the link. */
-  onTaken: (place: { epoch: number; seq: number }) => void
+  onTaken: (place: Place) => void
 }
 
 export class SidecarFrames implements Upstream {
@@ -49,6 +53,7 @@ export class SidecarFrames implements Upstream {
         else log.error({ camera: this.#camera, error: messageOf(error) }, 'could not subscribe to the camera’s frames')
       },
     })
+    nats.nc.flush().then(events.onListening, () => {}) // else the first frame says so
     this.#reconnected = nats.onReconnect(() => (this.#hasAny = false))
   }
 

@@ -27,7 +27,7 @@ import type { FrameLinks } from './frame-links.ts'
 import { decide, rawFrameBytes, rawRate, type Decision, type Room } from './placement.ts'
 import { Registry } from './registry.ts'
 import type { RenditionFrames, Why } from './rendition-frames.ts'
-import { SidecarFrames } from './sidecar-frames.ts'
+import { SidecarFrames, type Place } from './sidecar-frames.ts'
 import type { OnFrame, Upstream } from './upstream.ts'
 
 const FLUSH_MS = 1_000
@@ -213,8 +213,10 @@ export class FrameSource {
     }
     if (where === 'Sidecar') {
       const link = this.#links?.take(windowOf(rawFrameBytes(cost.codec, cost.decoding.scale))) ?? { nats, [Symbol.dispose]: () => {} }
-      const onTaken = (place: { epoch: number; seq: number }) => this.#taken(nats, camera, place)
-      return new SidecarFrames(link, camera.known, { onFrame, onBad, onTaken }, this.#metrics, this.#log)
+      camera.taken = undefined
+      const onTaken = (place: Place) => this.#taken(nats, camera, place)
+      const onListening = () => this.#taken(nats, camera, camera.taken ?? { epoch: 0, seq: 0 })
+      return new SidecarFrames(link, camera.known, { onFrame, onBad, onListening, onTaken }, this.#metrics, this.#log)
     }
     const onReport = () => this.#say(nats, camera, { where, room })
     const taken = this.#admission.decoders.enter(this.#admission.load(cost, room), room === 'keyframes')
@@ -227,7 +229,7 @@ export class FrameSource {
   }
 
   /** Tells the sidecar that a frame has come. */
-  #taken(nats: Nats, camera: CameraFrames, place: { epoch: number; seq: number }): void {
+  #taken(nats: Nats, camera: CameraFrames, place: Place): void {
     camera.taken = place
     if (camera.demanded !== undefined && this.#cameras.isOpen(camera)) sayDemand(nats, camera.ref, { ...camera.demanded, taken: place })
   }

@@ -6,7 +6,7 @@ import { RAW_FRAME_BYTES_MAX } from '../../proto/frame.ts'
 import { frameMessages, type Frame } from '../../proto/messages.ts'
 import { frameSubject, type CameraRef } from '../../proto/subjects.ts'
 import type { Metrics } from '../metrics.ts'
-import { SendWindow, type Place } from './send-window.ts'
+import { SendWindow, type Taken } from './send-window.ts'
 
 const IN_FLIGHT_MAX = 2
 /** Headers count towards the server's max_payload too. */
@@ -46,8 +46,8 @@ export class FramePublisher {
   }
 
   /** What gateways have taken. */
-  taken(places: ReadonlyMap<string, Place>): void {
-    this.#window.note(places)
+  taken(takers: ReadonlyMap<string, Taken>): void {
+    this.#window.note(takers)
     this.#sendWaiting()
   }
 
