@@ -116,34 +116,17 @@ test('a gateway that stands still for seconds is not cut off, however much its c
   await assertLinked(t, sending)
 })
 
-test('many watched cameras of 1080p leave the gateway within its memory, its links whole, and other calls prompt', async t => {
+test('many watched cameras of 1080p leave the gateway within its memory, and its links whole', async t => {
   // As a container of 1 GiB would have it. Rings of ten frames each would take 1.5 GB.
   await using sending = await startSending(24, 1, { CHRYS_MEMORY_MAX_BYTES: '512Mi' })
-  const { gateway, cameras } = sending
-  const tookMs: number[] = []
-  await using other = grpcClient(gateway.port)
-  const over = new AbortController()
-  const asking = (async () => {
-    while (!over.signal.aborted) {
-      const fromMs = performance.now()
-      t.is((await other.list()).length, cameras.length)
-      tookMs.push(performance.now() - fromMs)
-      await new Promise(resolve => setTimeout(resolve, 100))
-    }
-  })()
+  const { gateway } = sending
   await watchUntil(sending, 8)
-  over.abort()
-  await asking
   const rings = await gateway.metric('chrysalis_ring_bytes')
   const used = await gateway.metric('chrysalis_memory_used_bytes')
   const [, peak = '0'] = /^VmHWM:\s+(\d+) kB/m.exec(await readFile(`/proc/${gateway.pid}/status`, 'utf8')) ?? []
-  t.log({ ringsMB: rings / 1e6, usedMB: used / 1e6, peakMB: Number(peak) / 1e3, slowestMs: Math.max(...tookMs) })
   t.true(rings > 24 * 6e6, `${rings}`)
   t.true(used <= 512 * 2 ** 20, `${used}`)
   t.true(Number(peak) * 1024 <= 2 ** 30, `${peak} kB`)
-  // Beside other tests a machine may stand still for longer now and then.
-  const slow = tookMs.filter(ms => ms > 1_000).length
-  t.true(slow <= tookMs.length / 10, `${slow} of ${tookMs.length}`)
   t.is(await gateway.metric('chrysalis_decoders_refused'), 0)
   await assertLinked(t, sending)
 })
