@@ -185,7 +185,8 @@ export function createMetrics(registry: Registry) {
     natsConnected: new Gauge({ name: 'chrysalis_nats_connected', help: '1 while NATS is connected', registers }),
     natsReconnects: new Counter({
       name: 'chrysalis_nats_reconnects_total',
-      help: 'Reconnects to NATS. A link that is too slow for raw frames causes them.',
+      help: 'Reconnects to NATS, by what the link is for: control, packets or frames',
+      labelNames: ['link'] as const,
       registers,
     }),
     callsRunning: new Gauge({ name: 'chrysalis_calls_running', help: 'gRPC calls in flight', labelNames: ['method'] as const, registers }),

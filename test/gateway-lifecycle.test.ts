@@ -328,9 +328,11 @@ test('NATS killed and back: clients see empty answers, then frames, and no error
     },
     { what: 'demand after the outage' },
   )
+  const reconnects = (link: string) => gateway.metric('chrysalis_nats_reconnects_total', `link="${link}"`)
+  await until(async () => (await reconnects('frames')) === 4, { what: 'the links for frames' })
   cameras.send(CAMERA, { seq: 2 })
   t.is((await frame(client)).packet, 2)
-  t.is(await gateway.metric('chrysalis_nats_reconnects_total'), 1)
+  t.is(await reconnects('control'), 1)
   // The memory bucket was lost; states are heard of again, and so are new cameras.
   await cameras.report(CAMERA, { pid: 99 })
   await until(async () => (await client.list())[0]?.pid === 99, { what: 'a state after the outage' })
