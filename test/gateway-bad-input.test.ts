@@ -235,7 +235,7 @@ test('a gateway that begins to listen in the middle of a frame, or does so anew,
   }
   await beginInTheMiddle()
   await nats.restart()
-  await until(async () => (await gateway.metric('chrysalis_nats_reconnects_total')) === 1, { what: 'the gateway to be back' })
+  await until(async () => (await gateway.metric('chrysalis_nats_reconnects_total')) === 6, { what: 'the gateway’s links to be back' })
   await until(
     () =>
       cameras.nc.flush().then(
