@@ -213,8 +213,9 @@ export const Demand = v.object({
   wants: v.picklist(['all', 'keyframes', 'none']),
   /** So many frames a second are enough. */
   maxFps: v.optional(v.pipe(v.number(), v.minValue(0.1), v.maxValue(1_000))),
-  /** The last frame that the gateway took: it waits for no more than a few beyond it. Absent: a gateway of 0.2.0, which never says. */
-  taken: v.optional(v.object({ epoch: count, seq: count })),
+  /** The last frame that the gateway took: it waits for no more than a few beyond it. `run`: how often it began to
+   * listen; what was sent before is not waited for. Absent: a gateway of 0.2.0, which never says. */
+  taken: v.optional(v.object({ epoch: count, seq: count, run: count })),
   /** How it goes where the gateway decodes by itself, so that the camera's status tells it. */
   decoding: v.optional(Activity),
 })

@@ -3,7 +3,7 @@ import test from 'ava'
 import { SendWindow, type Taken } from '../sidecar/publish/send-window.ts'
 
 const MB = 2 ** 20
-const at = (seq: number): Taken => ({ epoch: 1, seq, heardMs: -Infinity })
+const at = (seq: number): Taken => ({ epoch: 1, seq, run: 1, heardMs: -Infinity })
 const takers = (places: Record<string, Taken>): Map<string, Taken> => new Map(Object.entries(places))
 
 /** Sends frames of so many bytes, each as soon as there is room, all at one time; the last one's number. */
@@ -57,6 +57,16 @@ test('a gateway that is heard and takes nothing has lost what was sent: it is tr
   t.deepEqual(tried, [0, 1_000, 3_000, 7_000, 15_000])
   window.note(takers({ a: { ...at(tried.length), heardMs: 16_001 } }))
   t.true(window.hasRoom(4 * MB, 16_002))
+})
+
+test('a gateway that begins to listen once more is not waited for with what was sent before', t => {
+  const window = new SendWindow()
+  window.note(takers({ a: at(0) }))
+  t.is(fill(window, 0, 4 * MB, 0), 1)
+  window.note(takers({ a: { ...at(0), run: 2 } }))
+  t.is(fill(window, 1, 4 * MB, 1), 2)
+  window.note(takers({ a: { ...at(1), run: 2 } }))
+  t.is(fill(window, 2, 4 * MB, 2), 2)
 })
 
 test('of two prompt gateways the slower one counts', t => {

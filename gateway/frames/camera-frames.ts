@@ -42,8 +42,8 @@ export class CameraFrames {
   failedHereUntilMs = -Infinity
   /** What it takes of this gateway's decoders, and of what sidecars may send. */
   readonly takes: Takes = {}
-  /** The last frame of the sidecar's that was taken; undefined before NATS sends what it publishes. */
-  taken: Place | undefined
+  /** The last frame of the sidecar's that was taken, since this gateway began to listen for the `run`th time. */
+  taken: Place & { readonly run: number } = { epoch: 0, seq: 0, run: 0 }
   /** What the sidecar was told last. */
   demanded: Demand | undefined
   readonly #parts: CameraFramesParts

@@ -53,8 +53,13 @@ export class SidecarFrames implements Upstream {
         else log.error({ camera: this.#camera, error: messageOf(error) }, 'could not subscribe to the camera’s frames')
       },
     })
-    nats.nc.flush().then(events.onListening, () => {}) // else the first frame says so
-    this.#reconnected = nats.onReconnect(() => (this.#hasAny = false))
+    // The sidecar may have been told sooner: what it sent meanwhile does not come.
+    const listen = () => void nats.nc.flush().then(events.onListening, () => {})
+    listen()
+    this.#reconnected = nats.onReconnect(() => {
+      this.#hasAny = false
+      listen()
+    })
   }
 
   get isClosed(): boolean {

@@ -213,9 +213,8 @@ export class FrameSource {
     }
     if (where === 'Sidecar') {
       const link = this.#links?.take(windowOf(rawFrameBytes(cost.codec, cost.decoding.scale))) ?? { nats, [Symbol.dispose]: () => {} }
-      camera.taken = undefined
-      const onTaken = (place: Place) => this.#taken(nats, camera, place)
-      const onListening = () => this.#taken(nats, camera, camera.taken ?? { epoch: 0, seq: 0 })
+      const onTaken = (place: Place) => this.#taken(nats, camera, { ...place, run: camera.taken.run })
+      const onListening = () => this.#taken(nats, camera, { ...camera.taken, run: camera.taken.run + 1 })
       return new SidecarFrames(link, camera.known, { onFrame, onBad, onListening, onTaken }, this.#metrics, this.#log)
     }
     const onReport = () => this.#say(nats, camera, { where, room })
@@ -229,9 +228,9 @@ export class FrameSource {
   }
 
   /** Tells the sidecar that a frame has come. */
-  #taken(nats: Nats, camera: CameraFrames, place: Place): void {
-    camera.taken = place
-    if (camera.demanded !== undefined && this.#cameras.isOpen(camera)) sayDemand(nats, camera.ref, { ...camera.demanded, taken: place })
+  #taken(nats: Nats, camera: CameraFrames, taken: CameraFrames['taken']): void {
+    camera.taken = taken
+    if (camera.demanded !== undefined && this.#cameras.isOpen(camera)) sayDemand(nats, camera.ref, { ...camera.demanded, taken })
   }
 
   /** Tells the sidecar what it is to decode, and how decoding here goes, unless it was told just so. */

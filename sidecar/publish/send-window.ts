@@ -3,8 +3,8 @@
 import { SEND_WINDOW } from '../../proto/frame.ts'
 
 export type Place = { readonly epoch: number; readonly seq: number }
-/** The last frame that a gateway took, and when it said so last, by performance.now(). */
-export type Taken = Place & { readonly heardMs: number }
+/** The last frame that a gateway took, since it began to listen for the `run`th time; and when it said so last, by performance.now(). */
+export type Taken = Place & { readonly run: number; readonly heardMs: number }
 type Sent = Place & { readonly bytes: number; readonly atMs: number }
 
 /** A gateway that has not taken a frame for so long stands still, or has a slow link: the others don't wait for it. */
@@ -21,10 +21,13 @@ export class SendWindow {
   #last: Sent = { epoch: 0, seq: 0, bytes: 0, atMs: -Infinity }
   #lostMs = LOST_MS
 
-  /** What gateways say now. A new one is asked for nothing that was sent before. */
+  /** What gateways say now. One that begins to listen is asked for nothing that was sent before. */
   note(takers: ReadonlyMap<string, Taken>): void {
     const known = this.#takers
-    const placeOf = (gateway: string, said: Taken): Taken => ({ ...later(said, known.get(gateway) ?? this.#last), heardMs: said.heardMs })
+    const placeOf = (gateway: string, said: Taken): Taken => {
+      const before = known.get(gateway)
+      return { ...said, ...later(said, before?.run === said.run ? before : this.#last) }
+    }
     this.#takers = new Map([...takers].map(([gateway, said]) => [gateway, placeOf(gateway, said)]))
     const places = [...this.#takers.values()]
     const before = this.#sent.length
@@ -61,4 +64,7 @@ const fits = (sent: readonly Sent[], bytes: number): boolean =>
   sent.length === 0 || (sent.length < SEND_WINDOW.frames && sent.reduce((sum, one) => sum + one.bytes, bytes) <= SEND_WINDOW.bytes)
 
 const isAfter = (a: Place, b: Place): boolean => a.epoch > b.epoch || (a.epoch === b.epoch && a.seq > b.seq)
-const later = (a: Place, b: Place): Place => (isAfter(a, b) ? a : b)
+const later = (a: Place, b: Place): Place => {
+  const { epoch, seq } = isAfter(a, b) ? a : b
+  return { epoch, seq }
+}
