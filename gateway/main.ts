@@ -113,6 +113,7 @@ await runProcess(process.env, async signal => {
     link: () => link,
     ...live,
     packets,
+    readers,
     bufferOf,
     reads,
     annotations,

@@ -2,6 +2,8 @@
 import anyTest, { type ExecutionContext } from 'ava'
 import type { VideoFrame__Output } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoFrame.ts'
 import { packetStream } from '../proto/subjects.ts'
+import type { PacketsResponse__Output } from '../proto/generated/chrys/cloud/frames/v1/PacketsResponse.ts'
+import { framesClient } from './fixtures/frames-client.ts'
 import { cameraRecord, startCameras, type Cameras } from './fixtures/cameras.ts'
 import { grpcClient, startGateway, type FrameStream, type Gateway } from './fixtures/gateway.ts'
 import { testVideo } from './fixtures/media.ts'
@@ -131,4 +133,18 @@ test('a camera whose buffer NATS has no room for is decoded where the spec says:
   const { gateway, sidecar } = await decodedIn(setting)
   t.true(gateway > 0 && sidecar === 0, `${gateway} ${sidecar}`)
   await t.throwsAsync(setting.cameras.nc.jetstreamManager().then(jsm => jsm.streams.info(packetStream(setting.sidecar.camera))))
+
+  // Clients that decode themselves get them too, from a keyframe on and without gaps.
+  await using client = framesClient(setting.gateway.port)
+  const call = client.stub.Packets({ camera: 'cam' }, { deadline: Date.now() + 30_000 })
+  const events: PacketsResponse__Output[] = []
+  for await (const event of call as AsyncIterable<PacketsResponse__Output>) {
+    events.push(event)
+    if (events.filter(({ packet }) => packet).length === 40) break
+  }
+  const packets = events.flatMap(({ packet }) => packet ?? [])
+  t.is(events.find(({ codec }) => codec)?.codec?.name, 'h264')
+  t.true(packets[0]?.keyframe)
+  t.false(packets.some(({ gap }) => gap))
+  t.is(new Set(packets.map(({ id }) => id)).size, 40)
 })

@@ -1,6 +1,6 @@
 // Packets: the encoded packets of one camera, for clients that decode themselves. They are read from the packet stream, at the client's pace; a
-// client that follows live and falls behind goes on at the newest keyframe.
-import { sleep } from '../../../common/abort.ts'
+// client that follows live and falls behind goes on at the newest keyframe. Where nothing is buffered they are sent as they come.
+import { sleep, whenAborted } from '../../../common/abort.ts'
 import type { CameraTime as CameraTimeMessage } from '../../../proto/generated/chrys/cloud/frames/v1/CameraTime.ts'
 import type { Codec as CodecMessage } from '../../../proto/generated/chrys/cloud/frames/v1/Codec.ts'
 import type { PacketsRequest__Output } from '../../../proto/generated/chrys/cloud/frames/v1/PacketsRequest.ts'
@@ -25,10 +25,14 @@ const BEHIND_MS = 2_000
 const PROMPT_MS = 200
 /** Where the camera gives nothing, it is tried again after so long. */
 const RETRY_MS = 500
+/** Where nothing is buffered, the camera gives nothing when nothing has come for so long. */
+const SILENCE_MS = 2_000
+/** Where nothing is buffered, the buffer is looked for after so long. */
+const LOOK_MS = 5_000
 /** Where too much is unsent, it is tried again after so long. */
 const UNSENT_MS = 20
 
-export type PacketsParts = Pick<FramesParts, 'cameras' | 'packets' | 'unsent' | 'metrics' | 'isConnected'>
+export type PacketsParts = Pick<FramesParts, 'cameras' | 'packets' | 'readers' | 'unsent' | 'metrics' | 'isConnected'>
 
 export async function* sendPackets(request: PacketsRequest__Output, parts: PacketsParts, caller: Caller): AsyncGenerator<PacketsResponse> {
   const fromMs = request.from_ms === undefined ? undefined : checkedTime('from_ms', request.from_ms)
@@ -72,7 +76,7 @@ class Packets {
       yield* this.#status()
       try {
         if (seq !== undefined) yield* this.#follow(seq, isLive)
-        else await sleep(RETRY_MS, signal)
+        else yield* this.#unbuffered()
         seq = await this.#newest()
         isLive = true
       } catch (error) {
@@ -109,6 +113,24 @@ class Packets {
         if (newest !== undefined && read.seq !== undefined && newest > read.seq) return this.#losses.skip()
         behindSinceMs = performance.now()
       }
+    }
+  }
+
+  /** What comes, for as long as nothing is buffered and the camera gives something. */
+  async *#unbuffered(): AsyncGenerator<PacketsResponse> {
+    using reader = this.#parts.readers.open(this.#camera)
+    using _ = whenAborted(this.#caller.signal, () => reader.end())
+    for (let lookedMs = performance.now(); ;) {
+      const silence = setTimeout(() => reader.end(), SILENCE_MS)
+      const taken = await reader.take()
+      clearTimeout(silence)
+      if (taken.length === 0) return
+      for (const { packet, codec } of taken) {
+        yield* this.#packet({ packet: { ...packet, codec, keySeq: 0 }, caughtUp: true, seq: undefined }, false)
+      }
+      if (performance.now() - lookedMs < LOOK_MS) continue
+      lookedMs = performance.now()
+      if ((await this.#newest()) !== undefined) return
     }
   }
 

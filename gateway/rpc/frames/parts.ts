@@ -1,6 +1,7 @@
 // What the RPCs of FramesService are made of.
 import type { Nats } from '../../../common/nats/connect.ts'
 import type { VisibleCameras } from '../../access/visible-cameras.ts'
+import type { PacketReaders } from '../../frames/packet-readers.ts'
 import type { FrameSource } from '../../frames/source.ts'
 import type { Unsent } from '../../frames/unsent.ts'
 import type { Groups } from '../../groups/groups.ts'
@@ -18,5 +19,6 @@ export type FramesParts = {
   link: () => Nats | undefined
   /** Throws a Refusal while NATS is unreachable. */
   packets: (source: Source) => PacketStream
+  readers: PacketReaders
   reads: PastReads
 }
