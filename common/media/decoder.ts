@@ -169,12 +169,10 @@ export class Decoder implements AsyncDisposable {
 
   /** Outputs run in threads of their own, which may write their descriptions into one line: each says by its aspect ratio whose it is. */
   #describe(line: string): void {
-    for (const shown of line.matchAll(/ pts: *(-?\d+) [^[]*? sar:1\/(\d+) s:(\d+)x(\d+) [^[]*? iskey:(\d) type:(\S)/g)) {
-      const [, pts, sar, width, height, key, type] = shown
-      const size = { width: Number(width), height: Number(height) }
-      const refusal = tooLarge(size.width, size.height)
+    for (const { output, description } of shownIn(line)) {
+      const refusal = tooLarge(description.width, description.height)
       if (refusal !== undefined) return this.#refuse(refusal)
-      this.#readers[Number(sar) - FIRST_SAR]?.describe({ pts: Number(pts), ...size, key: key === '1', type: type ?? '?' })
+      this.#readers[output]?.describe(description)
     }
   }
 
@@ -203,6 +201,15 @@ export class Decoder implements AsyncDisposable {
     })
   }
 }
+
+/** What showinfo says of frames, and of which outputs. */
+export const shownIn = (line: string): { output: number; description: Description }[] =>
+  [...line.matchAll(/ pts: *(-?\d+) [^[]*? sar:1\/(\d+) s:(\d+)x(\d+) [^[]*? iskey:(\d) type:(\S)/g)].map(
+    ([, pts, sar, width, height, key, type = '?']) => ({
+      output: Number(sar) - FIRST_SAR,
+      description: { pts: Number(pts), width: Number(width), height: Number(height), key: key === '1', type },
+    }),
+  )
 
 type Lines = { handler: (line: string) => void }
 

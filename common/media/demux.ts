@@ -126,7 +126,8 @@ function residentBytes(pid: number): number {
 
 type Arriving = Omit<DemuxedPacket, 'data'> & { size: number; filled: number; bytes: Buffer }
 
-class PacketParser {
+/** ffmpeg's output, in whatever pieces it comes. */
+export class PacketParser {
   readonly #handlers: DemuxHandlers
   readonly #clock: WallClock | undefined
   /** The beginning of a line whose end has not come. */
