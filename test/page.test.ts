@@ -238,6 +238,21 @@ test('boxes are on the very frame that they are about, live and in the past, and
   t.deepEqual(problems, [])
 })
 
+test('what the browser cannot play comes as JPEGs of the size that is shown, and the page says so', async t => {
+  await using opened = await open(t.context)
+  const { page, problems } = opened
+  await page.addInitScript('MediaSource.isTypeSupported = () => false')
+  await page.reload()
+  await page.getByText('h264 as JPEG').waitFor()
+  await page.getByText(/^live · \d+\.\d s old$/).waitFor()
+  t.true((await brightest(page.locator('#tiles canvas').first())) > 100)
+  await demo(page).click()
+  await page.getByText('as JPEG, since this browser cannot play h264').waitFor()
+  const before = await until(() => shownTime(page), { what: 'a frame' })
+  await until(async () => (await shownTime(page)) > before + 500, { what: 'newer frames' })
+  t.deepEqual(problems, [])
+})
+
 test('filters hide tiles: by name, state, label and namespace', async t => {
   await using opened = await open(t.context)
   const { page } = opened

@@ -41,7 +41,7 @@ export class Tile {
     this.camera = camera
     this.item.className = camera.severity
     setText(this.#advice, camera.advice ?? '')
-    setText(this.#rate, rateText(camera))
+    setText(this.#rate, isLive(camera) ? rateText(camera) : '')
     const name = `${camera.name}: ${stateText(camera)}`
     if (this.#button.getAttribute('aria-label') !== name) this.#button.setAttribute('aria-label', name)
     this.#settle()
