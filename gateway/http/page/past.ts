@@ -78,8 +78,8 @@ export class PastPlayer {
     const { captureTime, id } = this.#frame
     if (direction < 0) return await this.#ask(captureTime - 1, 60)
     // The next one is looked for a little further each time: what is given is the last up to a time.
-    for (const intervals of [1.1, 1.6, 2.1, 4.1, 8.1]) {
-      await this.#ask(captureTime + intervals * this.#intervalMs, 10)
+    for (const intervals of [0.3, 0.6, 1.1, 1.6, 2.1, 4.1, 8.1]) {
+      await this.#ask(captureTime + intervals * this.#intervalMs, 10, id)
       if (this.#frame.id !== id) return
     }
     const next = this.stretches.find(({ from }) => from > captureTime)
@@ -112,10 +112,11 @@ export class PastPlayer {
     this.#screen.node.classList.remove('replaying')
   }
 
-  async #ask(ms: number, maxAgeS: number): Promise<void> {
+  /** `known`: the id of a frame that need not be given again. */
+  async #ask(ms: number, maxAgeS: number, known?: string): Promise<void> {
     const url = `${pathOf(this.#camera)}/frame.jpg?at=${Math.floor(ms)}&max-age=${maxAgeS}`
     try {
-      const shown = await still(url, undefined, this.#gone.signal)
+      const shown = await still(url, known || undefined, this.#gone.signal)
       if (shown === undefined) return
       this.#frame = { id: shown.id, captureTime: shown.captureTime }
       this.#screen.draw(shown)
