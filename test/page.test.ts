@@ -154,7 +154,7 @@ test('the past is dragged to, stepped through by frame, played, saved and left a
   const stepped = async (key: string) => {
     const before = await shownTime(page)
     await page.keyboard.press(key)
-    return await until(async () => (await shownTime(page)) - before, { what: `another frame after ${key}` })
+    return await until(async () => (await shownTime(page)) - before || false, { what: `another frame after ${key}` })
   }
   await page.locator('#moment').click()
   const steps: number[] = []
@@ -249,7 +249,7 @@ test('what the browser cannot play comes as JPEGs of the size that is shown, and
   t.true((await brightest(page.locator('#tiles canvas').first())) > 100)
   await demo(page).click()
   await page.getByText('as JPEG, since this browser cannot play h264').waitFor()
-  const before = await until(() => shownTime(page), { what: 'a frame' })
+  const before = await until(async () => (await shownTime(page)) || false, { what: 'a frame' })
   await until(async () => (await shownTime(page)) > before + 500, { what: 'newer frames' })
   t.deepEqual(problems, [])
 })
