@@ -13,7 +13,7 @@ import { measureUsage } from './usage.ts'
 const INNOCENT = { width: 640, height: 360, fps: 15, gop: 15, seconds: 10 }
 type Shape = { name: string; count: number; video: { width: number; height: number; fps: number; gop: number; seconds: number } }
 /** With room for one camera of 1080p at 30 frames a second, so for one of 4K at 5. */
-const ENV = { CHRYS_DECODERS_MAX: '1' }
+const GATEWAY_ENV = { CHRYS_DECODERS_MAX: '1' }
 const SHAPES: readonly Shape[] = [
   { name: '3 of 4K at 5 fps', count: 3, video: { width: 3840, height: 2160, fps: 5, gop: 10, seconds: 10 } },
   { name: '1 of 39 megapixels at 2 fps', count: 1, video: { width: 7200, height: 5408, fps: 2, gop: 4, seconds: 6 } },
@@ -47,7 +47,7 @@ type Row = {
 async function measureShape({ name, count, video }: Shape, { seconds, env }: Options): Promise<Row> {
   const file = await testVideo(video)
   const picture: Picture = { name: '640×360', ...INNOCENT }
-  await using stage = await startStage({ picture, env: { ...ENV, ...env }, file: await testVideo(INNOCENT) })
+  await using stage = await startStage({ picture, env, gatewayEnv: GATEWAY_ENV, file: await testVideo(INNOCENT) })
   const innocent = await stage.addCamera()
   await using first = watch(stage, innocent)
   await delay(WARM_UP_MS)

@@ -19,6 +19,8 @@ export type Decoding = { scale?: string; maxFps?: number; placement?: Placement 
 export type StageOptions = {
   picture: Picture
   env: ChainEnv
+  /** Of the gateway alone. */
+  gatewayEnv?: ChainEnv
   decoding?: Decoding
   /** The video that cameras play; the picture's own unless given. */
   file?: string
@@ -44,12 +46,12 @@ export type Stage = AsyncDisposable & {
 }
 
 export async function startStage(options: StageOptions): Promise<Stage> {
-  const { picture, env, decoding = {}, gatewaysNatsHost } = options
+  const { picture, env, gatewayEnv = {}, decoding = {}, gatewaysNatsHost } = options
   await using stack = new AsyncDisposableStack()
   const host = gatewaysNatsHost === undefined ? {} : { host: '0.0.0.0' }
   const nats = stack.use(await startNats({ jetstreamLimits: { memory: NATS_MEMORY_MAX }, ...host }))
   const records = stack.use(await startCameras(nats.url))
-  const gateway = stack.use(await startGateway(nats.url.replace('127.0.0.1', gatewaysNatsHost ?? '127.0.0.1'), env))
+  const gateway = stack.use(await startGateway(nats.url.replace('127.0.0.1', gatewaysNatsHost ?? '127.0.0.1'), { ...env, ...gatewayEnv }))
   await until(() => gateway.ready(), { what: 'the gateway' })
   const file = options.file ?? (await videoOf(picture))
   const cameras: StageCamera[] = []
