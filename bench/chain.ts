@@ -3,7 +3,7 @@ import type { Placement } from '../proto/camera.ts'
 import { cameraRecord, startCameras } from '../test/fixtures/cameras.ts'
 import { startGateway, type Gateway } from '../test/fixtures/gateway.ts'
 import { BENCHMARK_VIDEO, testVideo } from '../test/fixtures/media.ts'
-import { startNats } from '../test/fixtures/nats.ts'
+import { startNats, type NatsServer } from '../test/fixtures/nats.ts'
 import { startCamera } from '../test/fixtures/rtsp-camera.ts'
 import { startSidecar, type Sidecar } from '../test/fixtures/sidecar.ts'
 import { until } from '../test/fixtures/wait.ts'
@@ -34,6 +34,7 @@ export type Chain = AsyncDisposable & {
   readonly device: string
   readonly gateway: Gateway
   readonly sidecar: Sidecar
+  readonly nats: NatsServer
   /** Without clients, which whoever starts them adds. */
   readonly cast: Cast
   counts(): Promise<Counts>
@@ -57,6 +58,7 @@ export async function startChain(picture: Picture, { env, placement, sidecarEnv 
     device: sidecar.camera.name,
     gateway,
     sidecar,
+    nats,
     cast: { camera: [camera.pid], nats: [nats.pid], sidecars: [sidecar.pid], gateways: [gateway.pid], clients: [] },
     async counts() {
       const [ofSidecar, ofGateway] = await Promise.all([sidecar.metrics(), gateway.metrics()])

@@ -9,6 +9,8 @@ export type Options = {
   seconds: number
   /** Instead of the scenarios: watch for growth for so long. */
   soakMinutes: number | undefined
+  /** During a soak processes are killed and stand still. */
+  faults: boolean
   jsonFile: string | undefined
   /** Where frames are decoded, in the scenarios that don't compare placements. */
   placement: Placement
@@ -20,6 +22,7 @@ export const usage = (names: readonly string[], usual: readonly string[]) => `np
                     ${usual.join(', ')} unless given
   --seconds N       how long each measurement takes; 8 unless given
   --soak MINUTES    instead: one 1080p15 camera with a client, watched for growth
+  --faults          with --soak: every 20 s an ffmpeg or nats-server is killed or stands still, or clients vanish
   --json FILE       writes everything that was measured to the file
   --placement P     Sidecar or Gateway: where frames are decoded. Unless given, 720p15 to 1080p30 measure both, what else has a
                     choice leaves it to the gateway (Auto)
@@ -35,6 +38,7 @@ export function readOptions(args: readonly string[], names: readonly string[]): 
       seconds: { type: 'string', default: '8' },
       soak: { type: 'string' },
       json: { type: 'string' },
+      faults: { type: 'boolean', default: false },
       placement: { type: 'string', default: 'Auto' },
       env: { type: 'string', multiple: true, default: [] },
       help: { type: 'boolean', short: 'h', default: false },
@@ -47,6 +51,7 @@ export function readOptions(args: readonly string[], names: readonly string[]): 
     scenarios: positionals,
     seconds: amount('--seconds', values.seconds, 2),
     soakMinutes: values.soak === undefined ? undefined : amount('--soak', values.soak, 3),
+    faults: values.faults,
     jsonFile: values.json,
     placement: placementOf(values.placement),
     env: Object.fromEntries(values.env.map(readVariable)),

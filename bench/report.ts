@@ -116,9 +116,9 @@ function ofBuffered({ timesRealTime, frames, missing, firstFrameMs, usage, limit
   ])
 }
 
-function ofSoak({ minutes, client, account, growth }: SoakResult): string {
+function ofSoak({ minutes, faults, processes, client, account, growth }: SoakResult): string {
   return table(
-    `${minutes} minutes of 1080p15 to one client: ${client.fps.toFixed(2)} fps, ${client.missing} missing, drops: ${dropText(account.drops)}`,
+    `${minutes} minutes of 1080p15 to one client, ${faults} faults, ${processes.first} → ${processes.last} children: ${client.fps.toFixed(2)} fps, ${client.missing} missing, drops: ${dropText(account.drops)}`,
     [
       ['', 'MB, first quarter', 'last quarter', 'MB/min', 'files, first', 'last'],
       ...growth.map(({ role, rss, files }) => [

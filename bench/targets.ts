@@ -45,6 +45,15 @@ export function judge({ live, firstFrames, buffered, soak, further }: Results): 
       measured: `${rss.first.toFixed(0)} → ${rss.last.toFixed(0)} MB`,
       met: !grows,
     })),
+    ...(soak === undefined
+      ? []
+      : [
+          {
+            what: 'processes do not grow',
+            measured: `${soak.processes.first} → ${soak.processes.last}`,
+            met: soak.processes.last <= soak.processes.first,
+          },
+        ]),
     ...Object.values(further).flatMap(({ targets }) => targets),
   ]
 }
