@@ -220,7 +220,7 @@ test('credentials become private files, and no part of the environment', async t
 })
 
 test('what has answered and does not any more is silent after a while; a slow start, a pause and a stop are not', async t => {
-  const times = { pollMs: 5, answerMs: 50, startMs: 400, silentMs: 100 }
+  const times = { firstPollMs: 5, pollMs: 5, answerMs: 50, startMs: 400, silentMs: 100 }
   const asked = (answer: (n: number) => boolean, signal = new AbortController().signal, silentMs = times.silentMs) => {
     let n = 0
     return fallsSilent(async () => answer(n++), signal, { ...times, silentMs })

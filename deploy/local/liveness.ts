@@ -8,19 +8,21 @@ export type Answers = (signal: AbortSignal) => Promise<boolean>
 /** As of pods: three probes, ten seconds apart. */
 export const SILENT_MS = 30_000
 /** On a busy machine Node itself takes its time to start. */
-const TIMES = { pollMs: 5_000, answerMs: 5_000, startMs: 120_000, silentMs: SILENT_MS }
+const TIMES = { firstPollMs: 500, pollMs: 5_000, answerMs: 5_000, startMs: 120_000, silentMs: SILENT_MS }
 
 /** Resolves when no answer has come for so long (at the start: for longer), with true; with false when `signal` aborts. */
 export async function fallsSilent(answers: Answers, signal: AbortSignal, times = TIMES): Promise<boolean> {
   let since = performance.now()
   let patienceMs = times.startMs
+  let pollMs = times.firstPollMs
   for (;;) {
-    await sleep(times.pollMs, signal)
+    await sleep(pollMs, signal)
     if (signal.aborted) return false
     const asked = performance.now()
     if (await answers(AbortSignal.any([signal, AbortSignal.timeout(times.answerMs)])).catch(() => false)) {
       since = performance.now()
       patienceMs = times.silentMs
+      pollMs = times.pollMs
     } else if (asked - since >= patienceMs) return !signal.aborted
   }
 }
