@@ -117,15 +117,15 @@ test('a gateway that stands still for seconds is not cut off, however much its c
 })
 
 test('many watched cameras of 1080p leave the gateway within its memory, and its links whole', async t => {
-  // As a container of 1 GiB would have it. Rings of ten frames each would take 1.5 GB.
-  await using sending = await startSending(24, 1, { CHRYS_MEMORY_MAX_BYTES: '512Mi' })
+  // As a container of 1 GiB would have it. Rings of ten frames each would take 750 MB.
+  await using sending = await startSending(12, 1, { CHRYS_MEMORY_MAX_BYTES: '320Mi' })
   const { gateway } = sending
   await watchUntil(sending, 8)
   const rings = await gateway.metric('chrysalis_ring_bytes')
   const used = await gateway.metric('chrysalis_memory_used_bytes')
   const [, peak = '0'] = /^VmHWM:\s+(\d+) kB/m.exec(await readFile(`/proc/${gateway.pid}/status`, 'utf8')) ?? []
-  t.true(rings > 24 * 6e6, `${rings}`)
-  t.true(used <= 512 * 2 ** 20, `${used}`)
+  t.true(rings > 12 * 6e6, `${rings}`)
+  t.true(used <= 320 * 2 ** 20, `${used}`)
   t.true(Number(peak) * 1024 <= 2 ** 30, `${peak} kB`)
   t.is(await gateway.metric('chrysalis_decoders_refused'), 0)
   await assertLinked(t, sending)
