@@ -142,7 +142,7 @@ async function runGateway({ status, logs, env, signals, port, httpPort }: Starte
   }
   const own = { ...cloudEnv(process.env), ...toEnv<Omit<typeof GATEWAY, Exclude<keyof typeof SERVICE, 'CHRYS_PROBE_PORT'>>>(settings) }
   await keepRunning(
-    program('gateway', { ...env, ...own }, GATEWAY_GRACE_MS),
+    program('gateway', { ...env, ...own }, GATEWAY_GRACE_MS, GATEWAY_FLAGS),
     { onPod, onLine, answers: answersLivez(probePort) },
     signals.ending,
   )
@@ -150,6 +150,9 @@ async function runGateway({ status, logs, env, signals, port, httpPort }: Starte
   signals.stop()
   throw new Error(`the gateway ${last.message ?? 'ended'}`)
 }
+
+/** Node strips the page's types, and warns that this is new. */
+const GATEWAY_FLAGS = ['--disable-warning=ExperimentalWarning']
 
 const program = (name: 'sidecar' | 'gateway', env: NodeJS.ProcessEnv, graceMs: number, flags: readonly string[] = []): Program => ({
   command: process.execPath,
