@@ -5,6 +5,7 @@ import { GATEWAY, type Values } from '../proto/settings.ts'
 import { readCloudConfig, type CloudConfig } from './annotations/cloud-config.ts'
 import type { HttpConfig } from './http/server.ts'
 import { readTlsConfig, type TlsConfig } from './rpc/tls-config.ts'
+import { isLoopback } from './shares.ts'
 
 export type Config = ServiceConfig & {
   /** Where a device_id without a namespace is looked for first. */
@@ -87,5 +88,3 @@ export function readConfig(env: Env): Config {
 
 const accessOf = (values: Values<typeof GATEWAY>): AccessConfig | undefined =>
   values.CHRYS_ACCESS === 'none' ? undefined : { audiences: values.CHRYS_ACCESS_AUDIENCES, kubeconfig: values.CHRYS_KUBECONFIG }
-
-const isLoopback = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host)

@@ -1,12 +1,9 @@
 // Room that is shared among all who ask for it, so that one alone cannot take it from the others.
-import { isIP } from 'node:net'
 
-type Share = { readonly keys: readonly string[]; readonly size: number }
-
-export type Room = Disposable & { readonly keys: readonly string[] }
+export type Room = Disposable
 
 /**
- * Whoever asks is known by keys, such as a connection and a user. Each key always has an eighth, as far as there is room, and more only as
+ * A caller is known by keys, such as a connection and a user. Each key always has an eighth, as far as there is room, and more only as
  * long as it leaves as much to the others.
  */
 export class Shares {
@@ -33,14 +30,13 @@ export class Shares {
       const next = (this.#held.get(key) ?? 0) + size
       return next > this.#least && next > free
     })
-    return isOver ? 'share' : this.#take({ keys, size })
+    return isOver ? 'share' : this.#take(keys, size)
   }
 
-  #take({ keys, size }: Share): Room {
+  #take(keys: readonly string[], size: number): Room {
     this.#count(keys, size)
     let isOver = false
     return {
-      keys,
       [Symbol.dispose]: () => {
         if (!isOver) this.#count(keys, -size)
         isOver = true
@@ -61,13 +57,12 @@ export class Shares {
 /** Without the port, which is another one for each connection. */
 export const addressOf = (peer: string): string => peer.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
 
-/** Programs on this machine share its address and trust each other. */
-const isLoopback = (address: string): boolean =>
-  address === '::1' || (isIP(address.replace(/^::ffff:/, '')) === 4 && address.replace(/^::ffff:/, '').startsWith('127.'))
+export const isLoopback = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host)
 
 /** By what the sender of a request is known: its connection, and its user or, where there is none, its address. */
 export function keysOf(peer: string, user?: string): string[] {
   const address = addressOf(peer)
   if (user !== undefined) return [`connection ${peer}`, `user ${user}`]
-  return isLoopback(address) ? [`connection ${peer}`] : [`connection ${peer}`, `address ${address}`]
+  // Programs on this machine share its address and trust each other.
+  return isLoopback(address.replace(/^::ffff:/, '')) ? [`connection ${peer}`] : [`connection ${peer}`, `address ${address}`]
 }

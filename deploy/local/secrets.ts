@@ -7,19 +7,17 @@ export type Secret = { kind: 'Secret' | 'ConfigMap'; namespace: string; name: st
 type SecretManifest = { metadata: { namespace?: string; name: string }; data?: Record<string, string>; stringData?: Record<string, string> }
 
 const VALUES: Schema = { type: 'object', additionalProperties: { type: 'string', maxLength: 1 << 20 } }
-const validate = compileSchema({
-  type: 'object',
-  required: ['metadata'],
-  properties: {
-    apiVersion: { type: 'string', enum: ['v1'] },
-    kind: { type: 'string' },
-    metadata: OBJECT_META,
-    type: { type: 'string', maxLength: 253 },
-    immutable: { type: 'boolean' },
-    data: VALUES,
-    stringData: VALUES,
-  },
-})
+/** What both kinds have. */
+const PROPERTIES = {
+  apiVersion: { type: 'string', enum: ['v1'] },
+  kind: { type: 'string' },
+  metadata: OBJECT_META,
+  immutable: { type: 'boolean' },
+  data: VALUES,
+} satisfies Record<string, Schema>
+const schemaOf = (properties: Record<string, Schema>): Schema => ({ type: 'object', required: ['metadata'], properties })
+const validate = compileSchema(schemaOf({ ...PROPERTIES, type: { type: 'string', maxLength: 253 }, stringData: VALUES }))
+const validateConfigMap = compileSchema(schemaOf(PROPERTIES))
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 const OBJECT_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
@@ -51,18 +49,6 @@ export function secretOf(value: object, namespace: string): Secret {
 }
 
 type ConfigMapManifest = { metadata: { name: string }; data?: Record<string, string> }
-
-const validateConfigMap = compileSchema({
-  type: 'object',
-  required: ['metadata'],
-  properties: {
-    apiVersion: { type: 'string', enum: ['v1'] },
-    kind: { type: 'string' },
-    metadata: OBJECT_META,
-    immutable: { type: 'boolean' },
-    data: VALUES,
-  },
-})
 
 export const configMapProblems = (value: object): string[] => validateConfigMap(value)
 
