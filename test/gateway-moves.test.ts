@@ -1,7 +1,7 @@
 // Cameras that are decoded here or there, and go from one to the other while clients watch.
 import anyTest, { type TestFn } from 'ava'
 import { refText } from '../proto/subjects.ts'
-import type { FakeCamera } from './fixtures/cameras.ts'
+import { HD, type FakeCamera } from './fixtures/cameras.ts'
 import { grpcClient, startGateway } from './fixtures/gateway.ts'
 import { addCamera, decodedIn, labelOf, sendBoth, seqOf, startWorld, take, type Where, type World } from './fixtures/shown.ts'
 import { until } from './fixtures/wait.ts'
@@ -11,16 +11,6 @@ const test = anyTest as TestFn<World>
 test.before(async t => void (t.context = await startWorld()))
 test.after.always(t => t.context.stack.disposeAsync())
 
-const HD = {
-  name: 'h264',
-  longName: '',
-  width: 1920,
-  height: 1080,
-  pixFmt: 'yuv420p',
-  extradata: '',
-  timeBase: [1, 90_000] as [number, number],
-  reorder: 0,
-}
 const SETTLED = { epoch: Date.now() - 60_000, fps: 30 }
 
 test('a camera that is watched goes to the gateway and back, as its size, its spec and its buffer change: no frame twice, none backwards', async t => {

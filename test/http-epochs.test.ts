@@ -38,9 +38,8 @@ function play(camera: FakeCamera & { encoded: EncodedCamera }, keyframe: number,
   for (let i = 0; i < 10; i++) camera.encoded.send(i, { keyframe, index: i, epoch: EPOCH, ...change(i) })
 }
 
-test('after a reconnect with the same codec streams go on, and media time advances by the time that has passed', async t => {
-  const camera = await addStreaming(t)
-  await camera.encoded.makeStream()
+/** Both streams, once the first frames of an epoch have come. */
+async function followBoth(t: ExecutionContext<World>, camera: FakeCamera & { encoded: EncodedCamera }) {
   const opened = Promise.all(['live.mp4', 'live.ts'].map(name => follow(t, camera, name)))
   const first = setInterval(
     () => play(camera, 1, i => ({ pts: i * 3000, dts: i * 3000, timestamp: EPOCH + Math.round((i * 100) / 3) })),
@@ -50,6 +49,13 @@ test('after a reconnect with the same codec streams go on, and media time advanc
   clearInterval(first)
   if (mp4 === undefined || ts === undefined) throw new Error('no answers')
   await until(() => frameEvents(boxesOf(mp4.bytes)).length >= 9, { what: 'the first frames' })
+  return { mp4, ts }
+}
+
+test('after a reconnect with the same codec streams go on, and media time advances by the time that has passed', async t => {
+  const camera = await addStreaming(t)
+  await camera.encoded.makeStream()
+  const { mp4, ts } = await followBoth(t, camera)
   const before = ts.bytes.length
   play(camera, 1, i => ({ epoch: EPOCH + 5_000, pts: i * 3000, dts: i * 3000, timestamp: EPOCH + 5_000 + Math.round((i * 100) / 3) }))
   await until(() => frameEvents(boxesOf(mp4.bytes)).length >= 19 && ts.bytes.length > before, { what: 'frames of the new epoch' })
@@ -62,15 +68,7 @@ test('after a reconnect with the same codec streams go on, and media time advanc
 test('with another size live.mp4 ends, and live.ts goes on', async t => {
   const camera = await addStreaming(t)
   await camera.encoded.makeStream()
-  const opened = Promise.all(['live.mp4', 'live.ts'].map(name => follow(t, camera, name)))
-  const first = setInterval(
-    () => play(camera, 1, i => ({ pts: i * 3000, dts: i * 3000, timestamp: EPOCH + Math.round((i * 100) / 3) })),
-    200,
-  )
-  const [mp4, ts] = await opened
-  clearInterval(first)
-  if (mp4 === undefined || ts === undefined) throw new Error('no answers')
-  await until(() => frameEvents(boxesOf(mp4.bytes)).length >= 9, { what: 'the first frames' })
+  const { mp4, ts } = await followBoth(t, camera)
   const before = ts.bytes.length
   const { packets, info } = await packetsOf(await testVideo({ width: 320, height: 192, seconds: 2, gop: 10 }))
   if (info === undefined) throw new Error('no packets')

@@ -8,7 +8,7 @@ import { followDemand } from '../sidecar/demand.ts'
 import { createMetrics } from '../sidecar/metrics.ts'
 import { wholeSending } from '../common/patches/nats-send.ts'
 import { FramePublisher } from '../sidecar/publish/frame-publisher.ts'
-import { fakeFrame, startCameras, type FakeCamera } from './fixtures/cameras.ts'
+import { fakeFrame, HD, startCameras, type FakeCamera } from './fixtures/cameras.ts'
 import { grpcClient, startGateway, type Client, type Gateway } from './fixtures/gateway.ts'
 import { startNats, type NatsServer } from './fixtures/nats.ts'
 import { until } from './fixtures/wait.ts'
@@ -16,16 +16,6 @@ import { until } from './fixtures/wait.ts'
 const test = anyTest.serial
 wholeSending()
 const log = pino({ level: 'silent' })
-const HD = {
-  name: 'h264',
-  longName: '',
-  width: 1920,
-  height: 1080,
-  pixFmt: 'yuv420p',
-  extradata: '',
-  timeBase: [1, 90_000] as [number, number],
-  reorder: 0,
-}
 
 /** Sends frames of 1080p, as its sidecar does, while gateways want some. */
 async function sendHd(server: NatsServer, camera: FakeCamera, fps: number): Promise<AsyncDisposable> {
