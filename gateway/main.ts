@@ -33,6 +33,7 @@ import { BufferExtents } from './past/buffer-extents.ts'
 import { Past } from './past/past.ts'
 import { PacketStream, type Source } from './past/packet-reader.ts'
 import { PastReads } from './past/reads.ts'
+import { Runs } from './past/runs.ts'
 import { wholeReceiving } from '../common/patches/nats-receive.ts'
 import { serveHttp } from './http/server.ts'
 import { serveGrpc } from './rpc/server.ts'
@@ -65,10 +66,11 @@ await runProcess(process.env, async signal => {
   const memory = new MemoryBudget(config.memoryMax)
   metrics.memoryBudget.set(memory.max)
   const frames = new FrameSource(identity, config, memory, metrics, log)
+  const runs = new Runs()
   const streamOver = (over: () => Nats | undefined) => (source: Source) => {
     const nats = over()
     if (nats?.connected() !== true) throw new Refusal('unavailable', 'the buffer cannot be reached: NATS is unreachable')
-    return new PacketStream(nats.nc, source)
+    return new PacketStream(nats.nc, source, runs)
   }
   const bufferOf = streamOver(() => link)
   const bufferExtents = new BufferExtents(bufferOf)

@@ -7,7 +7,8 @@ import { frameId } from '../proto/frame-id.ts'
 import { packetStream } from '../proto/subjects.ts'
 import { framesClient, type FramesClient } from './fixtures/frames-client.ts'
 import { addStreaming, film, reportStreaming, seqOfId, startWorld, type World } from './fixtures/frames-world.ts'
-import { collect, failure } from './fixtures/gateway.ts'
+import { RUN } from './fixtures/cameras.ts'
+import { collect, failure, grpcClient } from './fixtures/gateway.ts'
 import { testVideo } from './fixtures/media.ts'
 import { addCamera } from './fixtures/shown.ts'
 import { storeVideo } from './fixtures/stored-video.ts'
@@ -50,6 +51,44 @@ test('Replay gives every frame of a range once and in order, with its id, in any
   )
   const slow = await replayed(client, { ...request, max_fps: 5 })
   t.true(slow.frames.length >= 7 && slow.frames.length <= 9)
+})
+
+test('after the clock of the camera’s node went back by an hour, all of the past is there, and each time is read where it was captured', async t => {
+  const camera = await addCamera(t, {})
+  const { nc } = t.context.cameras
+  const { gateway } = t.context
+  const file = await testVideo(VIDEO)
+  const startMs = Date.now() - 60_000
+  const before = await storeVideo(nc, camera, file, { ...SMALL, startMs })
+  const after = await storeVideo(nc, camera, file, { ...SMALL, startMs: startMs - 3_600_000, epoch: RUN + 1 })
+  const later = await storeVideo(nc, camera, file, { ...SMALL, startMs: startMs - 3_590_000, epoch: RUN + 2 })
+  await using client = framesClient(gateway.port)
+  const ids = (packets: typeof before) => packets.toSorted((a, b) => a.timestamp - b.timestamp).map(frameId)
+  const read = async (request: Partial<ReplayRequest>) => {
+    const { frames, lost } = await replayed(client, { camera: camera.name, rendition: GRAY, ...request })
+    return { ids: frames.map(({ id }) => id), lost: lost.map(({ reason }) => reason) }
+  }
+  t.deepEqual(await read({}), { ids: [...ids(before), ...ids(after), ...ids(later)], lost: ['PacketsLost'] })
+  const [first, last] = [startMs - 3_600_000, startMs - 3_580_000]
+  t.deepEqual(await read({ from_ms: first, to_ms: last }), { ids: [...ids(after), ...ids(later)], lost: ['PacketsLost'] })
+  t.deepEqual((await read({ from_ms: startMs })).ids, ids(before))
+
+  for (const packets of [before, after, later]) {
+    const { timestamp } = packets.toSorted((a, b) => a.timestamp - b.timestamp)[50] ?? { timestamp: 0 }
+    t.is((await client.snapshot({ camera: camera.name, at_ms: timestamp, rendition: GRAY })).id, ids(packets)[50] ?? '')
+    const clip = await fetch(`http://127.0.0.1:${gateway.httpPort}/cameras/${camera.name}/frame.jpg?at=${timestamp}`)
+    t.is(clip.headers.get('x-frame-id'), ids(packets)[50] ?? '')
+  }
+  await using image = grpcClient(gateway.port)
+  const legacy = image.stub.VideoBufferedImage({ device_id: camera.name, timestamp_from: first, timestamp_to: Date.now() })
+  t.is((await collect(legacy)).length, 3 * before.length)
+  const { stretches } = (await (await fetch(`http://127.0.0.1:${gateway.httpPort}/cameras/${camera.name}/past`)).json()) as {
+    stretches: { from: number; to: number }[]
+  }
+  t.deepEqual(
+    stretches.map(({ from }) => from),
+    [first, first + 10_000, startMs],
+  )
 })
 
 test('what the buffer no longer holds, or never held, is said where it is missing', async t => {

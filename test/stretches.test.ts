@@ -1,4 +1,5 @@
 import test from 'ava'
+import { runBefore, runFrom, Runs, runsIn, type Place } from '../gateway/past/runs.ts'
 import { clipped, gapsBetween, without } from '../gateway/past/stretches.ts'
 
 /** Capture times by sequence, from 1 on; undefined where a message tells nothing. */
@@ -44,4 +45,46 @@ test('a range is cut by gaps and by a window', t => {
     { fromMs: 50, toMs: 100 },
   ])
   t.deepEqual(clipped(ranges, { fromMs: 10, toMs: 40 }), [{ fromMs: 10, toMs: 20 }])
+})
+
+/** Packets of epochs of ten each, which begin at these times. */
+async function runsOf(begins: readonly number[], runs = new Runs()) {
+  const places = begins.flatMap((ms, epoch) => every(10, 40, ms).map((at, i): Place => ({ seq: epoch * 10 + i + 1, ms: at, epoch })))
+  let looks = 0
+  const look = async (seq: number) => {
+    looks++
+    return places[seq - 1]
+  }
+  const [first, last] = [places[0], places.at(-1)] as [Place, Place]
+  return { runs: await runs.of('stream', first, last, look), looks }
+}
+
+test('a run ends where the clock goes back, and only there', async t => {
+  const { runs } = await runsOf([10_000, 20_000, 5_000, 6_000, 30_000, 29_000])
+  t.deepEqual(
+    runs.map(({ firstSeq, lastSeq, startMs, endMs }) => [firstSeq, lastSeq, startMs, endMs]),
+    [
+      [1, 20, 10_000, 20_360],
+      [21, 50, 5_000, 30_360],
+      [51, 60, 29_000, 29_360],
+    ],
+  )
+  t.is(runBefore(runs, 20_000), runs[1])
+  t.is(runBefore(runs, 29_100), runs[2])
+  t.is(runBefore(runs, 99_000), runs[1])
+  t.is(runBefore(runs, 4_000), undefined)
+  t.is(runFrom(runs, 0), runs[0])
+  t.is(runFrom(runs, 29_000), runs[2])
+  t.is(runFrom(runs, 99_000), runs[2])
+  t.deepEqual(runsIn(runs, { fromMs: 0, toMs: 8_000 }), [runs[1]])
+})
+
+test('what is known of a stream is not looked for again', async t => {
+  const runs = new Runs()
+  const begins = Array.from({ length: 100 }, (_, i) => (i % 7) * 1_000)
+  const first = await runsOf(begins, runs)
+  const again = await runsOf([...begins, 20_000], runs)
+  t.is(first.runs.length, 15)
+  t.is(again.runs.length, 15)
+  t.true(first.looks > 100 && again.looks < 10, `${first.looks} ${again.looks}`)
 })

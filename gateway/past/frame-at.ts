@@ -3,15 +3,25 @@ import type { BadMessage, StoredPacket } from '../../proto/messages.ts'
 import type { LiveFrame, Rendition } from '../../proto/rendition.ts'
 import { decodingMs, replayFrames, type PacketSource } from './replay.ts'
 
-/** Where reading begins for a time: at the keyframe of `startSeq`. `startMs`: when the source itself begins. */
-export type PastPlace = { readonly source: PacketSource; readonly startSeq: number; readonly startMs: number }
+/** Where reading begins for a time: at the keyframe of `startSeq`. `startMs`: when the source itself begins. `endSeq`: where it ends. */
+export type PastPlace = {
+  readonly source: PacketSource
+  readonly startSeq: number
+  readonly startMs: number
+  readonly endSeq?: number | undefined
+}
 export type PastPacket = Pick<StoredPacket, 'epoch' | 'keyframe' | 'index' | 'timestamp'>
 
 /** The last packet captured at or before `atMs`. */
-export async function packetAt({ source, startSeq }: PastPlace, atMs: number, signal: AbortSignal): Promise<PastPacket | undefined> {
+export async function packetAt(
+  { source, startSeq, endSeq = Infinity }: PastPlace,
+  atMs: number,
+  signal: AbortSignal,
+): Promise<PastPacket | undefined> {
   let found: PastPacket | undefined
   let codec: StoredPacket['codec']
-  for await (const { packet, caughtUp } of source.read(startSeq, () => {}, signal)) {
+  for await (const { packet, caughtUp, seq = 0 } of source.read(startSeq, () => {}, signal)) {
+    if (seq > endSeq) break
     codec = packet?.codec ?? codec
     if (packet !== undefined) {
       if (decodingMs(packet, codec) > atMs) break
@@ -27,7 +37,7 @@ export async function packetAt({ source, startSeq }: PastPlace, atMs: number, si
 
 /** What `take` makes of the packet's frame; where it can't be decoded, of the last one before it that can. */
 export async function frameOf<T>(
-  { source, startSeq, startMs }: PastPlace,
+  { source, startSeq, startMs, endSeq }: PastPlace,
   { timestamp: toMs }: PastPacket,
   { rendition, onBad }: { rendition: Rendition; onBad: (bad: BadMessage) => void },
   signal: AbortSignal,
@@ -35,7 +45,7 @@ export async function frameOf<T>(
 ): Promise<T | undefined> {
   for (const fromMs of [toMs, startMs]) {
     let taken: T | undefined
-    for await (const frame of replayFrames(source, { fromMs, toMs, startSeq }, { rendition, onBad }, signal)) taken = take(frame)
+    for await (const frame of replayFrames(source, { fromMs, toMs, startSeq, endSeq }, { rendition, onBad }, signal)) taken = take(frame)
     if (taken !== undefined) return taken
   }
   return undefined

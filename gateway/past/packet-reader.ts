@@ -14,14 +14,23 @@ import { unlessAborted, whenAborted } from '../../common/abort.ts'
 import { BadMessage, packetSummary, Reassembly, type PacketSummary, type StoredPacket } from '../../proto/messages.ts'
 import { packetStream, refText, type CameraRef } from '../../proto/subjects.ts'
 import { Refusal } from '../refusal.ts'
+import type { PastPlace } from './frame-at.ts'
+import { runBefore, runFrom, Runs, runsIn, type Place, type Run } from './runs.ts'
+import type { TimeRange } from './stretches.ts'
 
 export type Source = { readonly ref: CameraRef; readonly uid: string }
 
 /** `gopSeq`: where the keyframe begins that decoding it takes. */
 type Placed = PacketSummary & { seq: number; gopSeq: number }
 
-/** What can be decoded of a stream, by stream sequence and capture time (ms since the epoch). `bytes`: of the whole stream. */
-export type Extent = { firstSeq: number; startMs: number; endMs: number; last: Placed; bytes: number }
+/**
+ * What can be decoded of a stream, by stream sequence and capture time (ms since the epoch). `runs`: one or more, in the order in which they were
+ * stored; `startMs` and `endMs` are of all of them. `bytes`: of the whole stream.
+ */
+export type Extent = { firstSeq: number; startMs: number; endMs: number; runs: readonly Run[]; last: Placed; bytes: number }
+
+/** Frames captured in [fromMs, toMs], read from the keyframe at `startSeq` on. `endSeq`: of the last message that is read; undefined: what comes is read too. */
+export type Stretch = { fromMs: number; toMs: number; startSeq: number; endSeq?: number | undefined }
 
 /**
  * A packet, or undefined: parts of it are still to come, or there is none for now. `caughtUp`: nothing more is stored now. `seq`: of the message
@@ -49,10 +58,13 @@ export class PacketStream {
   readonly #nc: NatsConnection
   readonly #source: Source
   readonly #name: string
+  readonly #runs: Runs
 
-  constructor(nc: NatsConnection, source: Source) {
+  /** `runs`: what is known of streams; shared by all that read. */
+  constructor(nc: NatsConnection, source: Source, runs: Runs = new Runs()) {
     this.#nc = nc
     this.#source = source
+    this.#runs = runs
     this.#name = packetStream(source.ref)
   }
 
@@ -62,13 +74,13 @@ export class PacketStream {
     if (info === undefined || info.state.messages === 0) return undefined
     const [first, last] = await Promise.all([this.#firstKeyframe(info.state.first_seq, signal), this.#placed(info.state.last_seq, signal)])
     if (first === undefined || last === undefined) return undefined
-    return {
-      firstSeq: first.seq,
-      startMs: first.timestamp,
-      endMs: Math.max(first.timestamp, last.timestamp),
-      last,
-      bytes: info.state.bytes,
+    const look = async (seq: number) => {
+      const found = await this.#placed(seq, signal)
+      return found && placeOf(found)
     }
+    const runs = await this.#runs.of(`${this.#source.uid} ${info.created}`, placeOf(first), placeOf(last), look)
+    const [startMs, endMs] = [Math.min(...runs.map(run => run.startMs)), Math.max(...runs.map(run => run.endMs))]
+    return { firstSeq: first.seq, startMs, endMs, runs, last, bytes: info.state.bytes }
   }
 
   /** The capture time of the packet at `seq`; undefined where it cannot be told. */
@@ -101,13 +113,37 @@ export class PacketStream {
     return isShort ? before.gopSeq : seq
   }
 
-  /** Sequence of the keyframe with which decoding all frames from `fromMs` on begins, within `extent`. */
-  async keyframeBefore(fromMs: number, { firstSeq, startMs, last }: Extent, signal: AbortSignal): Promise<number> {
+  /** Where the frames of a range are, in the order in which they were stored. */
+  async *stretches(range: TimeRange, { runs }: Extent, signal: AbortSignal): AsyncGenerator<Stretch> {
+    for (const run of runsIn(runs, range)) {
+      const { startSeq, endSeq } = await this.#part(range.fromMs, run, runs, signal)
+      // Frames before the first keyframe's can't be decoded, though they may be stored behind it.
+      yield { fromMs: Math.max(range.fromMs, run.startMs), toMs: range.toMs, startSeq, endSeq }
+    }
+  }
+
+  /** Where the newest frame captured at or before `atMs` is. */
+  async placeBefore(atMs: number, { runs }: Extent, signal: AbortSignal): Promise<PastPlace | undefined> {
+    const run = runBefore(runs, atMs)
+    return run && { source: this, startMs: run.startMs, ...(await this.#part(atMs, run, runs, signal)) }
+  }
+
+  /** Sequence of the keyframe with which decoding all frames from `fromMs` on begins, for who goes on to the newest. */
+  async keyframeFrom(fromMs: number, { firstSeq, runs }: Extent, signal: AbortSignal): Promise<number> {
+    const run = runFrom(runs, fromMs)
+    return run === undefined ? firstSeq : (await this.#part(fromMs, run, runs, signal)).startSeq
+  }
+
+  async #part(fromMs: number, run: Run, runs: readonly Run[], signal: AbortSignal) {
+    return { startSeq: await this.#keyframeIn(run, fromMs, signal), endSeq: run === runs.at(-1) ? undefined : run.lastSeq }
+  }
+
+  async #keyframeIn({ firstSeq, startMs, lastSeq }: Run, fromMs: number, signal: AbortSignal): Promise<number> {
     if (fromMs <= startMs) return firstSeq
     // The last packet captured at or before fromMs, or, as B-frames stand slightly out of order, one near it.
     let low = firstSeq
     let found = firstSeq
-    for (let high = last.seq; low <= high;) {
+    for (let high = lastSeq; low <= high;) {
       const middle = Math.floor((low + high) / 2)
       const packet = await this.#placed(middle, signal)
       if (packet === undefined || packet.timestamp <= fromMs) {
@@ -222,6 +258,8 @@ const placed = (seq: number, packet: PacketSummary): Placed => ({
   seq,
   gopSeq: packet.key ? seq - packet.part + 1 : packet.keySeq,
 })
+
+const placeOf = ({ seq, timestamp: ms, epoch }: Placed): Place => ({ seq, ms, epoch })
 
 function checked<T>(read: () => T, onBad: (bad: BadMessage) => void = () => {}): T | undefined {
   try {

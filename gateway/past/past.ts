@@ -5,7 +5,7 @@ import type { Archives } from './archives.ts'
 import { BufferRanges } from './buffer-ranges.ts'
 import { packetAt, type PastPacket, type PastPlace } from './frame-at.ts'
 import { Losses } from './losses.ts'
-import type { PacketStream, Read, Source } from './packet-reader.ts'
+import type { PacketStream, Read, Source, Stretch } from './packet-reader.ts'
 import { decodingMs } from './replay.ts'
 import { clipped, GAP_MIN_MS, without, type TimeRange } from './stretches.ts'
 
@@ -50,51 +50,55 @@ export class Past {
     const stream = this.#packets(camera)
     const extent = await stream.extent(signal)
     if (extent === undefined || atMs < extent.startMs) return undefined
-    const startSeq = await stream.keyframeBefore(Math.min(atMs, extent.endMs), extent, signal)
-    const place = { source: stream, startSeq, startMs: extent.startMs }
-    const packet = await packetAt(place, atMs, signal)
+    const place = await stream.placeBefore(atMs, extent, signal)
+    const packet = place && (await packetAt(place, atMs, signal))
     return packet && { place, packet }
   }
 
   /** What can be decoded of the frames captured in `range`, from the keyframe at or before its begin on. */
   async *packets(camera: KnownCamera, range: TimeRange, signal: AbortSignal): AsyncGenerator<StoredPacket> {
-    const { fromMs, toMs } = range
-    const losses = new Losses()
-    let codec: StoredPacket['codec']
-    let held: StoredPacket[] | undefined = []
-    for await (const read of this.#reads(camera, range, signal)) {
-      if (!losses.see(read).isDecodable || read.packet === undefined) continue
-      const { packet } = read
-      codec = packet.codec ?? codec
-      if (decodingMs(packet, codec) > toMs) return
-      if (held !== undefined) {
-        // A GOP that ended before the range is not wanted.
-        if (packet.key && (packet.timestamp <= fromMs || packet.timestamp - (held.at(-1)?.timestamp ?? 0) > GAP_MIN_MS)) held = []
-        held.push(packet)
-        if (packet.timestamp < fromMs) continue
-        yield* held
-        held = undefined
-      } else yield packet
-    }
-  }
-
-  /** Of the archive up to where the buffer begins, and then of the buffer. */
-  async *#reads(camera: KnownCamera, { fromMs, toMs }: TimeRange, signal: AbortSignal): AsyncGenerator<Read> {
     const stream = this.#packets(camera)
     const extent = await stream.extent(signal)
     const bufferMs = extent?.startMs ?? Infinity
-    if (fromMs < bufferMs && camera.record.archive) {
-      for await (const read of this.#archives.from(camera, fromMs).read(0, () => {}, signal)) {
-        if (read.packet?.key === true && read.packet.timestamp >= bufferMs - SLACK_MS) break
-        if (read.packet !== undefined) yield read
-      }
+    if (range.fromMs < bufferMs && camera.record.archive) yield* inRange(this.#archived(camera, range.fromMs, bufferMs, signal), range)
+    if (extent === undefined) return
+    for await (const stretch of stream.stretches(range, extent, signal)) yield* inRange(stored(stream, stretch, signal), range)
+  }
+
+  /** Up to where the buffer begins. */
+  async *#archived(camera: KnownCamera, fromMs: number, bufferMs: number, signal: AbortSignal): AsyncGenerator<Read> {
+    for await (const read of this.#archives.from(camera, fromMs).read(0, () => {}, signal)) {
+      if (read.packet?.key === true && read.packet.timestamp >= bufferMs - SLACK_MS) return
+      yield read
     }
-    if (extent === undefined || toMs < bufferMs) return
-    const startSeq = await stream.keyframeBefore(fromMs, extent, signal)
-    for await (const read of stream.read(startSeq, () => {}, signal)) {
-      if (read.packet !== undefined) yield read
-      if (read.caughtUp) return
-    }
+  }
+}
+
+async function* stored(stream: PacketStream, { startSeq, endSeq = Infinity }: Stretch, signal: AbortSignal): AsyncGenerator<Read> {
+  for await (const read of stream.read(startSeq, () => {}, signal)) {
+    if ((read.seq ?? 0) > endSeq) return
+    yield read
+    if (read.caughtUp) return
+  }
+}
+
+async function* inRange(reads: AsyncIterable<Read>, { fromMs, toMs }: TimeRange): AsyncGenerator<StoredPacket> {
+  const losses = new Losses()
+  let codec: StoredPacket['codec']
+  let held: StoredPacket[] | undefined = []
+  for await (const read of reads) {
+    if (!losses.see(read).isDecodable || read.packet === undefined) continue
+    const { packet } = read
+    codec = packet.codec ?? codec
+    if (decodingMs(packet, codec) > toMs) return
+    if (held !== undefined) {
+      // A GOP that ended before the range is not wanted.
+      if (packet.key && (packet.timestamp <= fromMs || packet.timestamp - (held.at(-1)?.timestamp ?? 0) > GAP_MIN_MS)) held = []
+      held.push(packet)
+      if (packet.timestamp < fromMs) continue
+      yield* held
+      held = undefined
+    } else yield packet
   }
 }
 

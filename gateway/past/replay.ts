@@ -15,13 +15,11 @@ import { FRAME_ROOM } from '../../proto/frame.ts'
 import type { BadMessage, StoredPacket } from '../../proto/messages.ts'
 import { FULL_BGR24, type Geometry, type LiveFrame, type Rendition } from '../../proto/rendition.ts'
 import type { Codec } from '../../proto/state.ts'
-import type { PacketStream, Read } from './packet-reader.ts'
+import type { PacketStream, Read, Stretch } from './packet-reader.ts'
 import { Refusal } from '../refusal.ts'
 
 /** What packets are read from. */
 export type PacketSource = Pick<PacketStream, 'read'>
-
-export type Stretch = { fromMs: number; toMs: number; startSeq: number }
 
 /** Of a decoder. ffmpeg would have one for each core of the machine, up to sixteen with the memory for as many pictures, though its client keeps up with no more than three. */
 const THREADS = Math.min(4, availableParallelism() + 1)
@@ -70,14 +68,14 @@ export async function* bufferedFrames(
 
 async function* replay(
   stream: PacketSource,
-  { fromMs, toMs, startSeq }: Stretch,
+  { fromMs, toMs, startSeq, endSeq = Infinity }: Stretch,
   { rendition, keyframesOnly = false, maxFps, onBad }: ReplayWish,
   signal: AbortSignal,
 ): AsyncGenerator<Replayed> {
   const over = new AbortController()
   const either = AbortSignal.any([signal, over.signal])
   const memory = new PictureMemory()
-  const segments = new Segments(stream.read(startSeq, onBad, either), toMs)
+  const segments = new Segments(stream.read(startSeq, onBad, either), toMs, endSeq)
   const limit = new RateLimit()
   const isWanted = ({ timestamp, key }: StoredPacket) =>
     timestamp >= fromMs && timestamp <= toMs && (key || !keyframesOnly) && (maxFps === undefined || limit.takes(timestamp, maxFps))
@@ -155,6 +153,7 @@ async function* decode(
 class Segments {
   readonly #source: AsyncGenerator<Read>
   readonly #toMs: number
+  readonly #endSeq: number
   #upcoming: StoredPacket | undefined
   #codec: Codec | undefined
   #epoch = -1
@@ -163,9 +162,10 @@ class Segments {
   #caughtUp = false
   #over = false
 
-  constructor(source: AsyncGenerator<Read>, toMs: number) {
+  constructor(source: AsyncGenerator<Read>, toMs: number, endSeq: number) {
     this.#source = source
     this.#toMs = toMs
+    this.#endSeq = endSeq
   }
 
   /** The codec of the segment that `next` will give; undefined at the end. */
@@ -211,8 +211,9 @@ class Segments {
       const result = await this.#orSettled(this.#pending)
       if (result === undefined || result.done === true) break
       this.#pending = undefined
-      const { packet, caughtUp } = result.value
+      const { packet, caughtUp, seq = 0 } = result.value
       this.#caughtUp = caughtUp
+      if (seq > this.#endSeq) break
       if (packet === undefined) continue
       // Frames to come are presented no earlier than this packet is decoded.
       if (decodingMs(packet, packet.codec ?? this.#codec) > this.#toMs) break

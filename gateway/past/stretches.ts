@@ -53,3 +53,14 @@ export const clipped = (ranges: readonly TimeRange[], window: TimeRange): TimeRa
   ranges
     .map(({ fromMs, toMs }) => ({ fromMs: Math.max(fromMs, window.fromMs), toMs: Math.min(toMs, window.toMs) }))
     .filter(({ fromMs, toMs }) => fromMs <= toMs)
+
+/** In order, and none inside another. */
+export function joined(ranges: readonly TimeRange[]): TimeRange[] {
+  const whole: TimeRange[] = []
+  for (const range of [...ranges].sort((a, b) => a.fromMs - b.fromMs)) {
+    const last = whole.at(-1)
+    if (last === undefined || range.fromMs > last.toMs) whole.push(range)
+    else whole[whole.length - 1] = { fromMs: last.fromMs, toMs: Math.max(last.toMs, range.toMs) }
+  }
+  return whole
+}

@@ -39,16 +39,15 @@ export class BufferedImages {
     const toMs = Math.min(timestamp_to, Math.max(Date.now(), extent.endMs))
     if (fromMs > toMs) return // all of it is yet to come
     if (toMs < extent.startMs) throw new Refusal('outOfRange', `buffer starts at ${extent.startMs}`)
-    const startSeq = await stream.keyframeBefore(fromMs, extent, signal)
-    // Frames before the first keyframe's can't be decoded, though they may be stored behind it.
-    const stretch = { fromMs: Math.max(fromMs, extent.startMs), toMs, startSeq }
     const onBad = ({ reason }: { reason: string }) => metrics.badMessages.inc({ reason })
     const options = { deviceId: request.device_id, scale: camera.record.bufferScale, onBad }
-    for await (const message of bufferedFrames(stream, stretch, options, signal)) {
-      frameInPlace(message)
-      yield message
-      read.took()
-      metrics.bufferedServed.inc({ camera: refText(camera.ref) })
+    for await (const stretch of stream.stretches({ fromMs, toMs }, extent, signal)) {
+      for await (const message of bufferedFrames(stream, stretch, options, signal)) {
+        frameInPlace(message)
+        yield message
+        read.took()
+        metrics.bufferedServed.inc({ camera: refText(camera.ref) })
+      }
     }
   }
 }

@@ -3,7 +3,7 @@ import type { VideoCodec } from '../../proto/generated/chrys/cloud/videostreamin
 import type { VideoProbeResponse } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoProbeResponse.ts'
 import type { Codec } from '../../proto/state.ts'
 import type { KnownCamera } from '../cameras.ts'
-import type { PacketStream, Source } from '../past/packet-reader.ts'
+import type { Extent, PacketStream, Source } from '../past/packet-reader.ts'
 import { Refusal } from '../refusal.ts'
 
 /** What is known of the camera's stream; without a codec before the first connection, without a buffer where nothing is stored. */
@@ -33,8 +33,8 @@ async function videoBuffer(
   }
 }
 
-function bufferOf({ startMs, endMs }: { startMs: number; endMs: number }, frames: number): VideoBuffer {
-  const seconds = (endMs - startMs) / 1000
+function bufferOf({ startMs, endMs, runs }: Extent, frames: number): VideoBuffer {
+  const seconds = runs.reduce((sum, run) => sum + run.endMs - run.startMs, 0) / 1000
   return {
     start_time: startMs,
     end_time: endMs,

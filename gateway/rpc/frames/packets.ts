@@ -70,7 +70,7 @@ class Packets {
       const extent = await stream.extent(signal)
       if (extent === undefined) throw noBuffer(this.#camera.ref)
       if (fromMs > 0 && fromMs < extent.startMs) yield lost({ fromMs, toMs: extent.startMs, reason: 'BufferOverrun' })
-      seq = await stream.keyframeBefore(fromMs, extent, signal)
+      seq = await stream.keyframeFrom(fromMs, extent, signal)
     }
     while (!signal.aborted) {
       yield* this.#status()

@@ -33,26 +33,27 @@ export async function* replay(request: ReplayRequest__Output, parts: ReplayParts
   // What is yet to come is not waited for. The clock of the camera's node may be ahead of ours.
   const toMs = Math.min(untilMs, Math.max(Date.now(), extent.endMs))
   if (fromMs > toMs) return
-  const stretch = { fromMs: Math.max(fromMs, extent.startMs), toMs, startSeq: await stream.keyframeBefore(fromMs, extent, signal) }
   if (fromMs > 0 && fromMs < extent.startMs) yield serialize(lost({ fromMs, toMs: extent.startMs, reason: 'BufferOverrun' }))
-  const losses: Loss[] = []
   const onBad = ({ reason }: { reason: string }) => metrics.badMessages.inc({ reason })
   const wish = { rendition, keyframesOnly: request.keyframes_only, maxFps, onBad }
   const encoder = new FrameEncoder()
-  for await (const frame of replayFrames(watched(stream, losses), stretch, wish, signal)) {
-    let gap = false
-    for (; losses[0] !== undefined && losses[0].toMs <= frame.timestamp; losses.shift()) {
-      if (losses[0].toMs < stretch.fromMs) continue
-      gap = true
-      yield serialize(lost(losses[0]))
+  for await (const stretch of stream.stretches({ fromMs, toMs }, extent, signal)) {
+    const losses: Loss[] = []
+    for await (const frame of replayFrames(watched(stream, losses), stretch, wish, signal)) {
+      let gap = false
+      for (; losses[0] !== undefined && losses[0].toMs <= frame.timestamp; losses.shift()) {
+        if (losses[0].toMs < stretch.fromMs) continue
+        gap = true
+        yield serialize(lost(losses[0]))
+      }
+      const encoded = encoder.encode(frame, { camera: camera.deviceId, skipped: 0, gap, wish: 0 }, Date.now())
+      yield encoded.message
+      read.took()
+      encoder.sent(encoded)
+      metrics.bufferedServed.inc({ camera: refText(camera.ref) })
     }
-    const encoded = encoder.encode(frame, { camera: camera.deviceId, skipped: 0, gap, wish: 0 }, Date.now())
-    yield encoded.message
-    read.took()
-    encoder.sent(encoded)
-    metrics.bufferedServed.inc({ camera: refText(camera.ref) })
+    for (const loss of losses) if (loss.toMs >= stretch.fromMs && loss.fromMs <= toMs) yield serialize(lost(loss))
   }
-  for (const loss of losses) if (loss.toMs >= stretch.fromMs && loss.fromMs <= toMs) yield serialize(lost(loss))
 }
 
 const lost = ({ fromMs, toMs, reason }: Loss): ReplayResponse => ({

@@ -60,9 +60,8 @@ async function past(camera: KnownCamera, rendition: Rendition, atMs: number, par
   const stream = packets(camera)
   using _ = reads.enter(camera.report?.state.codec, caller)
   const extent = await extentBefore(camera, stream, atMs, signal)
-  const startSeq = await stream.keyframeBefore(Math.min(atMs, extent.endMs), extent, signal)
-  const place = { source: stream, startSeq, startMs: extent.startMs }
-  const packet = await packetAt(place, atMs, signal)
+  const place = await stream.placeBefore(atMs, extent, signal)
+  const packet = place && (await packetAt(place, atMs, signal))
   const onBad = ({ reason }: { reason: string }) => metrics.badMessages.inc({ reason })
   const message = packet && (await frameOf(place, packet, { rendition, onBad }, signal, frame => encoded(frame, camera)))
   if (message === undefined) throw new Refusal('unavailable', `camera "${camera.deviceId}" has no frame at ${atMs} that can be decoded`)
