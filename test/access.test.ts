@@ -28,7 +28,8 @@ function server(granted: string[]) {
       return Promise.resolve(state.granted.has(`${username} ${right} ${namespace}/${name}`))
     },
   }
-  return { access: new KubeAccess(reviewer, createAccessMetrics(new Registry()), log, () => state.nowMs), asked, state }
+  const registry = new Registry()
+  return { access: new KubeAccess(reviewer, createAccessMetrics(registry), log, () => state.nowMs), asked, state, registry }
 }
 
 const identify = (access: KubeAccess, name: string) => access.identify(`Bearer token-of-${name}`, 'peer')
@@ -76,6 +77,30 @@ test('while the API server is unreachable, known decisions hold and unknown ones
   state.nowMs = 601_000
   t.regex(await refusalOf(identify(access, 'ann')), /^unavailable: access cannot be decided/)
   t.regex(await refusalOf(access.may(ann, 'frames', DOOR)), /^unavailable: access cannot be decided/)
+})
+
+test('the metrics count decisions by outcome, reviews that fail, and cached tokens, and time each review', async t => {
+  const { access, state, registry } = server(['ann frames shop/door'])
+  const ann = await identify(access, 'ann')
+  for (let i = 0; i < 2; i++) await access.may(ann, 'frames', DOOR)
+  await access.may(ann, 'past', DOOR)
+  await refusalOf(access.identify(undefined, 'peer'))
+  await refusalOf(access.identify('Bearer junk', 'peer'))
+  state.isUp = false
+  await refusalOf(access.may(ann, 'annotate', DOOR))
+  await refusalOf(identify(access, 'bob'))
+  const lines = (await registry.metrics()).split('\n').filter(line => /^chrysalis_access_(?!.*_(bucket|sum))/.test(line))
+  t.deepEqual(lines.toSorted(), [
+    'chrysalis_access_decisions_total{outcome="allowed"} 1',
+    'chrysalis_access_decisions_total{outcome="bad_token"} 1',
+    'chrysalis_access_decisions_total{outcome="denied"} 1',
+    'chrysalis_access_decisions_total{outcome="no_token"} 1',
+    'chrysalis_access_review_failures_total{kind="right"} 1',
+    'chrysalis_access_review_failures_total{kind="token"} 1',
+    'chrysalis_access_review_seconds_count{kind="right"} 3',
+    'chrysalis_access_review_seconds_count{kind="token"} 3',
+    'chrysalis_access_tokens 2',
+  ])
 })
 
 test('a revoked token or right is noticed within a minute, a refusal within ten seconds', async t => {

@@ -1,6 +1,7 @@
 // Runs in a pod of the product's image: a gRPC client that notes when each frame comes. GET /frames?since=MS tells.
-import { credentials, loadPackageDefinition } from '@grpc/grpc-js'
+import { credentials, loadPackageDefinition, Metadata } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { VideoFrame__Output } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoFrame.ts'
 import type { ProtoGrpcType } from '../../proto/generated/video_streaming.ts'
@@ -10,10 +11,11 @@ const SILENCE_MS = 3_000
 const AGAIN_MS = 100
 const PORT = 8080
 
-const [address = '', device = ''] = process.argv.slice(2)
+const [address = '', device = '', how] = process.argv.slice(2)
+const isSecure = how === 'secure'
 const definition = loadSync('/app/proto/video_streaming.proto', { keepCase: true, longs: Number, defaults: true })
 const { Image } = (loadPackageDefinition(definition) as unknown as ProtoGrpcType).chrys.cloud.videostreaming.v1beta1
-const client = new Image(address, credentials.createInsecure(), {
+const client = new Image(address, isSecure ? credentials.createSsl(readFileSync('/run/ca/ca.crt')) : credentials.createInsecure(), {
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1_000,
   'grpc.max_receive_message_length': -1,
@@ -24,7 +26,10 @@ const errors: Record<string, number> = {}
 const count = (error: string) => void (errors[error] = (errors[error] ?? 0) + 1)
 
 function ask(): void {
-  const call = client.VideoLatestImage()
+  const metadata = new Metadata()
+  // Read for each call, since it is renewed.
+  if (isSecure) metadata.set('authorization', `Bearer ${readFileSync('/run/token/token', 'utf8')}`)
+  const call = client.VideoLatestImage(metadata)
   let timer: NodeJS.Timeout | undefined
   let over = false
   const request = () => {

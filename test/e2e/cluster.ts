@@ -13,6 +13,8 @@ export type Cluster = {
   readonly registry: string
   /** Ends a container at once. */
   kill(pod: Pod, container: string): Promise<void>
+  /** The same token, but expired; where the key that signs them is at hand. */
+  expired?(token: string): string
   /** How `kill` does it, for the report. */
   readonly killing: string
 }

@@ -1,6 +1,7 @@
 // Runs in the enclosure: the node, then the scenario on it.
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { resigned } from '../fixtures/kube.ts'
 import { apply, type Cluster } from './cluster.ts'
 import { REGISTRY } from './images.ts'
 import { step } from './journal.ts'
@@ -30,6 +31,7 @@ try {
     ...node,
     cameraHost: NODE_IP,
     registry: REGISTRY,
+    expired: token => resigned(token, { exp: Math.floor(Date.now() / 1_000) - 3_600 }, readFileSync(join(folder, 'sa.key'), 'utf8')),
     killing: 'SIGKILL',
     kill: async (pod, container) => {
       const id = pod.status.containerStatuses?.find(({ name }) => name === container)?.containerID

@@ -5,6 +5,7 @@ import { helmProgram } from '../../deploy/setup/helm.mjs'
 import { CHART } from '../fixtures/helm.ts'
 import { startCamera } from '../fixtures/rtsp-camera.ts'
 import { until } from '../fixtures/wait.ts'
+import { checkAccess, SECURE } from './access.ts'
 import { apply, get, getText, list, type Cluster, type Pod } from './cluster.ts'
 import { imageNames } from './images.ts'
 import { StepFailed, step } from './journal.ts'
@@ -35,6 +36,7 @@ export async function runScenario(cluster: Cluster): Promise<void> {
   await step('every pod tells its metrics as Prometheus’ text', () => scrape(cluster))
   const recoveries = await killEach(cluster)
   await step('helm upgrade, with the Camera alive', () => upgrade(cluster, helm, [...release, '--set', 'log.level=debug'], uid))
+  await checkAccess(cluster, () => helm('upgrade', ...release, ...SECURE))
   await step('the Camera is deleted', () => deleteCamera(cluster))
   await step('helm uninstall, with another Camera alive', () => uninstall(cluster, helm))
   await step('nothing is left', () => nothingLeft(cluster))
@@ -81,7 +83,7 @@ async function addClient(cluster: Cluster): Promise<string> {
   await apply(cluster.api, `/api/v1/namespaces/${CLIENTS}/configmaps/client`, objects.clientProgram())
   const { ours } = imageNames(cluster.registry)
   await until(() => get(cluster.api, `/api/v1/namespaces/${CLIENTS}/serviceaccounts/default`), { what: 'the client’s ServiceAccount' })
-  await apply(cluster.api, `/api/v1/namespaces/${CLIENTS}/pods/client`, objects.clientPod(ours))
+  await apply(cluster.api, `/api/v1/namespaces/${CLIENTS}/pods/client`, objects.clientPod(ours, 'open'))
   const begun = Date.now()
   await steadyFrames(cluster, begun, 'frames at the client: look at the logs of client, gateway and the camera’s pod')
   const { frames } = await clientReport(cluster, Date.now() - 3_000)

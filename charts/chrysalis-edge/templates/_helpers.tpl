@@ -203,10 +203,19 @@ readinessProbe:
 {{- end -}}
 {{- end }}
 
-{{/* The Secrets that the hook makes. */}}
-{{- define "chrysalis.keySecrets" -}}
-{{- $prefix := printf "%s-nats" (include "chrysalis.fullname" .) -}}
-{{- list (printf "%s-server" $prefix) (printf "%s-signing" $prefix) (printf "%s-operator" $prefix) (printf "%s-gateway" $prefix) | toYaml }}
+{{/* The Secrets that Jobs make, where they go with the release. */}}
+{{- define "chrysalis.removedSecrets" -}}
+{{- $name := include "chrysalis.fullname" . -}}
+{{- $secrets := list -}}
+{{- if and (include "chrysalis.embeddedNats" .) (not .Values.nats.persistence.keep) -}}
+{{- range list "server" "signing" "operator" "gateway" -}}
+{{- $secrets = append $secrets (printf "%s-nats-%s" $name .) -}}
+{{- end -}}
+{{- if .Values.gateway.tls.selfSigned.enabled -}}
+{{- $secrets = concat $secrets (list (printf "%s-ca" $name) (printf "%s-gateway-tls" $name)) -}}
+{{- end -}}
+{{- end -}}
+{{- with $secrets }}{{ toYaml . }}{{ end -}}
 {{- end }}
 
 {{/* nats.conf */}}
