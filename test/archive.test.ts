@@ -13,10 +13,12 @@ import { descendants } from './fixtures/processes.ts'
 import { startCamera, type CameraCodec } from './fixtures/rtsp-camera.ts'
 import { startSidecar, type Sidecar } from './fixtures/sidecar.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
+import { testInTurns } from './fixtures/turns.ts'
 import { until } from './fixtures/wait.ts'
 import { startWebCamera } from './fixtures/web-camera.ts'
 
 const run = promisify(execFile)
+const inTurn = testInTurns(3)
 
 type Options = { codec?: CameraCodec; bFrames?: number; archive?: object; env?: Record<string, string>; dir?: string }
 
@@ -62,7 +64,7 @@ for (const [codec, bFrames, archive] of [
   ['h265', 2, {}],
   ['mjpeg', 0, { segment: 'GOP' }],
 ] as const) {
-  test.serial(
+  inTurn(
     `the files of a camera that sends ${codec} (B-frames: ${bFrames}, ${JSON.stringify(archive)}) hold every packet, once and in order`,
     async t => {
       await using parts_ = await setUp({ codec, bFrames, archive })
@@ -96,7 +98,7 @@ for (const [codec, bFrames, archive] of [
   )
 }
 
-test.serial('a codec that MP4 does not carry: the archive says so by its name, and the camera streams all the same', async t => {
+inTurn('a codec that MP4 does not carry: the archive says so by its name, and the camera streams all the same', async t => {
   await using folder = await temporaryFolder()
   const file = folder.file('vp8.mkv')
   const encode = ['-c:v', 'libvpx', '-deadline', 'realtime', '-g', '10']
@@ -111,7 +113,7 @@ test.serial('a codec that MP4 does not carry: the archive says so by its name, a
   t.deepEqual(await archivedFiles(`${folder.path}/cam`), [])
 })
 
-test.serial('a new picture size begins a new file', async t => {
+inTurn('a new picture size begins a new file', async t => {
   await using parts_ = await setUp({ archive: { segment: '1h' } })
   const { sidecar, camera, folder } = parts_
   const before = await sidecar.stateWith('the first codec', state => state.codec?.width === 640)
@@ -129,7 +131,7 @@ test.serial('a new picture size begins a new file', async t => {
   await allAccepted(t, folder)
 })
 
-test.serial('while the camera is away the file that was being written is complete', async t => {
+inTurn('while the camera is away the file that was being written is complete', async t => {
   await using parts_ = await setUp({ archive: { segment: '1h' } })
   const { sidecar, camera, folder } = parts_
   await until(async () => (await parts(folder)).length === 1, { what: 'a file in the making' })
@@ -142,7 +144,7 @@ test.serial('while the camera is away the file that was being written is complet
   t.like(await sidecar.state(), { archive: { ok: true } })
 })
 
-test.serial('old files are removed by age, and the oldest by size', async t => {
+inTurn('old files are removed by age, and the oldest by size', async t => {
   await using folder = await temporaryFolder()
   await mkdir(folder.file('cam'))
   const old = `${Date.now() - 3_600_000}_1000.mp4`
@@ -172,7 +174,7 @@ async function sizesIn(folder: string): Promise<number[] | undefined> {
   }
 }
 
-test.serial('after a kill of the sidecar every finished file is accepted, and what was in the making is finished', async t => {
+inTurn('after a kill of the sidecar every finished file is accepted, and what was in the making is finished', async t => {
   await using parts_ = await setUp({ archive: { segment: '1h' } })
   const { sidecar, folder } = parts_
   await until(async () => (await metric(sidecar, 'chrysalis_packets_total')) > 60, { what: 'some packets', everyMs: 200 })
@@ -194,7 +196,7 @@ test.serial('after a kill of the sidecar every finished file is accepted, and wh
   t.deepEqual(pictures.slice(0, packets), stored.slice(0, packets))
 })
 
-test.serial('an ffmpeg that outlives its sidecar ends its file, which then gets its name', async t => {
+inTurn('an ffmpeg that outlives its sidecar ends its file, which then gets its name', async t => {
   await using parts_ = await setUp({ archive: { segment: '1h' } })
   const { sidecar, folder } = parts_
   await until(async () => (await metric(sidecar, 'chrysalis_packets_total')) > 50, { what: 'some packets', everyMs: 200 })
@@ -210,7 +212,7 @@ test.serial('an ffmpeg that outlives its sidecar ends its file, which then gets 
   t.deepEqual((await archivedPictures(folder)).map(({ hash }) => hash).slice(0, packets), stored.slice(0, packets))
 })
 
-test.serial('a kill of the archive’s ffmpeg costs at most what it had not written, and is noticed', async t => {
+inTurn('a kill of the archive’s ffmpeg costs at most what it had not written, and is noticed', async t => {
   await using parts_ = await setUp({ archive: { segment: '1h' } })
   const { sidecar, folder } = parts_
   await until(async () => (await metric(sidecar, 'chrysalis_packets_total')) > 50, { what: 'some packets', everyMs: 200 })
@@ -224,7 +226,7 @@ test.serial('a kill of the archive’s ffmpeg costs at most what it had not writ
   t.regex(sidecar.log(), /"reason":"ArchiveFailed"/)
 })
 
-test.serial('leftovers that can’t be read are removed, and those that are still being written are left alone', async t => {
+inTurn('leftovers that can’t be read are removed, and those that are still being written are left alone', async t => {
   await using folder = await temporaryFolder()
   const cam = folder.file('cam')
   await mkdir(cam)
@@ -242,7 +244,7 @@ test.serial('leftovers that can’t be read are removed, and those that are stil
   await allAccepted(t, cam)
 })
 
-test.serial('a folder that can’t be written to is said to be so, and the stream goes on', async t => {
+inTurn('a folder that can’t be written to is said to be so, and the stream goes on', async t => {
   await using folder = await temporaryFolder()
   await writeFile(folder.file('cam'), 'not a folder')
   await using parts_ = await setUp({ dir: folder.path })
@@ -261,7 +263,7 @@ test.serial('a folder that can’t be written to is said to be so, and the strea
 })
 
 // Only root may mount; elsewhere nothing stands in for a full file system.
-const asRoot = process.getuid?.() === 0 ? test.serial : test.serial.skip
+const asRoot: typeof inTurn = process.getuid?.() === 0 ? inTurn : test.skip
 
 async function mount(what: string[], place: string): Promise<AsyncDisposable> {
   await run('mount', [...what, place])

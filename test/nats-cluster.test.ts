@@ -62,7 +62,7 @@ test('each server dies in turn: no acknowledged annotation and no camera is lost
   const [first, second, third] = cluster.servers
   if (first === undefined || second === undefined || third === undefined) throw new Error('three servers are needed')
   await using sidecars = new AsyncDisposableStack()
-  const spec = { source: { url: 'testsrc:?size=160x96&rate=10' } }
+  const spec = { source: { url: 'testsrc:?size=160x96&rate=30' } }
   const cameras = []
   for (const [i, server] of [first, second, third].entries()) {
     const options = { name: `cam-${i}`, uid: `uid-${i}`, spec, env: REPLICAS }

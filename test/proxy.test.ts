@@ -1,5 +1,4 @@
 // Forwarding by a real sidecar to a real RTMP server.
-import test from 'ava'
 import { rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
@@ -17,7 +16,10 @@ import { startCamera, type CameraCodec } from './fixtures/rtsp-camera.ts'
 import { startRtmpServer, STREAM_KEY } from './fixtures/rtmp.ts'
 import { startSidecar, type Sidecar } from './fixtures/sidecar.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
+import { testInTurns } from './fixtures/turns.ts'
 import { until } from './fixtures/wait.ts'
+
+const inTurn = testInTurns(3)
 
 type Options = { url?: string | undefined; enabled?: boolean; codec?: CameraCodec; video?: VideoOptions; env?: Record<string, string> }
 
@@ -55,7 +57,7 @@ async function metric(sidecar: Sidecar, name: string): Promise<number> {
 }
 
 for (const bFrames of [0, 2]) {
-  test.serial(`the RTMP server gets the camera’s packets, all from a keyframe on, byte for byte (B-frames: ${bFrames})`, async t => {
+  inTurn(`the RTMP server gets the camera’s packets, all from a keyframe on, byte for byte (B-frames: ${bFrames})`, async t => {
     await using server = await startRtmpServer()
     await using parts = await setUp({ url: server.url, video: { bFrames } })
     const { sidecar } = parts
@@ -81,7 +83,7 @@ for (const bFrames of [0, 2]) {
   })
 }
 
-test.serial('forwarding starts with the current group of pictures, without waiting for the next keyframe', async t => {
+inTurn('forwarding starts with the current group of pictures, without waiting for the next keyframe', async t => {
   await using server = await startRtmpServer()
   await using parts = await setUp({ url: server.url, enabled: false, video: { gop: 240, seconds: 16 } })
   const { sidecar } = parts
@@ -94,7 +96,7 @@ test.serial('forwarding starts with the current group of pictures, without waiti
   t.deepEqual(hashes(server.received.packets.slice(0, 62)), hashes(stored.slice(0, 62)))
 })
 
-test.serial('the switch outlives the sidecar, ends forwarding, and is void once the spec says otherwise', async t => {
+inTurn('the switch outlives the sidecar, ends forwarding, and is void once the spec says otherwise', async t => {
   await using server = await startRtmpServer()
   await using parts = await setUp({ url: server.url, enabled: false })
   const { sidecar } = parts
@@ -119,7 +121,7 @@ test.serial('the switch outlives the sidecar, ends forwarding, and is void once 
   t.deepEqual((await sidecar.state())?.proxy, { active: false, ok: true })
 })
 
-test.serial('a target that is missing, bad, late or changed is said to be so, and taken up', async t => {
+inTurn('a target that is missing, bad, late or changed is said to be so, and taken up', async t => {
   await using first = await startRtmpServer()
   await using second = await startRtmpServer()
   await using parts = await setUp({})
@@ -141,7 +143,7 @@ test.serial('a target that is missing, bad, late or changed is said to be so, an
   t.true(second.received.packets[0]?.key)
 })
 
-test.serial('a server that refuses is tried again, and one that comes back gets the stream from a keyframe on', async t => {
+inTurn('a server that refuses is tried again, and one that comes back gets the stream from a keyframe on', async t => {
   const port = await freePort()
   await using parts = await setUp({ url: `rtmp://127.0.0.1:${port}/live/app/${STREAM_KEY}?token=s3cret-token` })
   const { sidecar } = parts
@@ -164,7 +166,7 @@ test.serial('a server that refuses is tried again, and one that comes back gets 
   t.true((await metric(sidecar, 'chrysalis_forwarding_dropped_total')) > 0)
 })
 
-test.serial('a server that accepts and never answers fails, and disturbs nothing', async t => {
+inTurn('a server that accepts and never answers fails, and disturbs nothing', async t => {
   const sockets = new Set<Socket>()
   const server = createServer(socket => sockets.add(socket.pause().on('error', () => {})))
   server.listen(0, '127.0.0.1')
@@ -181,7 +183,7 @@ test.serial('a server that accepts and never answers fails, and disturbs nothing
   server.close()
 })
 
-test.serial('a server that stops reading in mid-stream fails, drops are counted, and frames and buffer go on', async t => {
+inTurn('a server that stops reading in mid-stream fails, drops are counted, and frames and buffer go on', async t => {
   // 8 Mbit/s, so that what systems and we ourselves hold is full before long.
   const video = { width: 1280, height: 720, bitrate: 16_000_000, noise: 40, seconds: 4 }
   await using server = await startRtmpServer()
@@ -206,7 +208,7 @@ test.serial('a server that stops reading in mid-stream fails, drops are counted,
   await active(sidecar)
 })
 
-test.serial('a server that vanishes is noticed before its stream has filled all buffers on the way', async t => {
+inTurn('a server that vanishes is noticed before its stream has filled all buffers on the way', async t => {
   await using server = await startRtmpServer()
   const passing: Socket[] = []
   await using stack = new AsyncDisposableStack()
@@ -233,7 +235,7 @@ test.serial('a server that vanishes is noticed before its stream has filled all 
   t.true(bytes < 10_000_000, `${bytes} bytes later`) // of which ten seconds are 2.5 MB
 })
 
-test.serial('a codec that RTMP does not carry is named, and not tried again and again', async t => {
+inTurn('a codec that RTMP does not carry is named, and not tried again and again', async t => {
   const port = await freePort()
   await using server = await startRtmpServer(port)
   await using parts = await setUp({ url: server.url, codec: 'mjpeg' })
@@ -244,7 +246,7 @@ test.serial('a codec that RTMP does not carry is named, and not tried again and 
   t.is(await metric(sidecar, 'chrysalis_forwarding_failures_total'), 1)
 })
 
-test.serial('a new picture size is forwarded anew', async t => {
+inTurn('a new picture size is forwarded anew', async t => {
   await using first = await startRtmpServer()
   await using parts = await setUp({ url: first.url })
   const { sidecar, camera } = parts
@@ -259,7 +261,7 @@ test.serial('a new picture size is forwarded anew', async t => {
   await active(sidecar)
 })
 
-test.serial('the stream key is told to the gateway that asks, and stands nowhere else', async t => {
+inTurn('the stream key is told to the gateway that asks, and stands nowhere else', async t => {
   await using server = await startRtmpServer()
   await using parts = await setUp({ url: server.url })
   const { sidecar, urlFile } = parts
@@ -302,7 +304,7 @@ async function tlsFront(port: number, { key, cert }: { key: string; cert: string
   }
 }
 
-test.serial('over TLS the stream goes only to a server whose certificate is valid for its name', async t => {
+inTurn('over TLS the stream goes only to a server whose certificate is valid for its name', async t => {
   await using server = await startRtmpServer()
   await using folder = await temporaryFolder()
   const tls = await selfSigned()
@@ -321,7 +323,7 @@ test.serial('over TLS the stream goes only to a server whose certificate is vali
   t.true(server.received.packets[0]?.key)
 })
 
-test.serial('the address policy holds for the RTMP server too, and its name is not told', async t => {
+inTurn('the address policy holds for the RTMP server too, and its name is not told', async t => {
   await using server = await startRtmpServer()
   await using parts = await setUp({ url: server.url.replace('127.0.0.1', '127.0.0.2'), env: { CHRYS_DENY_CIDRS: '127.0.0.2/32' } })
   const state = await failing(parts.sidecar, 'ForwardingAddressDenied')
