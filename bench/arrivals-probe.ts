@@ -1,4 +1,4 @@
-// Loaded into a sidecar before its own program: writes down when each packet arrived, which nobody but a benchmark wants to know.
+// Loaded into a sidecar before its own program: writes down when each packet arrived, which only a benchmark wants to know.
 import { appendFileSync } from 'node:fs'
 import { CaptureClock } from '../sidecar/timing/capture-clock.ts'
 

@@ -35,7 +35,7 @@ export type Chain = AsyncDisposable & {
   readonly gateway: Gateway
   readonly sidecar: Sidecar
   readonly nats: NatsServer
-  /** Without clients, which whoever starts them adds. */
+  /** Without clients, which their starter adds. */
   readonly cast: Cast
   counts(): Promise<Counts>
 }

@@ -66,7 +66,7 @@ async function startClient(program: string, args: readonly string[], env: Record
   }
   const finished = read()
   let over = false
-  finished.catch(() => {}).finally(() => (over = true)) // whoever waits for it hears of a failure
+  finished.catch(() => {}).finally(() => (over = true)) // the one that waits for it hears of a failure
   let ended = false
   return {
     pid: python.pid,

@@ -1,4 +1,4 @@
-// One camera, watched by nobody, by one client, by three: rate, latency, losses, cost.
+// One camera, unwatched, by one client, by three: rate, latency, losses, cost.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Placement } from '../proto/camera.ts'
 import { recordArrivals, type Arrivals } from './arrivals.ts'
@@ -10,7 +10,7 @@ import { measureUsage, type Usage } from './usage.ts'
 
 /** Until programs have compiled what they run often, and buffers have their size. */
 const WARM_UP_MS = 3_000
-/** A camera that nobody watches runs for weeks, and does so little that V8 takes its time. */
+/** An unwatched camera runs for weeks, and does so little that V8 takes its time. */
 const IDLE_WARM_UP_MS = 25_000
 /** How many clients watch, where the figures of a picture need it. */
 const CLIENTS: Record<string, readonly number[]> = { '720p15': [1] }

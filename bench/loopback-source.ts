@@ -1,4 +1,4 @@
-// Sends the same bytes to whoever connects, as fast as they are taken: loopback-source.ts BYTES. Prints its port.
+// Sends the same bytes to what connects, as fast as they are taken: loopback-source.ts BYTES. Prints its port.
 import { createServer, type AddressInfo } from 'node:net'
 
 const frame = Buffer.alloc(Number(process.argv[2]), 1)

@@ -82,7 +82,7 @@ function eightTargets(rows: readonly CameraRow[]): Target[] {
 
 type GrowthRow = { cameras: number; usage: Usage; footprints: Partial<Record<Role, Footprint>> }
 
-/** Nobody watches. */
+/** Without a viewer. */
 async function measureGrowth({ seconds, env, placement }: Options): Promise<Measured> {
   await using stage = await startStage({ picture: PICTURE, env, decoding: { placement } })
   const rows: GrowthRow[] = []

@@ -1,4 +1,4 @@
-// What is to be reached. Pure.
+// The targets. Pure.
 import type { BufferedResult } from './buffered.ts'
 import type { FirstFrame } from './first-frame.ts'
 import type { LiveResult, LiveRow } from './live.ts'

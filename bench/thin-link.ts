@@ -24,7 +24,7 @@ export async function measureThinLink({ seconds, env }: Options): Promise<Measur
   return { tables: [{ title, rows: [head, ...cells] }], targets: [], figures: rows }
 }
 
-/** In a network namespace that goes away with its last process: what is done to its loopback is done to nobody else's. */
+/** In a network namespace that goes away with its last process: what is done to its loopback is done to no other's. */
 async function runInside(options: LinkOptions): Promise<LinkRow[]> {
   const own = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']
   const child = spawnMortal('unshare', ['--net', ...own, '--', process.execPath, PROGRAM, JSON.stringify(options)], {

@@ -147,7 +147,7 @@ function readProcess(pid: number) {
   }
 }
 
-/** Of all cores, whoever used them; what the host withheld included. */
+/** Of all cores, whatever used them; what the host withheld included. */
 function busyTicks(): number {
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? '')
     .split(/\s+/)

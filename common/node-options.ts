@@ -1,4 +1,4 @@
-// How Node is started where there is one process per camera: what it costs while nobody watches is memory, and these save a third of it. A young
+// How Node is started where there is one process per camera: what it costs while unwatched is memory, and these save a third of it. A young
 // generation of a megabyte is plenty for packets; one malloc arena serves the one thread that allocates.
 export const FRUGAL_FLAGS: readonly string[] = ['--max-semi-space-size=1']
 export const FRUGAL_ENV: Readonly<Record<string, string>> = { MALLOC_ARENA_MAX: '1' }

@@ -113,7 +113,7 @@ export class Cameras {
     const records = {
       changed: (key: string, value: Uint8Array | undefined) => this.setRecord(key, value),
       complete: (keys: ReadonlySet<string>) => this.complete(keys),
-      // A lost bucket is made anew by the operator, and filled; until then no camera is gone.
+      // The operator makes a lost bucket again, and fills it; until then no camera is gone.
       expects: () => [...this.#records.keys()],
     }
     const reports = {

@@ -37,7 +37,7 @@ export async function changeSwitches(
     if (isSame && (held !== undefined || stored === undefined)) return
     const value = encodeState({ v: 1, uid, ...(proxy && { proxy }), ...(storage === undefined ? {} : { storage }) })
     try {
-      // Only if nobody else has changed it meanwhile.
+      // Only if no one else has changed it meanwhile.
       await bucket.put(key, value, { previousSeq: entry?.revision ?? 0 })
       return
     } catch (error) {
@@ -50,7 +50,7 @@ export async function changeSwitches(
 const isVoid = (switches: CameraSwitches | undefined, { record }: KnownCamera): boolean =>
   switches?.proxy !== undefined && switches.proxy.base !== record.proxy.enabled
 
-/** Removes switches that the spec's editing has made void, lest they come back to life when it is edited back. Runs until `signal` aborts. */
+/** Removes switches that the spec's editing has made void: they must not come back when it is edited back. Runs until `signal` aborts. */
 export async function removeVoidSwitches(nats: Nats, cameras: Cameras, log: Logger, signal: AbortSignal): Promise<void> {
   const held = new Map<string, CameraSwitches>()
   const view: BucketView = {

@@ -23,7 +23,7 @@ export const GroupBeat = v.object({
 })
 export type GroupBeat = v.InferOutput<typeof GroupBeat>
 
-/** In the `groups` bucket: the member of each camera, by uid. A camera that moves stands here for nobody until its old member has let go. */
+/** In the `groups` bucket: the member of each camera, by uid. A camera that moves stands here without a member until its old one has let go. */
 export const GroupShares = v.object({
   v: v.literal(1),
   cameras: v.pipe(

@@ -48,7 +48,7 @@ export type Role = 'operator' | 'gateway'
 
 const API = '$JS.API'
 
-/** Where answers to the process's own requests come, and nobody else's. */
+/** Where answers to the process's own requests come, and no one else's. */
 const inbox = (user: Role | CameraRef): string => `_INBOX.${typeof user === 'string' ? user : `camera.${cameraKey(user)}`}.>`
 
 const RESPONSE_NS = 5_000_000_000

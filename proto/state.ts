@@ -168,7 +168,7 @@ export const CameraSwitches = v.object({
 })
 export type CameraSwitches = v.InferOutput<typeof CameraSwitches>
 
-/** Whether the stream is to be forwarded now. */
+/** Whether to forward the stream now. */
 export function proxyWanted(uid: string, specEnabled: boolean, switches: CameraSwitches | undefined): boolean {
   const held = switches?.uid === uid ? switches.proxy : undefined
   return held !== undefined && held.base === specEnabled ? held.on : specEnabled

@@ -68,7 +68,7 @@ export function groupOfSubject(subject: string): string | undefined {
 }
 const GROUP_KEY = /^[0-9a-f]{32}$/
 
-/** Annotations that were acknowledged and wait for the cloud; with no cloud configured, the newest ones, for whoever listens. */
+/** Annotations that were acknowledged and wait for the cloud; with no cloud configured, the newest ones, for those that listen. */
 export const ANNOTATION_STREAM = 'chrys_annotations'
 export const ANNOTATION_SUBJECTS = 'chrys.annotations.>'
 /** Annotations of one camera; those of a name that is no camera's share a subject. */

@@ -1,6 +1,6 @@
-// One sidecar at a time opens a camera: whoever holds the camera's lease in KV. A Deployment alone doesn't see to that, since a pod on a
+// One sidecar at a time opens a camera: the one that holds the camera's lease in KV. A Deployment alone doesn't see to that, since a pod on a
 // node that was lost may live on beside its replacement. The lease is lost when another has taken it, and not when NATS is unreachable: then
-// nobody can take it either, and archive and proxy go on.
+// no other can take it either, and archive and proxy go on.
 import { randomUUID } from 'node:crypto'
 import type { KV, KvEntry } from 'nats'
 import { openBucket } from '../common/nats/buckets.ts'
@@ -219,7 +219,7 @@ class HeldLease implements Lease {
       return true
     }
     const found = await this.#leases.read()
-    // Ours all the same: a renewal was stored whose answer was lost. Nobody's: the bucket was lost with NATS' memory.
+    // Ours all the same: a renewal was stored whose answer was lost. No one's: the bucket was lost with NATS' memory.
     const isOurs = found?.value === undefined || found.value.process === this.#value.process
     if (isOurs) this.#revision = found?.revision ?? 0
     return isOurs

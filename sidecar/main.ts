@@ -77,7 +77,7 @@ await runProcess(process.env, async signal => {
   log.info('sidecar stops')
 })
 
-/** Trust on first use holds for whoever opens the camera next. */
+/** Trust on first use holds for the sidecar that opens the camera next. */
 function keepCertificate(trust: CameraTrust, lease: Lease): void {
   if (!trust.isFirstUse) return lease.setCertificate(undefined)
   trust.pinned = lease.certificate

@@ -34,7 +34,7 @@ export type DecoderOutput = {
   format: PixelFormat
   /** How an encoder is told what to do, in ffmpeg's words. */
   encoderArgs?: readonly string[]
-  /** Where frames' buffers come from; whoever gets a frame gives its buffer back. New ones unless given. */
+  /** Where frames' buffers come from; who gets a frame gives its buffer back. New ones unless given. */
   memory?: PictureMemory
 }
 
@@ -154,7 +154,7 @@ export class Decoder implements AsyncDisposable {
   }
 
   #line(line: string): void {
-    // Fifteen lines come for each frame, of which one is this: whoever searches them all searches fast.
+    // Fifteen lines come for each frame, of which one is this: the search must be fast.
     if (line.includes(' iskey:')) return this.#describe(line)
     // The warning and the next frame come from the decoder's own thread, in this order, in every version of ffmpeg.
     if (line.includes('corrupt decoded frame')) this.#damage = true

@@ -66,7 +66,7 @@ export async function runFfmpeg(
     child.kill('SIGTERM')
     const interrupt = setTimeout(() => child.kill('SIGTERM'), INTERRUPT_AFTER_MS)
     const kill = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS)
-    // Nobody may be reading any more; ffmpeg must not wait for room in its pipes.
+    // The reader may have gone; ffmpeg must not wait for room in its pipes.
     for (const output of outputs) output.destroy()
     child.stdin?.destroy()
     const end = await ended

@@ -14,7 +14,7 @@ export class PictureMemory {
     return Buffer.allocUnsafeSlow(size)
   }
 
-  /** Nobody reads or writes it any more. */
+  /** It is read and written no more. */
   give(buffer: Buffer): void {
     if (this.#free.length < FREE_MAX) this.#free.push(buffer)
   }

@@ -122,7 +122,7 @@ export class FrameReader implements Reader {
     this.#renew(this.#size)
   }
 
-  /** The guess was wrong (the first picture, or the stream changed its size): what has been read is cut anew. */
+  /** The guess was wrong (the first picture, or the stream changed its size): what has been read is cut again. */
   #resize(size: number): void {
     const { head } = this.#room
     const full = this.#full?.subarray(head, head + this.#size) ?? Buffer.alloc(0)

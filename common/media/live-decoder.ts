@@ -44,13 +44,13 @@ const DECODERS_MAX = 4
 /** So many times faster than keyframes come a rendition may be wanted that is given keyframes; and, once it is, be wanted further. */
 const KEYED_MAX = { begin: 1.1, goOn: 1.5 }
 
-/** What is to be decoded. `stream`: all packets. `keyframes`: those alone. */
+/** What to decode. `stream`: all packets. `keyframes`: those alone. */
 type Mode = 'none' | 'stream' | 'keyframes'
 
 /**
  * - `off`: nothing is wanted, or no packet has come.
  * - `refused`: the frames are too large.
- * - `waiting`: something is to be decoded, and no decoder runs yet: no GOP is at hand, or the last decoder failed just now.
+ * - `waiting`: something must be decoded, and no decoder runs yet: no GOP is at hand, or the last decoder failed just now.
  * - `running`: one decoder gives the renditions.
  * - `changing`: it goes on, while a second one for other renditions catches up.
  */

@@ -42,7 +42,7 @@ export class Pace {
     return [...this.#fedAt.values()].filter(atMs => atMs !== undefined).length <= this.#heldBack
   }
 
-  /** What comes now is to be judged anew. */
+  /** Judge what comes from now on. */
   resume(): void {
     this.#lastMs = 0
   }

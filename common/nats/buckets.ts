@@ -1,4 +1,4 @@
-// The KV buckets that processes share: opened here with their settings by whoever comes first, and followed here.
+// The KV buckets that processes share: opened here with their settings by the first that comes, and followed here.
 import { DiscardPolicy, nanos, RetentionPolicy, StorageType, type KV, type NatsConnection } from 'nats'
 import { BUCKET, bucketStream, bucketSubject } from '../../proto/subjects.ts'
 import { messageOf } from '../errors.ts'
@@ -12,7 +12,7 @@ export type BucketName = keyof typeof BUCKET
 const KIB = 2 ** 10
 const MIB = 2 ** 20
 
-// JetStream reserves these bytes. Cameras and switches outlive a restart of NATS; states are written anew every few seconds.
+// JetStream reserves these bytes. Cameras and switches outlive a restart of NATS; states are written again every few seconds.
 // No value is larger, headers included, than the largest that its schema allows (proto/state.ts): else one camera could fill a bucket.
 const SETTINGS = {
   cameras: { storage: StorageType.File, max_bytes: 16 * MIB, max_msg_size: 16 * KIB },
@@ -27,7 +27,7 @@ const SETTINGS = {
 
 /**
  * Opens the bucket, creating it where it is missing and may be created. Rejects while JetStream is away. Values are read by the API of
- * streams: answers of the direct one are what is stored, and could be sent by whoever stored it to wherever he names.
+ * streams: answers of the direct one are what is stored, and could be sent, by the one that stored it, anywhere.
  */
 export async function openBucket(nc: NatsConnection, name: BucketName): Promise<KV> {
   if (!isConfined(nc)) await ensureStream(await nc.jetstreamManager({ checkAPI: false }), bucketConfig(name, replicasOf(nc)))
@@ -58,7 +58,7 @@ export type BucketView = {
   complete(keys: ReadonlySet<string>): void
   /** It is the bucket's writer's: the bucket is made where it is missing, and what it holds is known at once. */
   fills?: true
-  /** Keys that a bucket which was made anew will hold again. A view that has this takes no new, empty bucket for the truth. */
+  /** Keys that a bucket which was made again will hold again. A view that has this takes no new, empty bucket for the truth. */
   expects?: () => readonly string[]
 }
 
@@ -160,7 +160,7 @@ async function look(nats: Nats, name: BucketName, view: BucketView, signal: Abor
       hint = new AbortController()
       const entry = await kv.get(key)
       const value = entry?.operation === 'PUT' ? entry.value : undefined
-      // A bucket that was made anew counts from 1 again.
+      // A bucket that was made again counts from 1 again.
       if (revision === undefined || (entry?.revision ?? 0) !== revision) {
         view.changed(key, value, 0)
         view.complete(new Set(value === undefined ? [] : [key]))
@@ -173,7 +173,7 @@ async function look(nats: Nats, name: BucketName, view: BucketView, signal: Abor
   }
 }
 
-/** A bucket that was made anew counts its values from 1 again; who follows the old one would not hear of them. */
+/** A bucket that was made again counts its values from 1 again; who follows the old one would not hear of them. */
 function whenReplaced(kv: KV, created: string, act: () => void): Disposable {
   const timer = setInterval(() => {
     kv.status().then(

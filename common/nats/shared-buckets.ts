@@ -1,4 +1,4 @@
-// The KV buckets that all cameras share and their own users may not make: made, and made anew when NATS lost them, by the processes that may.
+// The KV buckets that all cameras share and their own users may not make: made, and made again when NATS lost them, by the processes that may.
 import { openBucket, type BucketName } from './buckets.ts'
 import { messageOf } from '../errors.ts'
 import { everyMinute, type Logger } from '../log.ts'

@@ -34,7 +34,7 @@ export const isQuotaRefusal = (error: unknown): boolean =>
 /** The stream's server does not answer, while others of the cluster may. */
 export const isUnanswered = (error: unknown): boolean => error instanceof NatsError && error.code === 'TIMEOUT'
 
-/** Makes the stream, or makes an existing one match; one whose storage differs is made anew. Returns what it is now. */
+/** Makes the stream, or makes an existing one match; one whose storage differs is made again. Returns what it is now. */
 export async function ensureStream(jsm: JetStreamManager, config: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
   const existing = await jsm.streams.info(config.name).catch((error: unknown) => {
     if (codeOf(error) === NOT_FOUND) return undefined

@@ -7,7 +7,7 @@ import { Failure, messageOf } from '../errors.ts'
 import { within } from '../abort.ts'
 
 const LOOKUP_MS = 5_000
-/** For one of several addresses: a first packet that was lost has been sent anew by then. */
+/** For one of several addresses: a first packet that was lost has been sent again by then. */
 const ADDRESS_MS = 2_000
 
 export function denied(cidrs: readonly string[]): BlockList {

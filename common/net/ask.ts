@@ -36,7 +36,7 @@ export async function ask(
   const close = () => socket.destroy()
   signal.addEventListener('abort', close, { once: true })
   socket.once('close', () => signal.removeEventListener('abort', close))
-  socket.on('error', () => {}) // whoever reads is told
+  socket.on('error', () => {}) // the reader is told
   if (signal.aborted) close()
   if (origin.tls) await encrypted(socket as TLSSocket, trust)
   if (origin.tls) onConnected()
@@ -113,7 +113,7 @@ function decoded(source: AsyncIterable<Buffer>, { fields }: Head): AsyncIterable
 async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   try {
     const gunzip = createGunzip({ finishFlush: constants.Z_SYNC_FLUSH })
-    pipeline(source, gunzip, () => {}) // whoever reads is told
+    pipeline(source, gunzip, () => {}) // the reader is told
     yield* gunzip as AsyncIterable<Buffer>
   } catch (error) {
     if (!(error instanceof Error) || !('code' in error) || !String(error.code).startsWith('Z_')) throw error

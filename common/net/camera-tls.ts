@@ -26,7 +26,7 @@ export class CameraTrust {
   readonly #rule: TlsRule
   /** Of the connection that was made last. */
   report: TlsReport | undefined
-  /** With `firstUse`: the certificate of the first connection. Whoever keeps it sets it, and is told. */
+  /** With `firstUse`: the certificate of the first connection. The keeper sets it, and is told. */
   pinned: string | undefined
   onPinned: (sha256: string) => void = () => {}
 

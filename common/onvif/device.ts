@@ -194,7 +194,7 @@ function profileOf(profile: Element): Profile | undefined {
 
 const uriIn = (answer: Element): string => textOf(find(answer, 'MediaUri', 'Uri') ?? find(answer, 'Uri'), URI_MAX)
 
-/** Without credentials, in whatever place; it is shown to whoever may read the camera's status. */
+/** Without credentials, in whatever place; it is shown to those who may read the camera's status. */
 function shownUrl(uri: string): string | undefined {
   const url = splitUrl(uri)
   if (url === undefined || !/^https?$/.test(url.scheme) || url.host === '') return undefined

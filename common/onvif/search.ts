@@ -87,7 +87,7 @@ export async function search(area: Area, signal: AbortSignal, isEnough: (found: 
   return [...found.values()]
 }
 
-/** What cannot be sent (an address without a route) is nobody's. */
+/** What cannot be sent (an address without a route) has no owner. */
 const send = (socket: Socket, message: Buffer, address: string): Promise<void> =>
   new Promise(resolve => socket.send(message, DISCOVERY_PORT, address, () => resolve()))
 

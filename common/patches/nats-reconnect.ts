@@ -1,4 +1,4 @@
-// While nats.js connects anew, it begins to wait for that once more whenever a server that was reached ends the attempt, as one does that refuses our
+// While nats.js reconnects, it begins to wait for that once more whenever a server that was reached ends the attempt, as one does that refuses our
 // credentials: 8 KB each time, for as long as that lasts, and in the end as many reconnects. Here it waits once. That leans on internals of nats.js; one
 // that has others waits as it does.
 // Upstream: https://github.com/nats-io/nats.js/issues/433

@@ -63,7 +63,7 @@ async function read(files: readonly string[]): Promise<Manifests | undefined> {
   }
 }
 
-process.stdout.on('error', () => {}) // whoever read it has gone; that is no reason to leave cameras unsupervised
+process.stdout.on('error', () => {}) // its reader has gone; that is no reason to leave cameras unsupervised
 const parsed = parseOptions(process.argv.slice(2))
 if (parsed.do === 'help') {
   process.stdout.write(HELP)

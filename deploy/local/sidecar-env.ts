@@ -7,7 +7,7 @@ import type { SERVICE, SIDECAR } from '../../proto/settings.ts'
 import { refText } from '../../proto/subjects.ts'
 import type { Secret } from './secrets.ts'
 
-/** Where a camera's files are. `secrets` must be a folder that nobody else may read. */
+/** Where a camera's files are. `secrets` must be a folder that no other user may read. */
 export type Folders = { secrets: string; archives: string }
 
 /** Our namespace in local mode: that of a Camera which names none. */

@@ -5,7 +5,7 @@ import { sleep } from '../../common/abort.ts'
 
 /** Half of the machine goes on with what it does. */
 const STARTS_AT_ONCE = Math.max(1, Math.floor(availableParallelism() / 2))
-/** One that has not said a word by then keeps nobody waiting any longer. */
+/** One that has not said a word by then is waited for no longer. */
 const START_MS_MAX = 10_000
 
 export class Starts {

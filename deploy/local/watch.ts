@@ -155,7 +155,7 @@ if (options === 'help') {
 } else {
   const stop = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort())
-  process.stdout.on('error', () => stop.abort()) // whoever read it has gone
+  process.stdout.on('error', () => stop.abort()) // its reader has gone
   try {
     await watch(options, stop.signal)
   } catch (error) {

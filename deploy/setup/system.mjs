@@ -8,7 +8,7 @@ import { isProgram, onPath } from '../../common/which.mjs'
 /** Something that a person has to do; its message says what. */
 export class SetupProblem extends Error {}
 
-/** One line to whoever waits. Standard output belongs to the program that comes after the set-up. */
+/** One line for the person who waits. Standard output belongs to the program that comes after the set-up. */
 export const say = (/** @type {string} */ line) => void process.stderr.write(`setup: ${line}\n`)
 
 /** @type {NodeJS.Signals[]} */
@@ -25,7 +25,7 @@ const GRACE_MS = 3000
 export function run(command, args, { cwd, env = process.env, whole = false } = {}) {
   return new Promise(resolve => {
     const parent = process.ppid
-    // A group of its own: a program's children are stopped with it, and by nobody else (Ctrl-C goes to our group).
+    // A group of its own: a program's children are stopped with it, and only with it (Ctrl-C goes to our group).
     const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     let stopped = false
     const stop = () => {
@@ -148,7 +148,7 @@ export async function fromWheel(python, requirements, pattern, name) {
 }
 
 /**
- * Moves a program that runs into the cache's `bin`. The file appears there at once and whole, whoever else does the same.
+ * Moves a program that runs into the cache's `bin`. The file appears there at once and whole, whatever else does the same.
  * @param {string} file
  * @param {string} name
  * @returns {Promise<boolean>} whether it runs
@@ -198,7 +198,7 @@ async function makeScratch(cache) {
 }
 
 /**
- * Gives the task a folder in the cache (whence a rename is atomic) that goes when the task is done.
+ * Gives the task a folder in the cache (from where a rename is atomic) that goes when the task is done.
  * @template T
  * @param {(folder: string) => Promise<T>} task
  * @returns {Promise<T>}

@@ -6,7 +6,7 @@ import { oneLine, scrub } from '../../common/text.ts'
 import type { AnnotationMetrics } from './metrics.ts'
 
 export type CloudOptions = {
-  /** Files that hold the edge key and its secret; read anew at each call, so that changed ones take effect. */
+  /** Files that hold the edge key and its secret; read again at each call, so that changed ones take effect. */
   keyFile: string
   secretFile: string
   /** For a whole call. */

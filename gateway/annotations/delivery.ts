@@ -58,7 +58,7 @@ export class Delivery {
         const consumer = await this.#consumer()
         while (!this.#signal.aborted) await this.#turn(consumer)
       } catch (error) {
-        // Whoever takes annotations makes the stream, and tells where it can't.
+        // The side that takes annotations makes the stream, and reports where it can't.
         if (this.#nats.connected() && !isStreamMissing(error)) this.#sayFailed(messageOf(error))
         await sleep(RETRY_MS, this.#signal)
       }
@@ -91,7 +91,7 @@ export class Delivery {
     } finally {
       clearInterval(holding)
       this.#metrics.delivering.set(0)
-      // Acknowledged only after removal: whoever is next finds nothing of this batch.
+      // Acknowledged only after removal: the next gateway finds nothing of this batch.
       if (this.#nats.connected() && isDone) head.ack()
       else if (this.#nats.connected()) head.nak()
     }
@@ -146,7 +146,7 @@ export class Delivery {
     return (await this.#deliver(items.slice(0, middle))) && (await this.#deliver(items.slice(middle)))
   }
 
-  /** Takes the batch out of the queue. Its numbers are believed only while its last one is where it was: a lost stream begins anew. */
+  /** Takes the batch out of the queue. Its numbers are believed only while its last one is where it was: a lost stream starts again at 1. */
   async #remove(batch: readonly Queued[]): Promise<boolean> {
     const last = batch.at(-1)
     if (last === undefined) return true
@@ -192,7 +192,7 @@ async function readFrom(nc: NatsConnection, seq: number, max: number, bytesMax: 
   return queued
 }
 
-/** Whoever stores without an id is told apart by the place in the queue. */
+/** An annotation without an id is told apart by its place in the queue. */
 const idOf = (headers: MsgHdrs | undefined, seq: number): string => headers?.get('Nats-Msg-Id') || `seq-${seq}`
 
 function jsonOf({ id, bytes }: Queued): { json: string } | { problem: string } {

@@ -34,7 +34,7 @@ import { Refusal } from '../refusal.ts'
 export type QueueOptions = {
   messagesMax: number
   bytesMax: number
-  /** Without it nobody takes annotations out: the oldest make room for new ones. */
+  /** Without it no gateway takes annotations out: the oldest make room for new ones. */
   isDelivered: boolean
 }
 

@@ -34,7 +34,7 @@ export class CameraFrames {
   readonly upstreams = new Takeover((rendition, frame) => this.#receive(rendition, frame))
   /** As it was known at the last request. */
   known: KnownCamera
-  /** The same as JSON, unless it is to be told again. */
+  /** The same as JSON; undefined to tell it again. */
   said = ''
   /** Why this gateway gives none of its frames; and why none in other renditions than the one of the Image service. */
   why: { image: Why | undefined; renditions: Why | undefined } = { image: undefined, renditions: undefined }

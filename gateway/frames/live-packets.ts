@@ -53,7 +53,7 @@ export class LivePackets {
   #held: ByteQueue<StoredPacket> | undefined
   #reading: Promise<void> = Promise.resolve()
   #readAfterMs = 0
-  /** Since it began to listen, or did so anew. */
+  /** Since it last began to listen. */
   #hasAny = false
   #lastMs = performance.now()
 
@@ -101,7 +101,7 @@ export class LivePackets {
       else this.#hold(this.#held, packet)
     } catch (error) {
       if (!(error instanceof BadMessage)) throw error
-      // Whoever begins to listen may come in the middle of a packet.
+      // A listener may begin in the middle of a packet.
       if (error.reason !== 'incomplete' || this.#hasAny) this.#events.onBad(error)
     }
   }

@@ -80,13 +80,13 @@ export const decoderLoad = (codec: Pixels | undefined, fps: number | undefined):
 /** More frames a second are not believed. */
 const FPS_MAX = 240
 
-/** Whether one more of this weight may be decoded beside what is: a single one whatever its size, unless none is to be. */
+/** Whether one more of this weight may be decoded beside what is: a single one whatever its size, unless none may be. */
 export const hasRoom = (load: number, weight: number, max: number): boolean => (load === 0 ? max > 0 : load + weight <= max)
 
 /** So long after a stream's begin its rate is known. */
 const RATE_KNOWN_MS = 5_000
 
-/** A camera's frames a second, remembered while it connects anew and what it reports is no rate yet. */
+/** A camera's frames a second, remembered while it reconnects and what it reports is no rate yet. */
 export class KnownRate {
   #fps: number | undefined
 

@@ -33,7 +33,7 @@ export class SidecarFrames implements Upstream {
   readonly #subscription: Subscription
   readonly #reconnected: Disposable
   readonly #link: Disposable
-  /** Since it began to listen, or did so anew. */
+  /** Since it last began to listen. */
   #hasAny = false
   #last: { epoch: number; seq: number; receivedMs: number } | undefined
 
@@ -92,7 +92,7 @@ export class SidecarFrames implements Upstream {
       this.#events.onFrame(IMAGE_KEY, this.#liveFrame(frame))
     } catch (error) {
       if (!(error instanceof BadMessage)) throw error
-      // Whoever begins to listen may come in the middle of a frame.
+      // A listener may begin in the middle of a frame.
       if (error.reason !== 'incomplete' || this.#hasAny) this.#events.onBad(error)
     }
   }

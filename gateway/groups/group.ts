@@ -65,7 +65,7 @@ export class Group {
     const beats = [...own.map(({ beat }) => beat), ...[...this.#heard.values()].map(({ beat }) => beat)]
     const oldest = beats.reduce<GroupBeat | undefined>((a, b) => (a !== undefined && isOlder(a, b) ? a : b), undefined)
     const leader = oldest && this.members.get(oldest.member)
-    // Whoever has just come does not know the others yet.
+    // A new member does not know the others yet.
     if (leader === undefined || nowMs - this.#startMs < DEAD_MS / 2) return undefined
     const current = this.#shares && new Map(Object.entries(this.#shares.cameras))
     const cameras = plan(beats.map(planned), leader.cameras.slice(0, GROUP_CAMERAS_MAX), current)

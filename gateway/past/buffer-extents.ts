@@ -1,4 +1,4 @@
-// How far back each camera's buffer reaches, for lists that are asked for again and again: nobody waits for it longer than a moment.
+// How far back each camera's buffer reaches, for lists that clients ask for often: a list never waits long for it.
 import { sleep } from '../../common/abort.ts'
 import type { KnownCamera } from '../cameras.ts'
 import { Refusal } from '../refusal.ts'

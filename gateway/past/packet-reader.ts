@@ -196,7 +196,7 @@ export class PacketStream {
         ...{ name: nuid.next(), deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: seq, ack_policy: AckPolicy.None },
         ...{ inactive_threshold: nanos(IDLE_MS), mem_storage: true, ...config },
       })
-      if (signal.aborted) void jsm.consumers.delete(this.#name, made.name).catch(() => false) // nobody waits for it any more
+      if (signal.aborted) void jsm.consumers.delete(this.#name, made.name).catch(() => false) // the call has ended
       return made
     })
     const consumer = this.#nc.jetstream().consumers.getPullConsumerFor(info)

@@ -13,7 +13,7 @@ import { Refusal } from '../refusal.ts'
 import { addressOf, keysOf, type Room } from '../shares.ts'
 import { toStatus, type Status } from './status.ts'
 
-/** What a handler knows of its call besides the request. `signal` aborts when nobody waits for an answer any more. */
+/** What a handler knows of its call besides the request. `signal` aborts when the call has ended. */
 export type Caller = Visitor & {
   readonly metadata: Metadata
   readonly peer: string
@@ -144,7 +144,7 @@ export class Calls {
     const { signal } = call.over
     this.#open.add(call)
     this.#metrics.callsRunning.inc({ method })
-    serverCall.on('cancelled', () => this.#close(call, method)) // comes at the end of every call, whoever ended it
+    serverCall.on('cancelled', () => this.#close(call, method)) // comes at the end of every call, ended by either side
     let code: status = status.OK
     try {
       if (this.#isDraining) throw shuttingDown()

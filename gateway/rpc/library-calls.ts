@@ -9,7 +9,7 @@ const CALLS_MAX = 256
 const LEAST = 8
 
 /**
- * A call whose deadline passes between its request and the client's half-close is over; grpc-js would still hand it to its handler, which nobody tells
+ * A call whose deadline passes between its request and the client's half-close is over; grpc-js would still hand it to its handler, which is not told
  * of an end any more. Through an interceptor, though it does nothing, nothing comes after the end.
  */
 const untilTheEnd: ServerInterceptor = (_method, call) => new ServerInterceptingCall(call)

@@ -60,7 +60,7 @@ async function streamKey({ nc, inbox }: Nats, { ref, uid }: KnownCamera): Promis
   const refuse = (cause: string) => new Refusal('unavailable', `the stream key is not known: ${cause}`)
   let answer: StreamKey
   try {
-    // At a place of its own: whoever is asked must not learn where other answers come.
+    // On a subject of its own: who is asked must not learn where other answers arrive.
     const reply = `${inbox}.${randomUUID()}`
     const { data } = await nc.request(streamKeySubject(ref), undefined, { timeout: KEY_MS, noMux: true, reply })
     answer = parseJson(StreamKey, data)

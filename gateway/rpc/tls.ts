@@ -1,4 +1,4 @@
-// The gateway's certificate: checked before it is served, and taken up anew when its files change, as mounted Secrets do. A pair that can't be
+// The gateway's certificate: checked before it is served, and loaded again when its files change, as mounted Secrets do. A pair that can't be
 // used is refused; while serving, the one before it goes on.
 import type { ServerCredentials } from '@grpc/grpc-js'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
@@ -46,7 +46,7 @@ function parsed<T>(which: keyof TlsFiles, problem: string, parse: () => T): T {
   try {
     return parse()
   } catch {
-    throw new BadCertificate(which, problem) // not OpenSSL's own words: they help nobody
+    throw new BadCertificate(which, problem) // not OpenSSL's own words: they do not help
   }
 }
 

@@ -29,11 +29,11 @@ export const deploymentName = (camera: Camera): string => `${PREFIX}${camera.met
 export const cameraKeyOfDeployment = ({ metadata: { namespace = '', name } }: Deployment): string | undefined =>
   name.startsWith(PREFIX) ? `${namespace}/${name.slice(PREFIX.length)}` : undefined
 
-/** Nobody in particular, and not the node image's own user. */
+/** No user in particular, and not the node image's own. */
 const UID = 65_532
 export const METRICS_PORT = 9090
 export const PROBE_PORT = 9091
-/** Whoever may read metrics cannot hold up the kubelet. */
+/** Readers of metrics cannot hold up the kubelet. */
 export const PORTS = [
   { name: 'metrics', containerPort: METRICS_PORT, protocol: 'TCP' },
   { name: 'probes', containerPort: PROBE_PORT, protocol: 'TCP' },

@@ -1,4 +1,4 @@
-// One camera, from what is known to what is done. `reconcile` is the whole of it; what is to be done is decided in pure functions
+// One camera, from what is known to what is done. `reconcile` is the whole of it; pure functions decide what to do
 // (deployment.ts, pods.ts, rejection.ts, status.ts), and done by the writer and the shared state.
 import type { V1Deployment } from '@kubernetes/client-node'
 import { cameraRecord, type Problem } from '../../common/camera-record.ts'
@@ -26,7 +26,7 @@ import type { World } from './watched-objects.ts'
 const STATUS_SPACING_MS = 10_000
 /** States that were reported before we came are waited for so long before a status is written without them. */
 const LISTING_MS = 15_000
-/** The pod of a deleted Camera is waited for so long, since its sidecar would make anew what is removed. */
+/** The pod of a deleted Camera is waited for so long, since its sidecar would make again what is removed. */
 const POD_GONE_MS = 60_000
 const RETRY_MS = 5_000
 const NAMESAKE_MS = 2_000
@@ -103,7 +103,7 @@ export class Reconciler {
     await this.#writeStatus(key, camera, record, report.startedAt, memory)
   }
 
-  /** There is something in NATS of these cameras; those that don't exist are to be reconciled, which removes it. */
+  /** There is something in NATS of these cameras; reconciling those that don't exist removes it. */
   collect(keys: readonly string[]): string[] {
     const leftovers = keys.filter(key => this.#parts.world.cameras.get(key) === undefined)
     for (const key of leftovers) this.#leftovers.add(key)

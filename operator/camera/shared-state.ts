@@ -54,7 +54,7 @@ type Options = {
   onChange: (key: string) => void
   /** The Camera whose packet stream a sidecar asks for, if there is one. */
   bufferOf: (ref: CameraRef) => BufferOwner | undefined
-  /** It is known what the cameras' bucket holds, at first and after NATS was away: everything is to be looked at again. */
+  /** It is known what the cameras' bucket holds, at first and after NATS was away: everything must be checked again. */
   onBack: () => void
   /** What else listens while there is NATS. */
   onConnected?: (nc: NatsConnection) => Disposable

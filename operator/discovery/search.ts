@@ -30,7 +30,7 @@ await runProcess(process.env, async signal => {
   await using nats = await connectNats(`discovery ${ref.namespace}/${ref.name}`, config.nats, log, signal)
   connected = nats.connected
 
-  /** Whoever stores the key first has the turn. NATS forgets it after ten minutes. */
+  /** The first to store the key has the turn. NATS forgets it after ten minutes. */
   const mayLogIn = async (device: string): Promise<boolean> => {
     const key = loginKey(ref, createHash('sha256').update(`${secret} ${device}`).digest('hex').slice(0, 32))
     const options = { expect: { lastSubjectSequence: 0 }, timeout: LOGIN_CALL_MS }

@@ -1,5 +1,5 @@
 // Keys and tokens of NATS' decentralised identity. Everything here gives the same bytes for the same input, so that nothing is
-// written anew that did not change.
+// written again that did not change.
 import { hkdfSync } from 'node:crypto'
 import { fmtCreds, fromSeed, type KeyPair } from '@nats-io/jwt'
 import { bytesOfSeed, userSeedOf } from '../../common/patches/nkeys-codec.ts'

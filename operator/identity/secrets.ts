@@ -37,7 +37,7 @@ export async function ensureIdentity(api: KubeApi, { namespace, prefix }: Place,
   await secrets.keep(names.gateway, { [CREDS]: roleCreds(keys, 'gateway', issuedAt) })
 }
 
-/** The keys that are kept, whole; those that were lost are made anew, for the same account wherever anything still names it. */
+/** The keys that are kept, whole; those that were lost are made again, for the same account wherever anything still names it. */
 async function ensureKeys(secrets: SecretStore, name: string, server: string, log: Logger): Promise<{ keys: Keys; issuedAt: number }> {
   for (;;) {
     const found = await secrets.read(name)
@@ -58,7 +58,7 @@ async function ensureKeys(secrets: SecretStore, name: string, server: string, lo
     const missing = Object.entries({ operator, system, account, seed }).flatMap(([key, value]) => (value === undefined ? [key] : []))
     log.info({ secret: name, made: missing, account: keys.account }, 'created missing NATS keys')
     const data = { [OPERATOR_SEED]: keys.operator, [SYSTEM]: keys.system, [ACCOUNT]: keys.account, [SIGNING_SEED]: keys.seed }
-    await secrets.write(name, data, found) // whoever was quicker counts: read again
+    await secrets.write(name, data, found) // the quicker one counts: read again
   }
 }
 

@@ -5,7 +5,7 @@ import type { Signing } from './users.ts'
 
 /**
  * What is kept. The account's own key is not: it signs nothing. JetStream keeps streams by the account's public key, so that outlives all
- * others. Whoever has the operator's key can do nothing with it as long as the server reads its accounts from a file.
+ * others. The operator's key opens nothing as long as the server reads its accounts from a file.
  */
 export type Keys = Signing & {
   /** The seed of the operator's key, which signs accounts. */

@@ -22,7 +22,7 @@ const POD_LIMITS = { subs: 32, data: -1, payload: 8 * 2 ** 20 }
 export const roleCreds = (signing: Signing, role: Role, issuedAt: number): string =>
   userCreds(signing, role, role, { ...rolePermissions(role), ...UNLIMITED }, { issuedAt })
 
-/** The user of one camera's pod: another one for a Camera that was made anew. */
+/** The user of one camera's pod: another one for a Camera that was made again. */
 export const cameraCreds = (signing: Signing, camera: CameraRef & { uid: string }, times: Times): string =>
   podCreds(signing, 'camera', camera, cameraPermissions(camera), times)
 

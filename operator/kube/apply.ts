@@ -148,7 +148,7 @@ export class Writer {
     })
   }
 
-  /** A Deployment of another owner, or of nobody: its selector can't be replaced, and the chart's admission policy protects it. */
+  /** A Deployment of another owner, or of none: its selector can't be replaced, and the chart's admission policy protects it. */
   async #isTaken(path: string, owner: string): Promise<boolean> {
     try {
       return !isControlledBy(await this.#api.request<Deployment>('GET', path), owner)

@@ -19,12 +19,12 @@ const MESSAGE_MAX = 1_024
 export type EventType = 'Normal' | 'Warning'
 export type Happening = { camera: Camera; type: EventType; reason: AnyReason; message: string }
 
-/** One Event as it is to be written. Times are ms since the epoch. */
+/** One Event to write. Times are ms since the epoch. */
 export type EventRecord = Happening & { name: string; count: number; first: number; last: number }
 
 type Entry = EventRecord & { writtenAt: number; unwritten: boolean }
 
-/** Decides what is to be written when; holds no connection. */
+/** Decides what to write when; holds no connection. */
 export class EventLog {
   readonly #entries = new Map<string, Entry>()
   readonly #max: number

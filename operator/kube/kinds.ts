@@ -12,7 +12,7 @@ export const FIELD_MANAGER = 'chrysalis-edge-operator'
 export const FINALIZER = 'video.chrys.cloud/streams'
 /** On all that belongs to a camera: the camera's name. */
 export const CAMERA_LABEL = 'video.chrys.cloud/camera'
-/** On its pods: which camera of that name, since one may be deleted and made anew. */
+/** On its pods: which camera of that name, since one may be deleted and made again. */
 export const UID_LABEL = 'video.chrys.cloud/camera-uid'
 export const HASH_ANNOTATION = 'video.chrys.cloud/spec-hash'
 

@@ -1,4 +1,4 @@
-// Leader election by a Lease. Whoever holds it renews it; others take it when it has not changed for its duration, judged by
+// Leader election by a Lease. Its holder renews it; others take it when it has not changed for its duration, judged by
 // their own monotonic clock from what they saw, since the clocks of two machines need not agree.
 import { hostname } from 'node:os'
 import { randomUUID } from 'node:crypto'

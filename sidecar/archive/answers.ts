@@ -67,7 +67,7 @@ export class ArchiveAnswers {
     if (answer !== undefined && !this.#options.nc.isClosed()) message.respond(answer)
   }
 
-  /** Never rejects. Undefined for a question that nobody honest asks. */
+  /** Never rejects. Undefined for a question that no honest client asks. */
   async #answer(data: Uint8Array): Promise<Buffer | undefined> {
     if (this.#asked >= ASKED_MAX) return encodeAnswer({ v: 1, problem: 'busy' })
     this.#asked++

@@ -1,5 +1,5 @@
 // Packets → files on a volume, as they come: cut at keyframes, not transcoded, each file there only once it is whole. A disk that is full,
-// slow or gone costs the archive packets, and nobody else anything.
+// slow or gone costs the archive packets, and nothing else.
 import { mkdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { NatsConnection } from 'nats'

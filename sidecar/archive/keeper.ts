@@ -36,7 +36,7 @@ export class Keeper {
   #scannedAt: number | undefined
   /** Finished while the folder was being read: seen there or not. */
   #added: Stored[] | undefined
-  /** Files in the making that nobody here is writing: one that does not change any more was left behind. */
+  /** Unfinished files that this process does not write: one that does not change any more was left behind. */
   readonly #strangers = new Map<string, Stranger>()
 
   constructor(options: KeeperOptions) {
@@ -62,7 +62,7 @@ export class Keeper {
   }
 
   /**
-   * Looks after the folder until `signal` aborts: one process at a time, since nobody else can tell a file that is being written slowly from
+   * Looks after the folder until `signal` aborts: one process at a time, since no other can tell a file that is being written slowly from
    * one that was left behind. The folder may appear later, and go and come.
    */
   async run(signal: AbortSignal): Promise<void> {

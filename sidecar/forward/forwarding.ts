@@ -23,7 +23,7 @@ export type ForwardingOptions = {
   /** Holds the server's URL; it may come, go and change. */
   urlFile: string | undefined
   deny: BlockList
-  /** Filled by whoever owns it, before `push`. */
+  /** Filled by its owner, before `push`. */
   gop: Gop
   metrics: Metrics
   log: Logger

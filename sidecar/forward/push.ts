@@ -1,5 +1,5 @@
 // One connection to an RTMP server: packets → ffmpeg → a relay of ours → the server. Starts with the current GOP. What the server does not
-// take in time is skipped up to the next keyframe; nobody waits for it.
+// take in time is skipped up to the next keyframe; nothing waits for it.
 import type { BlockList } from 'node:net'
 import { Failure, messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'

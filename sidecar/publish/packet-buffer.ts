@@ -80,7 +80,7 @@ export class PacketBuffer implements PacketSink {
     if (!this.#queue.push({ packet, codec }, length)) this.#lose('queue_full')
   }
 
-  /** Publishes until `signal` aborts; what then still waits is for nobody. */
+  /** Publishes until `signal` aborts; what then still waits is dropped. */
   async run(signal: AbortSignal): Promise<void> {
     await this.#publish(signal)
     await this.#preparing
@@ -240,7 +240,7 @@ export class PacketBuffer implements PacketSink {
     this.#tell({ ok: false, reason: 'BufferUnavailable', message: `the buffer stores no packets: ${messageOf(error)}` })
   }
 
-  /** The log has it too: while NATS is unreachable nobody hears of it otherwise. */
+  /** The log has it too: while NATS is unreachable it is reported nowhere else. */
   #tell(health: BufferHealth): void {
     if (health.reason !== this.#saidReason) {
       if (health.ok) this.#log.info('the buffer stores packets again')

@@ -20,7 +20,7 @@ export type Progress = {
   lastByteAt: number | undefined
   /** performance.now(): for so long the other side has taken nothing of what waits for it. Not of RTSP. */
   waitsSince?: number | undefined
-  /** From the camera, since the last packet that came out of ffmpeg: whoever sees packets sets it back. */
+  /** From the camera, since the last packet that came out of ffmpeg: who sees packets sets it back. */
   unpackedBytes: number
   /** How many tracks of RTSP could be played; 0 until that is known. */
   tracks: number

@@ -63,7 +63,7 @@ export class SenderClock {
     this.#report = { rtp, unixMs, offMs: offMs > SET_MS ? 0 : offMs }
   }
 
-  /** NTP begins anew in 2036. Undefined for a clock that counts from its own start. */
+  /** NTP starts again at 0 in 2036. Undefined for a clock that counts from its own start. */
   #unixMs(ntpS: number): number | undefined {
     const ms = 1000 * (ntpS - NTP_TO_UNIX_S)
     if (ms >= 0) return ms

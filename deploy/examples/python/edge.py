@@ -20,7 +20,7 @@ def connect(address):
 
 
 def latest(stub, device, keyframes_only=False):
-    """New frames, without end: each once and in order; whoever is slower than the camera goes on at the newest."""
+    """New frames, without end: each once and in order; a reader slower than the camera goes on at the newest."""
     request = VideoFrameRequest(device_id=device, key_frame_only=keyframes_only)
     while True:
         # Comes back at once when there is a new frame, else within 48 ms, without a picture.

@@ -16,7 +16,7 @@ def main():
         device_id=options.device, timestamp_from=int(now - options.seconds * 1000), timestamp_to=now
     )
     times, brightest = [], (-1, None)
-    # Decoded as they are read: whoever reads slowly makes nobody wait.
+    # Decoded as they are read: a slow reader makes no other wait.
     for frame in stub.VideoBufferedImage(past):
         image = picture(frame)
         times.append(frame.timestamp)

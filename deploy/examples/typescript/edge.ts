@@ -16,7 +16,7 @@ export function connect(address: string): ImageClient {
   return new Image(address, credentials.createInsecure(), { 'grpc.max_receive_message_length': 32 * 2 ** 20 })
 }
 
-/** New frames, without end: each once and in order; whoever is slower than the camera goes on at the newest. */
+/** New frames, without end: each once and in order; a reader slower than the camera goes on at the newest. */
 export async function* latest(client: ImageClient, device: string, keyframesOnly = false): AsyncGenerator<VideoFrame__Output> {
   const call = client.VideoLatestImage()
   const ask = () => void call.write({ device_id: device, key_frame_only: keyframesOnly })

@@ -12,7 +12,7 @@ const now = await new Promise<number>((resolve, reject) => {
 })
 const past = { device_id: device, timestamp_from: now - (numbers['seconds'] ?? 0) * 1_000, timestamp_to: now }
 const times: number[] = []
-// Decoded as they are read: whoever reads slowly makes nobody wait.
+// Decoded as they are read: a slow reader makes no other wait.
 for await (const { timestamp } of client.VideoBufferedImage(past) as AsyncIterable<VideoFrame__Output>) times.push(timestamp)
 const [first, last] = [times[0], times.at(-1)]
 if (first === undefined || last === undefined) throw new Error('nothing is stored of that time')

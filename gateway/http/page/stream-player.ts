@@ -1,7 +1,7 @@
 // live.mp4 of a camera in a <video>, by a WebSocket and Media Source Extensions: nothing is decoded but here.
 import { FrameEvents, type ShownFrame } from './mp4-events.ts'
 
-/** What waits to be appended. Beyond it, the stream begins anew. */
+/** What waits to be appended. Beyond it, the stream restarts. */
 const QUEUE_BYTES_MAX = 16 * 2 ** 20
 /** Kept behind what is shown, and cut when it is twice as much. */
 const BEHIND_S = 4
@@ -17,7 +17,7 @@ const SILENCE_MS = 10_000
 export type PlayerEvents = {
   /** A frame is on the screen. */
   onFrame: (frame: ShownFrame | undefined) => void
-  /** The stream has ended; `message` for a person, where the gateway gave one. It is to be stopped, and tried again. */
+  /** The stream has ended; `message` for a person, where the gateway gave one. Stop it, and try again. */
   onEnd: (message: string | undefined) => void
   /** This browser cannot play it. */
   onUnsupported: (type: string) => void
@@ -54,7 +54,7 @@ export class StreamPlayer {
     video.requestVideoFrameCallback((_, { mediaTime }) => this.#shown(mediaTime))
   }
 
-  /** How far behind the camera the video is to be, in seconds, for what comes later than the frames. */
+  /** How far behind the camera the video should be, in seconds, for what comes later than the frames. */
   set delayS(seconds: number) {
     this.#delayS = seconds
   }
@@ -117,7 +117,7 @@ export class StreamPlayer {
       this.#queued -= next.byteLength
       buffer.appendBuffer(next)
     } catch {
-      this.#end() // no room, or a broken stream: begin anew
+      this.#end() // no room, or a broken stream: restart
     }
   }
 
