@@ -5,12 +5,12 @@ import { RecentAnnotations, type Seen } from '../gateway/annotations/recent.ts'
 import { frameId } from '../proto/frame-id.ts'
 import { RECENT_STREAM } from '../proto/subjects.ts'
 import { annotate, annotation } from './fixtures/annotations.ts'
-import { startCameras, type FakeCamera } from './fixtures/cameras.ts'
+import { startCameras, type Cameras, type FakeCamera } from './fixtures/cameras.ts'
 import { grpcClient, startGateway, type Client, type Gateway } from './fixtures/gateway.ts'
 import { startNats, type NatsServer } from './fixtures/nats.ts'
 import { until } from './fixtures/wait.ts'
 
-type World = { nats: NatsServer; one: Gateway; other: Gateway; client: Client; stack: AsyncDisposableStack }
+type World = { nats: NatsServer; cameras: Cameras; one: Gateway; other: Gateway; client: Client; stack: AsyncDisposableStack }
 const test = anyTest as TestFn<World>
 const NOW = Date.now()
 const DOOR: FakeCamera = { namespace: 'default', name: 'door', uid: 'uid-door' }
@@ -19,13 +19,13 @@ const YARD: FakeCamera = { namespace: 'yard', name: 'gate', uid: 'uid-gate' }
 test.before(async t => {
   await using stack = new AsyncDisposableStack()
   const nats = stack.use(await startNats())
-  stack.use(await startCameras(nats.url, [DOOR, YARD]))
+  const cameras = stack.use(await startCameras(nats.url, [DOOR, YARD]))
   const [one, other] = await Promise.all([startGateway(nats.url), startGateway(nats.url)])
   stack.use(one)
   stack.use(other)
   const client = stack.use(grpcClient(one.port))
   await until(async () => (await one.ready()) && (await other.ready()), { what: 'both gateways to be ready' })
-  t.context = { nats, one, other, client, stack: stack.move() }
+  t.context = { nats, cameras, one, other, client, stack: stack.move() }
 })
 test.after.always(t => t.context.stack?.disposeAsync())
 
@@ -131,15 +131,33 @@ test('a gateway that starts later, and one whose stream was lost, go on', async 
   t.true((await read(one)).annotations.some(({ type }) => type === 'before'))
 })
 
+test('a camera that is deleted and made again shows no annotation of its namesake', async t => {
+  const { client, cameras, one, other } = t.context
+  const shed: FakeCamera = { namespace: 'default', name: 'shed', uid: 'uid-shed' }
+  const found = async (gateway: Gateway) => ((await read(gateway, '', 'shed')).annotations ?? []).map(({ type }) => type)
+  const annotateIt = async (type: string) => {
+    for (const gateway of [one, other]) await until(async () => (await get(gateway, '', 'shed')).status === 200, { what: 'the camera' })
+    await annotate(client, annotation({ device_name: 'shed', type }))
+    for (const gateway of [one, other]) await until(async () => (await found(gateway)).includes(type), { what: type })
+  }
+  await cameras.put(shed)
+  await annotateIt('of the old one')
+  await cameras.remove(shed)
+  for (const gateway of [one, other]) await until(async () => (await get(gateway, '', 'shed')).status === 404, { what: 'it to be gone' })
+  await cameras.put({ ...shed, uid: 'uid-shed-again' })
+  await annotateIt('of the new one')
+  for (const gateway of [one, other]) t.deepEqual(await found(gateway), ['of the new one'])
+})
+
 const seen = (id: string, captureTime: number): Seen => ({ id, captureTime, type: 'x' })
 const ALL = { fromMs: 0, toMs: Infinity, limit: 100 }
-const ids = (recent: RecentAnnotations, camera: FakeCamera) => recent.of(camera, ALL).annotations.map(({ id }) => id)
+const ids = (recent: RecentAnnotations, camera: FakeCamera) => recent.of(camera.uid, ALL).annotations.map(({ id }) => id)
 
 test('what is kept is bounded for each camera, in all, and in age', t => {
   const recent = new RecentAnnotations({ each: 3, all: 5, ageMs: 1_000 })
-  for (let i = 0; i < 10; i++) recent.add(DOOR, seen(`door-${i}`, i), 0)
+  for (let i = 0; i < 10; i++) recent.add(DOOR.uid, seen(`door-${i}`, i), 0)
   t.deepEqual(ids(recent, DOOR), ['door-7', 'door-8', 'door-9'])
-  for (let i = 0; i < 3; i++) recent.add(YARD, seen(`yard-${i}`, i), 500)
+  for (let i = 0; i < 3; i++) recent.add(YARD.uid, seen(`yard-${i}`, i), 500)
   t.deepEqual(
     [ids(recent, DOOR), ids(recent, YARD)],
     [

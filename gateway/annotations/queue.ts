@@ -39,7 +39,8 @@ export type QueueOptions = {
 }
 
 /** What is stored of an annotation besides itself. `frameId`: of the frame that it is about. */
-export type About = { readonly id: string; readonly camera: CameraRef | undefined; readonly frameId: string | undefined }
+export type About = { readonly id: string; readonly camera: CameraIdentity | undefined; readonly frameId: string | undefined }
+export type CameraIdentity = { readonly ref: CameraRef; readonly uid: string }
 
 /** For so long an annotation that comes again with its key is stored once. */
 const REPETITION_MS = 3_600_000
@@ -162,7 +163,8 @@ export class AnnotationQueue {
   async #publish(nc: NatsConnection, bytes: Uint8Array, { id, camera, frameId }: About): Promise<void> {
     const headers = newHeaders()
     if (frameId !== undefined) headers.set(HEADER.frameId, frameId)
-    const { duplicate, seq } = await nc.jetstream().publish(annotationSubject(camera), bytes, { msgID: id, timeout: TRY_MS, headers })
+    if (camera !== undefined) headers.set(HEADER.camera, camera.uid)
+    const { duplicate, seq } = await nc.jetstream().publish(annotationSubject(camera?.ref), bytes, { msgID: id, timeout: TRY_MS, headers })
     this.#health.stored(seq)
     if (duplicate) this.#metrics.repeated.inc()
     else this.#metrics.accepted.inc()

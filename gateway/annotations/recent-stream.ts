@@ -68,14 +68,14 @@ async function followOnce(nats: Nats, recent: RecentAnnotations, onBad: () => vo
 
 /** False where it is no annotation of a camera. */
 function take(message: JsMsg, recent: RecentAnnotations): boolean {
-  const ref = refOfRecent(message.subject)
-  if (ref === undefined) return false
+  const uid = message.headers?.get(HEADER.camera)
+  if (uid === undefined || uid === '' || refOfRecent(message.subject) === undefined) return false
   try {
     const annotation = decodeAnnotation(message.data)
     if (problemWith(annotation) !== undefined) return false
     const id = message.headers?.get('Nats-Msg-Id') || `seq-${message.seq}`
     const frame = message.headers?.get(HEADER.frameId) ?? ''
-    recent.add(ref, seenOf(annotation, id, placeOfFrame(frame) && frame), message.info.timestampNanos / 1e6)
+    recent.add(uid, seenOf(annotation, id, placeOfFrame(frame) && frame), message.info.timestampNanos / 1e6)
     return true
   } catch {
     return false

@@ -1,6 +1,4 @@
 // The newest annotations of each camera, in memory, in the order of what they are about. Bounded in number and age.
-import type { CameraRef } from '../../proto/subjects.ts'
-import { cameraKey } from '../../proto/subjects.ts'
 import type { Annotation } from './annotation.ts'
 
 /** As it is shown: times in ms since the epoch, the box in pixels of `frameSize`, or else of the camera's frames. */
@@ -44,13 +42,13 @@ export function seenOf(annotation: Annotation, id: string, frameId: string | und
   }
 }
 
-type Kept = { readonly key: string; readonly seen: Seen; readonly storedMs: number }
+type Kept = { readonly uid: string; readonly seen: Seen; readonly storedMs: number }
 
 export class RecentAnnotations {
   readonly #limits: { each: number; all: number; ageMs: number }
   /** By id, in the order of arrival. */
   readonly #kept = new Map<string, Kept>()
-  /** By camera, in the order of capture. */
+  /** By the camera's uid, so that a camera which is made again shows nothing of its namesake; in the order of capture. */
   readonly #cameras = new Map<string, Seen[]>()
   readonly #listeners = new Map<string, Set<(seen: Seen) => void>>()
 
@@ -63,17 +61,16 @@ export class RecentAnnotations {
   }
 
   /** One that is known already is left as it is. `storedMs`: when NATS stored it. */
-  add(ref: CameraRef, seen: Seen, storedMs: number): void {
+  add(uid: string, seen: Seen, storedMs: number): void {
     if (this.#kept.has(seen.id)) return
-    const key = cameraKey(ref)
-    const list = this.#cameras.get(key) ?? []
-    this.#cameras.set(key, list)
+    const list = this.#cameras.get(uid) ?? []
+    this.#cameras.set(uid, list)
     list.splice(placeIn(list, seen.captureTime), 0, seen)
-    this.#kept.set(seen.id, { key, seen, storedMs })
+    this.#kept.set(seen.id, { uid, seen, storedMs })
     const [first] = list
     if (list.length > this.#limits.each && first !== undefined) this.#remove(first.id)
     this.expire(storedMs)
-    for (const listener of this.#listeners.get(key) ?? []) listener(seen)
+    for (const listener of this.#listeners.get(uid) ?? []) listener(seen)
   }
 
   expire(nowMs: number): void {
@@ -84,21 +81,20 @@ export class RecentAnnotations {
   }
 
   /** The newest ones of a time, in the order of capture. */
-  of(ref: CameraRef, { fromMs, toMs, limit }: SeenRange): { annotations: Seen[]; isComplete: boolean } {
-    const list = this.#cameras.get(cameraKey(ref)) ?? []
+  of(uid: string, { fromMs, toMs, limit }: SeenRange): { annotations: Seen[]; isComplete: boolean } {
+    const list = this.#cameras.get(uid) ?? []
     const found = list.slice(placeIn(list, fromMs - 1), placeIn(list, toMs))
     return { annotations: found.slice(-limit), isComplete: found.length <= limit }
   }
 
   /** Each new one, until it is disposed of. */
-  listen(ref: CameraRef, listener: (seen: Seen) => void): Disposable {
-    const key = cameraKey(ref)
-    const listeners = this.#listeners.get(key) ?? new Set()
-    this.#listeners.set(key, listeners.add(listener))
+  listen(uid: string, listener: (seen: Seen) => void): Disposable {
+    const listeners = this.#listeners.get(uid) ?? new Set()
+    this.#listeners.set(uid, listeners.add(listener))
     return {
       [Symbol.dispose]: () => {
         listeners.delete(listener)
-        if (listeners.size === 0 && this.#listeners.get(key) === listeners) this.#listeners.delete(key)
+        if (listeners.size === 0 && this.#listeners.get(uid) === listeners) this.#listeners.delete(uid)
       },
     }
   }
@@ -107,9 +103,9 @@ export class RecentAnnotations {
     const kept = this.#kept.get(id)
     if (kept === undefined) return
     this.#kept.delete(id)
-    const list = this.#cameras.get(kept.key) ?? []
+    const list = this.#cameras.get(kept.uid) ?? []
     list.splice(list.indexOf(kept.seen), 1)
-    if (list.length === 0) this.#cameras.delete(kept.key)
+    if (list.length === 0) this.#cameras.delete(kept.uid)
   }
 }
 

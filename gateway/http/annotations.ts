@@ -17,13 +17,13 @@ const BEAT = Buffer.from(': still here\n\n')
 
 export type AnnotationParts = StreamParts & { recent: RecentAnnotations; annotationMetrics: AnnotationMetrics }
 
-export async function sendAnnotations({ ref }: KnownCamera, query: AnnotationsQuery, parts: AnnotationParts, exchange: Exchange) {
-  if (/text\/event-stream/.test(exchange.request.headers.accept ?? '')) return await sendEvents(ref, parts, exchange)
+export async function sendAnnotations({ uid }: KnownCamera, query: AnnotationsQuery, parts: AnnotationParts, exchange: Exchange) {
+  if (/text\/event-stream/.test(exchange.request.headers.accept ?? '')) return await sendEvents(uid, parts, exchange)
   const { fromMs = 0, toMs = Infinity, limit } = query
-  answerJson(exchange.response, 200, parts.recent.of(ref, { fromMs, toMs, limit }))
+  answerJson(exchange.response, 200, parts.recent.of(uid, { fromMs, toMs, limit }))
 }
 
-async function sendEvents(ref: KnownCamera['ref'], parts: AnnotationParts, exchange: Exchange): Promise<void> {
+async function sendEvents(uid: string, parts: AnnotationParts, exchange: Exchange): Promise<void> {
   const outlet = httpOutlet(exchange)
   const { signal } = exchange
   const queue = new ByteQueue<string>({ bytesMax: WAITING_BYTES_MAX, itemsMax: WAITING_MAX })
@@ -34,7 +34,7 @@ async function sendEvents(ref: KnownCamera['ref'], parts: AnnotationParts, excha
       parts.annotationMetrics.withheld.inc()
     }
   }
-  using _ = parts.recent.listen(ref, listener)
+  using _ = parts.recent.listen(uid, listener)
   outlet.begin('text/event-stream')
   await sendPiece(outlet, parts, BEGIN)
   while (!signal.aborted) {

@@ -2,9 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import type { AnnotateResponse } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/AnnotateResponse.ts'
 import { placeOfFrame } from '../../proto/frame-id.ts'
-import type { CameraRef } from '../../proto/subjects.ts'
 import { problemAt, type Annotation } from '../annotations/annotation.ts'
-import type { AnnotationQueue } from '../annotations/queue.ts'
+import type { AnnotationQueue, CameraIdentity } from '../annotations/queue.ts'
 import type { Caller } from './calls.ts'
 import type { VisibleCameras } from '../access/visible-cameras.ts'
 import { Refusal } from '../refusal.ts'
@@ -42,9 +41,9 @@ function frameIdOf({ metadata }: Caller): string | undefined {
 }
 
 /** Where access is open, clients annotate under names of their own too, such as those of cameras elsewhere. */
-async function cameraOf(name: string, cameras: VisibleCameras, caller: Caller): Promise<CameraRef | undefined> {
+async function cameraOf(name: string, cameras: VisibleCameras, caller: Caller): Promise<CameraIdentity | undefined> {
   try {
-    return (await cameras.resolve(caller, name, 'annotate')).ref
+    return await cameras.resolve(caller, name, 'annotate')
   } catch (error) {
     if (error instanceof Refusal && caller.subject === undefined) return undefined
     throw error
