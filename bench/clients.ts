@@ -2,7 +2,6 @@
 import { fileURLToPath } from 'node:url'
 import { startPython } from '../test/fixtures/python.ts'
 import { until, within } from '../test/fixtures/wait.ts'
-import { pyAv } from './pyav.ts'
 import { percentile } from './statistics.ts'
 
 const FIRST_FRAME_MS = 60_000
@@ -34,8 +33,7 @@ export type WatchWish = Readonly<Record<string, unknown>>
 export const watchClient = (port: number, wish: WatchWish): Promise<Client> => startClient('watch.py', [String(port), JSON.stringify(wish)])
 
 /** Gets packets, and decodes them itself. */
-export const packetsClient = async (port: number, device: string): Promise<Client> =>
-  startClient('packets.py', [String(port), device], { PYTHONPATH: await pyAv() })
+export const packetsClient = (port: number, device: string): Promise<Client> => startClient('packets.py', [String(port), device])
 
 /** OpenCV straight on the camera, with no part of ours. `width`: what each picture is scaled to; 0: as it is. Its timestamps are the stream's own. */
 export const opencvClient = (url: string, { perSecond = 0, width = 0 } = {}): Promise<Client> =>
@@ -52,8 +50,8 @@ export const bufferedClient = (
     ...[stretch.fromMs, stretch.toMs, stretch.framesMax].map(value => String(Math.floor(value))),
   ])
 
-async function startClient(program: string, args: readonly string[], env: Record<string, string> = {}): Promise<Client> {
-  const python = await startPython(fileURLToPath(new URL(program, import.meta.url)), args, env)
+async function startClient(program: string, args: readonly string[]): Promise<Client> {
+  const python = await startPython(fileURLToPath(new URL(program, import.meta.url)), args)
   const seen: Seen[] = []
   let askedMs: number | undefined
   const read = async () => {

@@ -21,6 +21,7 @@ import { measurePythonClient } from './python-client.ts'
 import { measureSoak } from './soak.ts'
 import { measureThinLink } from './thin-link.ts'
 import { judge, type Results } from './targets.ts'
+import { measureViewers } from './viewers.ts'
 
 const live = (picture: Picture) => async (options: Options, results: Results) => void results.live.push(await measureLive(picture, options))
 
@@ -50,6 +51,7 @@ const FURTHER: Record<string, Scenario> = {
   'thin-link': measureThinLink,
   'max-fps': measureMaxFps,
   overload: measureOverload,
+  viewers: measureViewers,
 }
 
 async function bench(options: Options): Promise<void> {
