@@ -20,3 +20,7 @@ export function placeOfFrame(id: string): FramePlace | undefined {
 /** Whether a frame's packet came after another's. In presentation order neighbours of a GOP may be the other way round. */
 export const isLater = (frame: FramePlace, other: FramePlace): boolean =>
   (frame.epoch - other.epoch || frame.keyframe - other.keyframe || frame.index - other.index) > 0
+
+/** Whether nothing lies between them. */
+export const isNext = (frame: FramePlace, other: FramePlace): boolean =>
+  frame.epoch === other.epoch && frame.keyframe === other.keyframe && frame.index === other.index + 1

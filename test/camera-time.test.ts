@@ -88,20 +88,22 @@ test('frames say when the camera captured them, whatever its clock says, and cam
       t.true(two !== undefined && Math.abs(two.trueMs - one.trueMs) <= 1000 / FPS, `${what}: paired within a frame`)
     }
   }
-  await using python = startPairs(gateway.port)
-  const pairs = await until(() => python.pairs.length >= 2 * FPS && python.pairs, { what: `pairs; ${python.errors()}`, timeoutMs: 60_000 })
-  for (const [one, two] of pairs) {
-    t.deepEqual([one.camera, two.camera], ['one', 'two'])
-    t.true(Math.abs(one.true_ms - two.true_ms) <= 1000 / FPS, 'the Python client pairs frames of the same moment')
-    t.true(Math.abs(one.camera_ms - one.true_ms) <= ERROR_MS)
+  const programs = ['Edge', 'AsyncEdge'].map(edge => stack.use(startPairs(gateway.port, edge)))
+  for (const { pairs, errors } of programs) {
+    await until(() => pairs.length >= 2 * FPS, { what: `pairs; ${errors()}`, timeoutMs: 60_000 })
+    for (const [one, two] of pairs) {
+      t.deepEqual([one.camera, two.camera], ['one', 'two'])
+      t.true(Math.abs(one.true_ms - two.true_ms) <= 1000 / FPS, 'the Python client pairs frames of the same moment')
+      t.true(Math.abs(one.camera_ms - one.true_ms) <= ERROR_MS)
+    }
   }
 })
 
 type Paired = { camera: string; camera_ms: number; true_ms: number }
 
-function startPairs(port: number) {
+function startPairs(port: number, edge: string) {
   const path = (name: string) => fileURLToPath(new URL(name, import.meta.url))
-  const child = spawnMortal(testPython(process.env), [path('fixtures/python_sync.py'), `127.0.0.1:${port}`], {
+  const child = spawnMortal(testPython(process.env), [path('fixtures/python_sync.py'), `127.0.0.1:${port}`, edge], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, PYTHONPATH: path('../clients/python/src'), PYTHONDONTWRITEBYTECODE: '1' },
   })

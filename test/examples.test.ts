@@ -130,6 +130,12 @@ test.serial('the examples of the Python client run: people, batches, the past ar
   t.is(last, id, around)
 })
 
+test.serial('the example with PyTorch runs; what it calls of PyTorch, another module does here', async t => {
+  const env = { CHRYSALIS_ADDRESS: t.context.address, PYTHONPATH: fileURLToPath(new URL('fixtures/stand-ins', import.meta.url)) }
+  await using torch = await startPython(`${CLIENT_EXAMPLES}/torch_frames.py`, ['demo'], { ...env, PYTHONWARNINGS: 'error' })
+  for (const line of await firstLines(torch, 2)) t.regex(line, /^\d+\.\d{3}: \(1, 3, 224, 224\), mean 0\.\d{3}$/)
+})
+
 test.serial('the client without a package prints frames as they come', async t => {
   await using folder = await temporaryFolder()
   await using running = await startClientOf('docs/grpc.md', t.context.address, folder.file('client.py'))

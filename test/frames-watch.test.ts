@@ -205,6 +205,14 @@ test('a client that calls again, at another gateway, says what it has and gets n
     seqs,
     seqs.map((_seq, i) => seqOfId(last) + 1 + i),
   )
+  t.false(after.frames.some(({ gap }) => gap))
+  // What follows the first is not all held any more.
+  using lapped = other.watch({ wish: { ...wish, after: { [camera.name]: before.frames[0]?.id ?? '' } }, credit: 1_000 })
+  await lapped.frameCount(2)
+  t.deepEqual(
+    lapped.frames.slice(0, 2).map(({ gap }) => gap),
+    [true, false],
+  )
   // A frame that is still to come there: nothing up to it.
   const place = placeOfFrame(last)
   if (place === undefined) throw new Error(`no frame id: ${last}`)

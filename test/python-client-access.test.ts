@@ -17,8 +17,9 @@ import { startPythonClient } from './fixtures/python-client.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 import { until, within } from './fixtures/wait.ts'
 
-type Snapshot = ServerUnaryCall<{ camera: string }, unknown>
-type Watch = ServerDuplexStream<unknown, unknown>
+type Asked = { wish?: Record<string, unknown> | null; credit?: number; max_age_ms?: number }
+type Snapshot = ServerUnaryCall<{ camera: string } & Asked, unknown>
+type Watch = ServerDuplexStream<Asked, unknown>
 
 const FRAME = { camera: 'demo', id: 'one', capture_time_ms: 1, width: 1, height: 1, format: 1, data: Buffer.from([1, 2, 3]) }
 const tokenOf = (metadata: Metadata) => String(metadata.get('authorization')[0] ?? '')
@@ -28,6 +29,7 @@ async function startServer(valid: string) {
   const tls = await selfSigned()
   const server = new Server()
   const seen: string[] = []
+  const asked: Asked[] = []
   const state = { valid, watching: new Set<Watch>() }
   const isValid = (metadata: Metadata) => {
     seen.push(tokenOf(metadata))
@@ -36,6 +38,7 @@ async function startServer(valid: string) {
   const refusal = (code: status, details: string) => Object.assign(new Error(details), { code, details })
   server.addService(framesService, {
     Snapshot({ request, metadata }: Snapshot, answer: sendUnaryData<unknown>) {
+      asked.push(request)
       const code = Number(/^status-(\d+)$/.exec(request.camera)?.[1] ?? 0)
       if (!isValid(metadata)) answer(refusal(status.UNAUTHENTICATED, 'a bearer token is required'))
       else if (code > 0) answer(refusal(code, `what to do about ${request.camera}`))
@@ -43,6 +46,7 @@ async function startServer(valid: string) {
     },
     Watch(call: Watch) {
       call.on('error', () => {})
+      call.on('data', (request: Asked) => request.wish && asked.push(request))
       if (!isValid(call.metadata)) {
         call.emit('error', refusal(status.UNAUTHENTICATED, 'the token is not valid'))
         return
@@ -57,7 +61,7 @@ async function startServer(valid: string) {
     server.bindAsync('127.0.0.1:0', credentials, (error, bound) => (error ? reject(error) : resolve(bound))),
   )
   return {
-    ...{ port, cert: tls.cert, seen },
+    ...{ port, cert: tls.cert, seen, asked },
     renew(token: string) {
       state.valid = token
       for (const call of state.watching) call.emit('error', refusal(status.UNAUTHENTICATED, 'the token has expired'))
@@ -80,7 +84,13 @@ test('a token file is read again for each call, and a loop goes on with the toke
   await until(() => program.said.length >= 2, { what: 'a frame with the renewed token', timeoutMs: 60_000 })
   t.deepEqual(
     program.said.map(({ gap }) => gap),
-    [false, true],
+    [false, false],
+    'the server says of no gap',
+  )
+  t.deepEqual(
+    server.asked.map(({ wish }) => wish?.['after']),
+    [{}, { demo: 'one' }],
+    'what it has is not sent again',
   )
   t.deepEqual([...new Set(server.seen)], ['Bearer first', 'Bearer second'])
 })
@@ -116,4 +126,33 @@ test('each refusal has its class of exceptions, with what the gateway says', asy
     16: ['NotAuthenticated', false],
     untrusted: ['Unavailable', false],
   })
+})
+
+test('options reach the gateway: group, age, rate, mode, keyframes, names, selector', async t => {
+  await using folder = await temporaryFolder()
+  await using server = await startServer('first')
+  await writeFile(folder.file('ca.crt'), server.cert)
+  const env = { CHRYSALIS_TOKEN: 'first', CHRYSALIS_CA: folder.file('ca.crt') }
+  await using program = startPythonClient(`https://localhost:${server.port}`, 'options', env)
+  t.is(await within(program.ended, { what: 'the program', timeoutMs: 60_000 }), 0, program.errors())
+  const wish = {
+    selector: 'site=shop',
+    cameras: [],
+    keyframes_only: false,
+    max_fps: 0,
+    max_age_ms: 0,
+    group: 'people',
+    mode: 'MODE_NEWEST',
+  }
+  const aged = { ...wish, max_fps: 2, max_age_ms: 500, mode: 'MODE_EVERY' }
+  const wanted = [
+    { wish: aged, credit: 1 },
+    { wish: { ...wish, selector: undefined, group: '', cameras: ['a', 'b'], keyframes_only: true }, credit: 1 },
+    { wish, credit: 1 },
+    { camera: 'demo', max_age_ms: 250 },
+    { wish: aged, credit: 1 },
+    { wish, credit: 1 },
+  ]
+  t.is(server.asked.length, wanted.length)
+  for (const [i, asked] of wanted.entries()) t.like(server.asked[i], asked)
 })

@@ -1,4 +1,6 @@
 // The Python client as a program uses it, from its folder, in front of a real gateway and camera.
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import ava, { type ExecutionContext, type TestFn } from 'ava'
 import type { Gateway } from './fixtures/gateway.ts'
 import { startPythonClient, startWorld, type Facts } from './fixtures/python-client.ts'
@@ -58,13 +60,19 @@ test('each mistake has a class of exceptions, and the message says what to do', 
   t.regex(String(one('closed')['message']), /closed/)
 })
 
-test('a slow loop gets the newest frames, or each one in order, or keyframes alone', async t => {
-  const { one } = await run(t, 'pace')
+test('a slow loop gets the newest frames, or each one in order, or keyframes alone, or none too old', async t => {
+  const { one, said } = await run(t, 'pace')
   t.true(Number(one('slow')['skipped']) >= 3)
   // It sleeps for 1.2 s meanwhile: four frames in order would span 0.3 s.
   t.true(Number(one('slow')['seconds']) > 0.7)
   t.is(one('every')['skipped'], 0)
   t.deepEqual(one('keyframes')['keys'], [true, true])
+  // The loop sleeps for 0.5 s: without a limit it would fall behind by a second and more.
+  for (const { decode, age, skipped } of said('young')) {
+    t.true(Number(age) < 0.6, `${String(decode)}: ${String(age)} s old`)
+    t.true(Number(skipped) >= 3, String(decode))
+  }
+  t.is(said('young').length, 2)
 })
 
 test('packets begin with a keyframe, and have the ids of the frames that they decode to', async t => {
@@ -89,6 +97,30 @@ test('frames that are decoded in the program are the gateway’s, with the same 
   t.true(Number(one('rate')['seconds']) >= 0.8)
   t.deepEqual(one('local closed')['threads'], [])
 })
+
+test('a call that breaks is made again where it was, and a gap is said only where frames are missing', async t => {
+  const { said, one } = await run(t, 'scripted')
+  const watched = Object.fromEntries(said('watch').map(({ name, got, after }) => [name, { got, after }]))
+  t.deepEqual(watched, {
+    'nothing missed': { got: frames('a b c d'), after: ['b', 'd'] },
+    'missed, as the gateway says': { got: frames('a b c! d'), after: ['b', 'd'] },
+    'missed by its place': { got: frames('a b f! g'), after: ['b', 'b', 'b', 'g'] },
+    'thinned as before': { got: frames('a c e'), after: ['c', 'e'] },
+    'a renewed token': { got: frames('a b c'), after: ['b', 'c'] },
+  })
+  t.deepEqual(Object.fromEntries(said('packets').map(({ name, got }) => [name, got])), {
+    'the GOP again': frames('a b c'),
+    'the next GOP': frames('a b d! e'),
+  })
+  t.like(one('past'), { got: ['a', 'b', 'c'], starts: [0, 1100] })
+  t.deepEqual(
+    said('mistake').map(({ got }) => got),
+    ['NotAuthenticated', 'NotAuthenticated'],
+  )
+})
+
+/** Ids, `!` behind those with a gap before them. */
+const frames = (text: string) => text.split(' ').map(id => [id.replace('!', ''), id.endsWith('!')])
 
 test('pixels are not copied between the message and the array, nor by DLPack', async t => {
   const { one } = await run(t, 'addresses')
@@ -127,6 +159,56 @@ test('asyncio has the same: frames, snapshots, the past, batches, packets, annot
   t.like(one('closed'), { got: 'ended' })
   t.is(errors.includes('Traceback'), false, errors)
 })
+
+test('a loop whose connection breaks misses no frame that the gateway still holds, and says of no gap', async t => {
+  const [, port] = t.context.address.split(':')
+  await using relay = await startRelay(Number(port))
+  await using program = startPythonClient(`127.0.0.1:${relay.port}`, 'all_frames')
+  await until(() => program.said.length >= 3, { what: 'frames', timeoutMs: 60_000 })
+  relay.cut()
+  const before = program.said.length
+  await until(() => program.said.length >= before + 4, { what: 'frames of the next connection', timeoutMs: 60_000 })
+  t.true(relay.connections > 1)
+  const times = program.said.map(({ time }) => Number(time))
+  for (const [i, time] of times.slice(1).entries()) t.true(time - (times[i] ?? 0) < 0.75, times.join(' '))
+  t.deepEqual([...new Set(program.said.map(({ gap }) => gap))], [false])
+})
+
+/** A port of its own in front of another one. */
+async function startRelay(to: number) {
+  const pairs = new Set<Socket>()
+  let connections = 0
+  const server = createServer(near => {
+    connections++
+    const far = connect(to, '127.0.0.1')
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      pairs.add(one)
+      one.on('error', () => {}).on('close', () => other.destroy())
+      one.pipe(other)
+    }
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const cut = () => {
+    for (const socket of pairs) socket.destroy()
+    pairs.clear()
+  }
+  return {
+    port: (server.address() as AddressInfo).port,
+    get connections() {
+      return connections
+    },
+    cut,
+    async [Symbol.asyncDispose]() {
+      cut()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
 
 test('a loop goes on by itself when its gateway was killed, and says that frames are missing', async t => {
   await using world = await startWorld()

@@ -103,13 +103,13 @@ const before = (ring: Ring, { index, keyframes, gaps, frame }: Entry): Position 
 })
 const end = (ring: Ring): Position => ({ ring, next: ring.head, keyframes: ring.keyframes, gaps: ring.gaps })
 
-/** Behind the frame of that place; at the oldest frame that is held, where it is not among them. */
-export function resumedAt(ring: Ring, place: FramePlace): Position {
+/** Behind the frame of that place. Where it is not among those that are held: at the oldest, and what lies between is not known. */
+export function resumedAt(ring: Ring, place: FramePlace): { position: Position; isHeld: boolean } {
   const oldest = ring.following(0, false)
   for (let entry = oldest; entry !== undefined; entry = ring.following(entry.index + 1, false)) {
-    if (frameId(entry.frame) === frameId(place)) return after(ring, entry)
+    if (frameId(entry.frame) === frameId(place)) return { position: after(ring, entry), isHeld: true }
   }
-  return oldest === undefined ? end(ring) : before(ring, oldest)
+  return { position: oldest === undefined ? end(ring) : before(ring, oldest), isHeld: false }
 }
 
 const after = (ring: Ring, { index, keyframes, gaps }: Entry): Position => ({ ring, next: index + 1, keyframes, gaps })

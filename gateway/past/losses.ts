@@ -1,4 +1,5 @@
 // What is missing among the packets that are read from a packet stream. Pure.
+import { isNext } from '../../proto/frame-id.ts'
 import type { StoredPacket } from '../../proto/messages.ts'
 import type { Read } from './packet-reader.ts'
 
@@ -67,6 +68,3 @@ export class Losses {
     return { fromMs: Math.min(this.#newestMs, timestamp), toMs: timestamp, reason }
   }
 }
-
-const isNext = (packet: StoredPacket, last: StoredPacket): boolean =>
-  packet.epoch === last.epoch && packet.keyframe === last.keyframe && packet.index === last.index + 1

@@ -4,10 +4,14 @@ pip install "chrysalis-edge[torch]". The gateway: CHRYSALIS_ADDRESS.
 """
 
 import sys
+import warnings
 
 import torch
 
 from chrysalis_edge import Edge
+
+# Nothing here writes to the frame's memory, which PyTorch warns of.
+warnings.filterwarnings("ignore", "The given NumPy array is not writable")
 
 for frame in Edge().camera(sys.argv[1]).frames(size=(224, 224), fit="crop", format="rgb", fps=5):
     pixels = torch.from_numpy(frame.image)  # the message's memory, without a copy

@@ -5,7 +5,7 @@ import type { CameraTime as CameraTimeMessage } from '../../../proto/generated/c
 import type { Codec as CodecMessage } from '../../../proto/generated/chrys/cloud/frames/v1/Codec.ts'
 import type { PacketsRequest__Output } from '../../../proto/generated/chrys/cloud/frames/v1/PacketsRequest.ts'
 import type { PacketsResponse } from '../../../proto/generated/chrys/cloud/frames/v1/PacketsResponse.ts'
-import { frameId, type FramePlace } from '../../../proto/frame-id.ts'
+import { frameId, isLater, type FramePlace } from '../../../proto/frame-id.ts'
 import type { CameraTime, StoredPacket } from '../../../proto/messages.ts'
 import type { Codec } from '../../../proto/state.ts'
 import { refText } from '../../../proto/subjects.ts'
@@ -138,7 +138,7 @@ class Packets {
     const { packet } = read
     if (packet === undefined) return
     // Reading may begin again at a keyframe that was sent before.
-    if (this.#place !== undefined && !isAfter(packet, this.#place)) return
+    if (this.#place !== undefined && !isLater(packet, this.#place)) return
     const { epoch, keyframe, index } = packet
     this.#place = { epoch, keyframe, index }
     const { isDecodable, loss } = this.#losses.see(read)
@@ -187,8 +187,6 @@ class Packets {
     }
   }
 }
-
-const isAfter = (a: FramePlace, b: FramePlace): boolean => (a.epoch - b.epoch || a.keyframe - b.keyframe || a.index - b.index) > 0
 
 const lost = ({ fromMs, toMs, reason }: Loss): PacketsResponse => ({
   lost: { from_ms: fromMs, to_ms: toMs, reason, message: LOSS_MESSAGES[reason] },

@@ -1,6 +1,6 @@
 // One camera of a Watch: its frames in the wished rendition, and what was said of it last.
 import type { CameraStatus } from '../../../proto/generated/chrys/cloud/frames/v1/CameraStatus.ts'
-import { isLater, type FramePlace } from '../../../proto/frame-id.ts'
+import { isLater, isNext, type FramePlace } from '../../../proto/frame-id.ts'
 import { explain, severityOf } from '../../../proto/reasons.ts'
 import type { KnownCamera } from '../../cameras.ts'
 import { newCursor, resumedAt, type Reading } from '../../frames/cursor.ts'
@@ -32,6 +32,8 @@ export class WatchedCamera {
 
   /** Frames up to this one are not sent: the client has them. */
   #after: FramePlace | undefined
+  /** What follows that frame is all there. */
+  #isHeld = false
 
   constructor(known: KnownCamera, after: FramePlace | undefined, wake: () => void) {
     this.known = known
@@ -63,7 +65,11 @@ export class WatchedCamera {
     this.hasNews = false
     if (frames === undefined || frames.isOver) return undefined
     this.#listen(frames)
-    if (this.#after !== undefined) this.#cursor.position ??= resumedAt(frames.ring, this.#after)
+    if (this.#after !== undefined && this.#cursor.position === undefined) {
+      const { position, isHeld } = resumedAt(frames.ring, this.#after)
+      this.#cursor.position = position
+      this.#isHeld = isHeld
+    }
     const reading = await this.#read(frames, { mode, keyframesOnly, maxFps, maxAgeMs, waitMs: 0 })
     if (reading.frame === undefined) return undefined
     this.hasNews = true
@@ -98,8 +104,9 @@ export class WatchedCamera {
       const { frame } = reading
       if (frame === undefined || this.#after === undefined) return reading
       if (isLater(frame, this.#after)) {
+        const isMissing = !this.#isHeld && !isNext(frame, this.#after)
         this.#after = undefined
-        return reading
+        return { ...reading, gap: reading.gap || isMissing }
       }
       frame.lease?.release()
     }

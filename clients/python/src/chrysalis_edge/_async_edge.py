@@ -46,10 +46,11 @@ class AsyncEdge:
         newest: bool = True,
         max_age: float | None = None,
         keyframes: bool = False,
+        group: str = "",
         **look: Unpack[RenditionOptions],
     ) -> AsyncGenerator[AsyncFrame, None]:
-        wish = _requests.wish_of(selector, cameras, fps, newest, max_age, keyframes, look)
-        return _calls.watch(self._io, wish, _requests.window_of(newest), self._frame, Stop())
+        wish = _requests.wish_of(selector, cameras, fps, newest, max_age, keyframes, look, group)
+        return _calls.watch(self._io, wish, _requests.window_of(newest, max_age), self._frame, Stop())
 
     def sync(
         self, cameras: list[str], tolerance: float = 0.05, **look: Unpack[RenditionOptions]
@@ -68,10 +69,11 @@ class AsyncEdge:
         cameras: list[str] | None = None,
         fps: float = 0.0,
         frame_size: tuple[int, int] | None = None,
+        group: str = "",
         **look: Unpack[LookOptions],
     ) -> AsyncGenerator[list[AsyncFrame], None]:
         _requests.check_batch(size)
-        wish = _requests.wish_of(selector, cameras, fps, True, max_age, False, {"size": frame_size, **look})
+        wish = _requests.wish_of(selector, cameras, fps, True, max_age, False, {"size": frame_size, **look}, group)
         return self._batches(wish, size, timeout, max_age)
 
     async def _batches(self, wish: Any, size: int, timeout: float, max_age: float | None) -> AsyncGenerator[list[AsyncFrame], None]:
@@ -118,7 +120,7 @@ class AsyncCamera:
 
             _local.check()
             return self._local(wish)
-        return _calls.watch(self._io, wish, _requests.window_of(newest), self._edge._frame, Stop())
+        return _calls.watch(self._io, wish, _requests.window_of(newest, max_age), self._edge._frame, Stop())
 
     async def _local(self, wish: Any) -> AsyncGenerator[AsyncFrame, None]:
         from . import _local

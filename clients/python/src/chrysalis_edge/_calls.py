@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, TypeVar
+from contextlib import aclosing
+from typing import Any, NamedTuple, TypeVar
 
 import grpc
 
 from . import _messages as pb
 from ._connection import log
 from ._errors import EdgeError, NoFrame, Unavailable, error_of, passes
-from ._io import END, LATE, Io, Metadata, Stop, Taker
+from ._io import END, LATE, Call, Io, Metadata, Stop, Taker
 from ._types import CameraInfo, Codec, Packet, camera_info, codec_of, packet_of
 from ._wire import split
 
@@ -22,16 +23,29 @@ Make = Callable[[Any, memoryview, bool], T]
 
 
 class Tries:
-    """Pauses between tries, longer each time, and says in the log why it tries again."""
+    """Decides whether a call that has ended is made again, with longer pauses each time, and says in the log why."""
 
     def __init__(self, io: Io) -> None:
         self._io = io
         self._count = 0
         self._said = ""
+        self._answered = False
+
+    def answered(self) -> None:
+        self._answered = True
 
     def worked(self) -> None:
         self._count = 0
         self._said = ""
+
+    async def again(self, error: Any) -> bool:
+        """After a pause. Raises what does not pass by itself. False: the Edge was closed."""
+        if error is not None and not passes(error, self._answered):
+            raise error_of(error) from None
+        # A token that is refused twice is not one that was just renewed.
+        if error is not None and error.code() is grpc.StatusCode.UNAUTHENTICATED:
+            self._answered = False
+        return await self.pause(error)
 
     async def pause(self, error: Any, end: float = float("inf")) -> bool:
         """False: there is no time left to try again, or the Edge was closed."""
@@ -47,127 +61,117 @@ class Tries:
         return not self._io.closed
 
 
-async def watch(io: Io, wish: Any, window: int, make: Make[T], stop: Stop) -> AsyncGenerator[T, None]:
-    """Frames until the caller ends it. A frame's room is given back when the next one is asked for: what comes then is the newest."""
-    tries = Tries(io)
-    worked = interrupted = False
-    resumed: set[str] = set()
+class Answer(NamedTuple):
+    call: Call
+    #: Of calls that have answered: 1 for the first.
+    number: int
+    raw: Any
+
+
+async def _answers(io: Io, method: str, request: Any, stop: Stop, tries: Tries, *, ends: bool = False) -> AsyncGenerator[Answer, None]:
+    """Of a call that is made again whenever it breaks; also when it ends, unless it `ends` by itself. `request` says where it goes on."""
+    number = 0
     while not io.closed:
-        call = await io.open("watch", pb.WatchRequest(wish=wish, credit=window))
+        call = await io.open(method, request)
         stop.cancels(call)
-        error = None
+        error, is_first = None, True
         try:
             while (raw := await call.read()) is not None:
-                worked = True
-                parts = split(raw)
-                if parts is None:
-                    report(pb.WatchResponse.FromString(raw).status)
-                    continue
-                tries.worked()
-                header, data = parts
-                gap = interrupted and header.camera not in resumed
-                if gap:
-                    resumed.add(header.camera)
-                wish.after[header.camera] = header.id
-                yield make(header, data, gap)
-                await call.send(pb.WatchRequest(credit=1))
+                tries.answered()
+                number += is_first
+                is_first = False
+                yield Answer(call, number, raw)
         except grpc.RpcError as failure:
             error = failure
         finally:
             call.cancel()
-        if io.closed or stop.is_set:
+        if io.closed or stop.is_set or (ends and error is None) or not await tries.again(error):
             return
-        if error is not None and not passes(error, worked):
-            raise error_of(error) from None
-        interrupted = interrupted or worked
-        # A token that is refused twice is not one that was just renewed.
-        if error is not None and error.code() is grpc.StatusCode.UNAUTHENTICATED:
-            worked = False
-        resumed.clear()
-        if not await tries.pause(error):
-            return
+
+
+async def watch(io: Io, wish: Any, window: int, make: Make[T], stop: Stop) -> AsyncGenerator[T, None]:
+    """Frames until the caller ends it. A frame's room is given back when the next one is asked for: what comes then is the newest."""
+    tries = Tries(io)
+    gaps = Gaps()
+    request = pb.WatchRequest(wish=wish, credit=window)
+    async with aclosing(_answers(io, "watch", request, stop, tries)) as answers:
+        async for call, number, raw in answers:
+            parts = split(raw)
+            if parts is None:
+                report(pb.WatchResponse.FromString(raw).status)
+                continue
+            tries.worked()
+            header, data = parts
+            request.wish.after[header.camera] = header.id
+            yield make(header, data, gaps.is_before(header, number))
+            await call.send(pb.WatchRequest(credit=1))
+
+
+class Gaps:
+    """Whether frames were missed while a call was made again."""
+
+    def __init__(self) -> None:
+        #: Of each camera: the number of the call, the capture time of its last frame, and how long after the one before.
+        self._last: dict[str, tuple[int, int, int]] = {}
+
+    def is_before(self, header: Any, number: int) -> bool:
+        before, last_ms, interval_ms = self._last.get(header.camera, (number, header.capture_time_ms, 0))
+        passed_ms = header.capture_time_ms - last_ms
+        self._last[header.camera] = (number, header.capture_time_ms, passed_ms)
+        # A loop that skips frames all the time has missed none because of the interruption, unless it got the next one late.
+        return number > before and header.skipped > 0 and passed_ms > 1.5 * interval_ms
 
 
 async def past(io: Io, request: Any, make: Make[T]) -> AsyncGenerator[T, None]:
     tries = Tries(io)
     seen: set[str] = set()  # of the last capture time
-    worked = False
-    while not io.closed:
-        call = await io.open("replay", request)
-        try:
-            while (raw := await call.read()) is not None:
-                worked = True
-                parts = split(raw)
-                if parts is None:
-                    lost = pb.ReplayResponse.FromString(raw).lost
-                    log.warning(
-                        "%s: the past from %d to %d is lost: %s: %s", request.camera, lost.from_ms, lost.to_ms, lost.reason, lost.message
-                    )
-                    continue
-                tries.worked()
-                header, data = parts
-                if header.id in seen:
-                    continue
-                if header.capture_time_ms != request.from_ms:
-                    seen.clear()
-                seen.add(header.id)
-                request.from_ms = header.capture_time_ms
-                yield make(header, data, False)
-            return
-        except grpc.RpcError as error:
-            if io.closed:
-                return
-            if not passes(error, worked):
-                raise error_of(error) from None
-            if not await tries.pause(error):
-                return
-        finally:
-            call.cancel()
+    async with aclosing(_answers(io, "replay", request, Stop(), tries, ends=True)) as answers:
+        async for _, _, raw in answers:
+            parts = split(raw)
+            if parts is None:
+                lost = pb.ReplayResponse.FromString(raw).lost
+                log.warning(
+                    "%s: the past from %d to %d is lost: %s: %s", request.camera, lost.from_ms, lost.to_ms, lost.reason, lost.message
+                )
+                continue
+            tries.worked()
+            header, data = parts
+            if header.id in seen:
+                continue
+            if header.capture_time_ms != request.from_ms:
+                seen.clear()
+            seen.add(header.id)
+            request.from_ms = header.capture_time_ms
+            yield make(header, data, False)
 
 
 async def packets(io: Io, request: Any, stop: Stop) -> AsyncGenerator[Packet, None]:
     tries = Tries(io)
     codec: Codec | None = None
     seen: set[str] = set()  # of the current GOP: a call that begins again repeats them
-    worked = interrupted = False
-    while not io.closed:
-        call = await io.open("packets", request)
-        stop.cancels(call)
-        error = None
-        try:
-            while (answer := await call.read()) is not None:
-                worked = True
-                event = answer.WhichOneof("event")
-                if event == "codec":
-                    codec = codec_of(answer.codec)
-                elif event == "status":
-                    report(answer.status)
-                elif event == "lost":
-                    log.warning("%s: packets are lost: %s: %s", request.camera, answer.lost.reason, answer.lost.message)
-                elif event == "packet" and codec is not None and answer.packet.id not in seen:
-                    tries.worked()
-                    packet = answer.packet
-                    if packet.keyframe:
-                        seen.clear()
-                    seen.add(packet.id)
-                    if request.HasField("from_ms"):
-                        request.from_ms = packet.capture_time_ms
-                    gap = packet.gap or interrupted
-                    interrupted = False
-                    yield packet_of(packet, codec, gap)
-        except grpc.RpcError as failure:
-            error = failure
-        finally:
-            call.cancel()
-        if io.closed or stop.is_set:
-            return
-        if error is not None and not passes(error, worked):
-            raise error_of(error) from None
-        interrupted = interrupted or worked
-        if error is not None and error.code() is grpc.StatusCode.UNAUTHENTICATED:
-            worked = False
-        if not await tries.pause(error):
-            return
+    current = 1
+    async with aclosing(_answers(io, "packets", request, stop, tries)) as answers:
+        async for _, number, answer in answers:
+            event = answer.WhichOneof("event")
+            if event == "codec":
+                codec = codec_of(answer.codec)
+            elif event == "status":
+                report(answer.status)
+            elif event == "lost":
+                log.warning("%s: packets are lost: %s: %s", request.camera, answer.lost.reason, answer.lost.message)
+            elif event == "packet" and answer.packet.id in seen:
+                current = number  # what follows it has not been missed
+            elif event == "packet" and codec is not None:
+                tries.worked()
+                packet = answer.packet
+                if packet.keyframe:
+                    seen.clear()
+                seen.add(packet.id)
+                if request.HasField("from_ms"):
+                    request.from_ms = packet.capture_time_ms
+                gap = packet.gap or number > current
+                current = number
+                yield packet_of(packet, codec, gap)
 
 
 async def batches(taker: Taker, size: int, timeout: float, max_age: float | None) -> AsyncGenerator[list[Any], None]:

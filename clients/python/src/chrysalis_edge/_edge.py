@@ -53,11 +53,13 @@ class Edge:
         newest: bool = True,
         max_age: float | None = None,
         keyframes: bool = False,
+        group: str = "",
         **look: Unpack[RenditionOptions],
     ) -> Iterator[Frame]:
-        """Frames of many cameras in turn: of those that a label selector matches, which may come and go, or of `cameras` by name."""
-        wish = _requests.wish_of(selector, cameras, fps, newest, max_age, keyframes, look)
-        return iterate(_calls.watch(self._io, wish, _requests.window_of(newest), self._frame, Stop()))
+        """Frames of many cameras in turn: of those that a label selector matches, which may come and go, or of `cameras` by name.
+        Programs of one user with the same `group` share the cameras out: each camera's frames go to one of them."""
+        wish = _requests.wish_of(selector, cameras, fps, newest, max_age, keyframes, look, group)
+        return iterate(_calls.watch(self._io, wish, _requests.window_of(newest, max_age), self._frame, Stop()))
 
     def sync(self, cameras: list[str], tolerance: float = 0.05, **look: Unpack[RenditionOptions]) -> Iterator[tuple[Frame, ...]]:
         """Frames that cameras with one clock, such as one NTP server's, captured within `tolerance` seconds of one another: a tuple with
@@ -76,12 +78,13 @@ class Edge:
         cameras: list[str] | None = None,
         fps: float = 0.0,
         frame_size: tuple[int, int] | None = None,
+        group: str = "",
         **look: Unpack[LookOptions],
     ) -> Iterator[list[Frame]]:
         """Lists of 1 to `size` frames of many cameras in turn. A list waits at most `timeout` seconds after its first frame to be full.
         No frame in it is older than `max_age` seconds when it is given. `frame_size` is the size of each frame."""
         _requests.check_batch(size)
-        wish = _requests.wish_of(selector, cameras, fps, True, max_age, False, {"size": frame_size, **look})
+        wish = _requests.wish_of(selector, cameras, fps, True, max_age, False, {"size": frame_size, **look}, group)
         return self._batches(wish, size, timeout, max_age)
 
     def _batches(self, wish: Any, size: int, timeout: float, max_age: float | None) -> Iterator[list[Frame]]:
@@ -131,7 +134,7 @@ class Camera:
 
             _local.check()
             return self._local(wish)
-        return iterate(_calls.watch(self._io, wish, _requests.window_of(newest), self._edge._frame, Stop()))
+        return iterate(_calls.watch(self._io, wish, _requests.window_of(newest, max_age), self._edge._frame, Stop()))
 
     def _local(self, wish: Any) -> Iterator[Frame]:
         from . import _local

@@ -28,11 +28,12 @@ def wish_of(
     max_age: float | None,
     keyframes: bool,
     look: RenditionOptions,
+    group: str = "",
 ) -> Any:
     if not 0 <= fps < 1e6:
         raise BadOption(f"fps must be a number of frames a second, not {fps!r}")
     mode = pb.MODES["newest" if newest else "every"]
-    wish = pb.Wish(rendition=rendition(**look), mode=mode, max_fps=fps, max_age_ms=max_age_ms(max_age), keyframes_only=keyframes)
+    wish = pb.Wish(rendition=rendition(**look), mode=mode, max_fps=fps, max_age_ms=max_age_ms(max_age), keyframes_only=keyframes, group=group)
     if cameras is None:
         wish.selector = selector
     else:
@@ -48,8 +49,9 @@ def sync_wish(cameras: list[str], tolerance: float, look: RenditionOptions) -> A
     return wish_of("", cameras, 0.0, False, None, False, look)
 
 
-def window_of(newest: bool) -> int:
-    return 1 if newest else EVERY_WINDOW
+def window_of(newest: bool, max_age: float | None) -> int:
+    """Frames that may be under way. Those that wait at the program grow older there."""
+    return 1 if newest or max_age is not None else EVERY_WINDOW
 
 
 def check_batch(size: int) -> None:
