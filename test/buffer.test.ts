@@ -1,5 +1,4 @@
 // The packet stream: what the sidecar stores of a camera, through outages and refusals.
-import anyTest from 'ava'
 import { connect, StorageType, type NatsConnection, type StreamInfo } from 'nats'
 import { bufferRefusal, ensurePacketStream } from '../common/nats/packet-stream.ts'
 import { BadMessage, Reassembly, type StoredPacket } from '../proto/messages.ts'
@@ -8,9 +7,10 @@ import { testVideo } from './fixtures/media.ts'
 import { startNats } from './fixtures/nats.ts'
 import { startCamera } from './fixtures/rtsp-camera.ts'
 import { startSidecar, type Sidecar } from './fixtures/sidecar.ts'
+import { testInTurns } from './fixtures/turns.ts'
 import { until } from './fixtures/wait.ts'
 
-const test = anyTest.serial
+const test = testInTurns(3)
 const MIB = 2 ** 20
 
 const small = () => testVideo({ width: 320, height: 192, seconds: 1 })

@@ -1,16 +1,16 @@
 // What dies and stands still: ffmpeg, the sidecar; what is left behind, and what is given away.
 import { readFileSync } from 'node:fs'
-import anyTest from 'ava'
 import { testVideo } from './fixtures/media.ts'
 import { startNats } from './fixtures/nats.ts'
 import { descendants, end, type Process } from './fixtures/processes.ts'
 import { startCamera, type RtspCamera } from './fixtures/rtsp-camera.ts'
 import { startBrokenCamera } from './fixtures/rtsp-garbage.ts'
 import { startSidecar, type Sidecar, type Watching } from './fixtures/sidecar.ts'
+import { testInTurns } from './fixtures/turns.ts'
 import { until } from './fixtures/wait.ts'
 import { startWebCamera } from './fixtures/web-camera.ts'
 
-const test = anyTest.serial
+const test = testInTurns(3)
 
 type Setting = AsyncDisposable & { camera: RtspCamera; sidecar: Sidecar; watching: Watching }
 

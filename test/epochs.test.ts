@@ -1,5 +1,5 @@
 // Cameras that change under way: another size, another codec, another time, a reboot.
-import anyTest, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import type { Frame } from '../proto/messages.ts'
 import { decodeHere } from './fixtures/gateway-decoder.ts'
 import { testVideo } from './fixtures/media.ts'
@@ -8,9 +8,10 @@ import { videoFrame } from './fixtures/reference.ts'
 import { startCamera, type CameraOptions, type RtspCamera } from './fixtures/rtsp-camera.ts'
 import { startSidecar, type Sidecar } from './fixtures/sidecar.ts'
 import { isRunning } from './fixtures/processes.ts'
+import { testInTurns } from './fixtures/turns.ts'
 import { until } from './fixtures/wait.ts'
 
-const test = anyTest.serial
+const test = testInTurns(2)
 
 /** Where frames are decoded. */
 const WHERE = ['Sidecar', 'Gateway'] as const

@@ -1,7 +1,7 @@
 // Frames are bit for bit what ffmpeg alone decodes from the packets that came, with exactly those packets' metadata.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import anyTest, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { onPath } from '../common/which.mjs'
 import type { Frame, StoredPacket } from '../proto/messages.ts'
@@ -12,13 +12,14 @@ import { codecOf, decodedDamaged, decodedPlain, digest, probed, videoFrame, type
 import { startCamera, type RtspCamera } from './fixtures/rtsp-camera.ts'
 import { startSidecar, type Sidecar } from './fixtures/sidecar.ts'
 import { temporaryFolder, type TemporaryFolder } from './fixtures/tmp.ts'
+import { testInTurns } from './fixtures/turns.ts'
 import { until } from './fixtures/wait.ts'
 
 // ffprobe's own version decodes and is compared with: what becomes of damaged H.265 differs from version to version (decoder.test.ts has them all).
 process.env['FFMPEG_PATH'] ??= onPath('ffmpeg', process.env)
 
-// One after the other: cameras, sidecars and decoders need a good part of the machine.
-const test = anyTest.serial
+// Two at a time: cameras, sidecars and decoders need a good part of the machine.
+const test = testInTurns(2)
 
 const SMALL = { width: 320, height: 192, seconds: 2 } as const // whole blocks: RTP rounds the size of a JPEG
 

@@ -43,13 +43,18 @@ async function leaderOf(nc: NatsConnection, camera: Camera): Promise<string> {
   return cluster?.leader ?? ''
 }
 
-/** Each server in turn, when all hold what they should. */
+/** Each server in turn, when all hold what they should; they do so at the end again. */
 async function forEachServer(cluster: NatsCluster, act: (i: number) => Promise<void>): Promise<void> {
   for (const i of cluster.servers.keys()) {
-    for (const stream of [ANNOTATION_STREAM, bucketStream(BUCKET.cameras)]) {
-      await until(async () => (await replicasOf(cluster, stream).catch(() => 0)) === 3, { what: `three copies of ${stream}` })
-    }
+    await allCopied(cluster)
     await act(i)
+  }
+  await allCopied(cluster)
+}
+
+async function allCopied(cluster: NatsCluster): Promise<void> {
+  for (const stream of [ANNOTATION_STREAM, bucketStream(BUCKET.cameras)]) {
+    await until(async () => (await replicasOf(cluster, stream).catch(() => 0)) === 3, { what: `three copies of ${stream}` })
   }
 }
 
