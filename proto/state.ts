@@ -205,6 +205,10 @@ export const CameraLease = v.object({
 })
 export type CameraLease = v.InferOutput<typeof CameraLease>
 
+/** Under a deleted camera's user's public key. In seconds since the epoch: when it was revoked, and when the last of its tokens expires. */
+export const Revocation = v.object({ v: v.literal(1), at: count, until: count })
+export type Revocation = v.InferOutput<typeof Revocation>
+
 /** gateway → sidecar, on the demand subject, every second while clients ask: what it wants decoded there. */
 export const Demand = v.object({
   v: v.literal(1),

@@ -306,8 +306,42 @@ for (const replicas of [1, 3]) {
 const asRoot = missing === undefined && process.getuid?.() === 0 ? ava.serial : ava.skip
 const run = promisify(execFile)
 
+/** Whether the container's liveness probe succeeds for a server whose monitor is at the port; `seconds` to be unhealthy for. */
+async function livenessOf(port: number, remembered: string, seconds: number): Promise<boolean> {
+  const { livenessProbe } = containerOf(await render(), 'nats') as unknown as { livenessProbe: { exec: { command: string[] } } }
+  const [shell = '', , ...values] = livenessProbe.exec.command
+  const script = fileURLToPath(new URL('../charts/chrysalis-edge/files/nats-alive.sh', import.meta.url))
+  const given = values.map(
+    value =>
+      ({ 'http://127.0.0.1:8222': `http://127.0.0.1:${port}`, '/run/alive/unhealthy-since': remembered, '600': `${seconds}` })[value] ?? '',
+  )
+  return await run(shell, [script, ...given]).then(
+    () => true,
+    () => false,
+  )
+}
+
+test(titled('a nats-server that stands still fails its liveness probe, and is replaced within two minutes'), async t => {
+  type Probe = Record<'periodSeconds' | 'timeoutSeconds' | 'failureThreshold', number>
+  const objects = await render()
+  const { livenessProbe } = containerOf(objects, 'nats') as unknown as { livenessProbe: Probe }
+  const { terminationGracePeriodSeconds: graceSeconds = Infinity } = (named(objects, 'StatefulSet', '-nats').spec?.template?.spec ??
+    {}) as { terminationGracePeriodSeconds?: number }
+  const { periodSeconds, timeoutSeconds, failureThreshold } = livenessProbe
+  t.true(periodSeconds * failureThreshold + timeoutSeconds + graceSeconds < 115)
+  await using folder = await temporaryFolder()
+  const port = await freePort()
+  await using server = await startNats({ extraConfig: `http: "127.0.0.1:${port}"` })
+  const isAlive = () => livenessOf(port, folder.file('since'), 600)
+  t.true(await isAlive())
+  server.stop()
+  t.false(await isAlive())
+  server.cont()
+  t.true(await isAlive())
+})
+
 asRoot(titled('a nats-server whose disk was full fails its liveness probe until it is started anew, with what was stored'), async t => {
-  type Probes = Record<'startupProbe' | 'livenessProbe' | 'readinessProbe', { httpGet: { path: string } }>
+  type Probes = Record<'startupProbe' | 'readinessProbe', { httpGet: { path: string } }>
   const probes = containerOf(await render(), 'nats') as unknown as Probes
   await using folder = await temporaryFolder()
   await run('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder.path])
@@ -315,12 +349,18 @@ asRoot(titled('a nats-server whose disk was full fails its liveness probe until 
   stack.defer(async () => void (await run('umount', ['--lazy', folder.path])))
   const port = await freePort()
   await using server = await startNats({ storeDir: folder.file('store'), extraConfig: `http: "127.0.0.1:${port}"` })
-  const statuses = () =>
-    Promise.all(
-      (['startupProbe', 'livenessProbe', 'readinessProbe'] as const).map(
+  await using memory = await temporaryFolder()
+  const isAlive = (seconds: number) => livenessOf(port, memory.file('since'), seconds)
+  /** Startup and readiness; whether it lives, if it may be unhealthy for ever, and for no time. */
+  const statuses = async () => [
+    ...(await Promise.all(
+      (['startupProbe', 'readinessProbe'] as const).map(
         async name => (await fetch(`http://127.0.0.1:${port}${probes[name].httpGet.path}`)).status,
       ),
-    )
+    )),
+    await isAlive(600),
+    await isAlive(0),
+  ]
   const stored = async (name: string) => {
     const nc = await connect({ servers: server.url })
     await using _closed = { [Symbol.asyncDispose]: () => nc.close() }
@@ -330,21 +370,21 @@ asRoot(titled('a nats-server whose disk was full fails its liveness probe until 
     return seq
   }
   t.is(await stored('x.before'), 1)
-  t.deepEqual(await statuses(), [200, 200, 200])
+  t.deepEqual(await statuses(), [200, 200, true, true])
   await t.throwsAsync(writeFile(folder.file('ballast'), Buffer.alloc(8 * 2 ** 20)), { code: 'ENOSPC' })
   await t.throwsAsync(stored('x.full'), { message: 'TIMEOUT' })
-  t.like(await statuses(), { 1: 503, 2: 200 }, 'what is not stored is served all the same')
+  t.deepEqual((await statuses()).slice(1), [200, true, false], 'what is not stored is served all the same')
 
   await server.restart()
-  t.deepEqual(await statuses(), [200, 200, 200], 'it starts though the disk is full still')
+  t.deepEqual(await statuses(), [200, 200, true, true], 'it starts though the disk is full still')
   await t.throwsAsync(stored('x.full'), { message: 'TIMEOUT' })
   await rm(folder.file('ballast'))
   await t.throwsAsync(stored('x.after'), { message: 'TIMEOUT' })
-  t.is((await statuses())[1], 503)
+  t.is((await statuses())[3], false)
 
   await server.restart()
   t.is(await stored('x.after'), 2)
-  t.deepEqual(await statuses(), [200, 200, 200])
+  t.deepEqual(await statuses(), [200, 200, true, true])
 })
 
 test(titled('alerts and dashboard ask for metrics that there are'), async t => {

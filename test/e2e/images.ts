@@ -33,7 +33,7 @@ export function imageNames(registry: string): { ours: string; nats: string } {
 export async function archiveImages(folder: string): Promise<string> {
   const { ours, nats } = imageNames(REGISTRY)
   await buildImage(ours)
-  imageOf(nats, { '/nats-server': natsServerPath(process.env) }, ['/nats-server'])
+  imageOf(nats, { '/nats-server': natsServerPath(process.env), ...withLibraries('/bin/sh', '/usr/bin/wget') }, ['/nats-server'])
   if (!hasImage(PAUSE_IMAGE)) {
     const program = join(folder, 'pause')
     const source = fileURLToPath(new URL('pause.go', import.meta.url))
@@ -45,4 +45,10 @@ export async function archiveImages(folder: string): Promise<string> {
   const archive = join(folder, 'images.tar')
   podmanOk(['save', '--quiet', '--multi-image-archive', '--output', archive, ours, nats, PAUSE_IMAGE])
   return archive
+}
+
+/** Programs of this machine, where they are, with what they load. The liveness probe of NATS runs them. */
+function withLibraries(...programs: string[]): Record<string, string> {
+  const libraries = programs.flatMap(program => execFileSync('ldd', [program], { encoding: 'utf8' }).match(/\/\S+/g) ?? [])
+  return Object.fromEntries([...programs, ...libraries].map(path => [path, path]))
 }
