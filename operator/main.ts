@@ -19,6 +19,7 @@ import { Elector, LEASE_TIMES, leadWith, leaseStore } from './kube/leader.ts'
 import { camerasMetric, clientMetrics, leaderMetric, operatorMetrics, queueMetrics, reconcileMetrics } from './metrics.ts'
 import { KeyedQueue, work } from './kube/queue.ts'
 import { Reconciler } from './camera/reconcile.ts'
+import { Revocations } from './identity/revocations.ts'
 import { SharedState } from './camera/shared-state.ts'
 import { World } from './camera/watched-objects.ts'
 
@@ -71,7 +72,9 @@ await runProcess(process.env, async signal => {
       ...{ discoveries, cameras: world.cameras, writer, settings: config.sidecar, log },
       onBad: bad => metrics.badMessages.inc({ reason: bad.reason }),
     }))
+    const { signingDir, userValidity: validity } = config.sidecar
     const shared = new SharedState({
+      revocations: signingDir === undefined ? undefined : new Revocations({ url: config.nats.url, signingDir, validity, log }),
       nats: config.nats,
       metrics,
       log,

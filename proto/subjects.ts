@@ -97,6 +97,8 @@ export const BUCKET = {
   leases: 'chrys_leases',
   /** discovery pods: which devices were sent which Secret's credentials in the last ten minutes. */
   logins: 'chrys_logins',
+  /** operator: users of deleted cameras, until they expire. */
+  revoked: 'chrys_revoked',
   /** gateway ↔ gateway: which member of a group has which camera. */
   groups: 'chrys_groups',
 } as const

@@ -6,6 +6,7 @@ import pino from 'pino'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { BufferOwner } from '../operator/camera/buffer-requests.ts'
 import { operatorMetrics } from '../operator/metrics.ts'
+import { Revocations } from '../operator/identity/revocations.ts'
 import { SharedState } from '../operator/camera/shared-state.ts'
 import type { VideoProbeResponse__Output } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoProbeResponse.ts'
 import { refText } from '../proto/subjects.ts'
@@ -26,8 +27,11 @@ const LIMITS = { durationMs: 60_000, maxBytes: 16 * 2 ** 20, storage: 'Memory', 
 /** What the operator does in NATS, with its user. */
 async function startShared(identity: Identity, owners: Record<string, BufferOwner>): Promise<AsyncDisposable & { shared: SharedState }> {
   const stop = new AbortController()
+  const { signingDir, nats } = identity
+  const revocations = new Revocations({ url: nats.url, signingDir, validity: { days: 90 }, log: pino({ level: 'silent' }) })
   const shared = new SharedState({
     nats: { url: identity.nats.url, credsFile: await identity.role('operator') },
+    revocations,
     metrics: operatorMetrics(new Registry()),
     log: pino({ level: 'silent' }),
     onChange: () => {},
@@ -44,6 +48,34 @@ async function startShared(identity: Identity, owners: Record<string, BufferOwne
     },
   }
 }
+
+test('the user of a deleted camera is cut off and stays out, also of a restarted server, and others are not disturbed', async t => {
+  await using identity = await startIdentity()
+  await using operator = await startShared(identity, {})
+  const [door, gate] = ['door', 'gate'].map(name => ({ namespace: 'yard', name, uid: `uid-${name}` })) as [FakeCamera, FakeCamera]
+  const once = { reconnect: false, inboxPrefix: '_INBOX.camera.yard.door' }
+  const deleted = await identity.connect(await identity.camera(door), once)
+  const files = [await identity.camera(gate), await identity.role('gateway')]
+  const others = await Promise.all(files.map(file => identity.connect(file, { reconnect: false })))
+  await operator.shared.remove(door, door.uid)
+  t.regex(String(await deleted.closed()), /revoked/i)
+  const isRefused = async () =>
+    await identity.connect(await identity.camera(door), once).then(
+      nc => nc.close().then(() => false),
+      (error: unknown) => /authorization violation/i.test(String(error)),
+    )
+  t.true(await isRefused())
+  await operator.shared.remove(door, door.uid) // as when the operator was interrupted
+  for (const nc of others) {
+    await nc.flush()
+    await nc.close()
+  }
+  const again = await identity.connect(await identity.camera({ ...door, uid: 'uid-new' }), once)
+  await again.close()
+
+  await identity.nats.restart()
+  await until(isRefused, { what: 'a server that knows who is revoked', timeoutMs: 60_000, everyMs: 500 })
+})
 
 const frame = (client: Client, after = 0) =>
   until(

@@ -21,6 +21,7 @@ const SETTINGS = {
   leases: { storage: StorageType.Memory, max_bytes: 4 * MIB, max_msg_size: 4 * KIB },
   // A login is forgotten after LOGIN_EVERY_MS (common/onvif/discover.ts).
   logins: { storage: StorageType.File, max_bytes: 2 * MIB, max_msg_size: KIB, max_age: nanos(600_000) },
+  revoked: { storage: StorageType.File, max_bytes: 2 * MIB, max_msg_size: KIB },
   // Of groups whose members are all gone too: hence the age.
   groups: { storage: StorageType.Memory, max_bytes: MIB, max_msg_size: 128 * KIB, max_age: nanos(86_400_000) },
 } as const satisfies Record<BucketName, { storage: StorageType; max_bytes: number; max_msg_size: number; max_age?: number }>

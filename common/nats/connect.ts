@@ -22,14 +22,14 @@ reconnectOnce()
 const TEXT = new TextEncoder()
 
 /**
- * Reads the file at each connect, so that rotated credentials take effect without a restart. Where it can't be read any more those of before are
+ * Reads the credentials at each connect, so that rotated credentials take effect without a restart. Where it can't be read any more those of before are
  * sent: an error here would close the connection for good.
  */
-function credsFrom(file: string): Authenticator {
+function credsFrom(read: () => string): Authenticator {
   let before: string | undefined
   return nonce => {
     try {
-      const creds = readFileSync(file, 'utf8')
+      const creds = read()
       const auth = credsAuthenticator(TEXT.encode(creds))(nonce)
       before = creds
       return auth
@@ -52,22 +52,28 @@ const PINGS = { alone: { pingInterval: 10_000, maxPingOut: 2 }, cluster: { pingI
 /** True where our user may make no streams: what cameras share is made by others then (proto/permissions.ts). */
 export const isConfined = (nc: NatsConnection): boolean => CONFINED.has(nc)
 
+/** `credsFile` or `creds`: the user. */
+export type NatsOptions = { url: string; replicas?: number } & ({ credsFile: string | undefined } | { creds: () => string })
+
+const credsIn = (file: string | undefined) => (file === undefined ? undefined : () => readFileSync(file, 'utf8'))
+
 /**
  * A connection that never gives up: it waits for the first connect and reconnects forever, since the defaults close it for good
  * after 20 s of outage or two authentication failures. Rejects only when `signal` aborts first.
  */
 export async function connectNats(
   name: string,
-  { url, credsFile, replicas = 1 }: { url: string; credsFile: string | undefined; replicas?: number },
+  { url, replicas = 1, ...given }: NatsOptions,
   log: Logger,
   signal: AbortSignal,
 ): Promise<Nats> {
-  const user = credsFile === undefined ? undefined : userIn(readFileSync(credsFile, 'utf8'))
+  const creds = 'creds' in given ? given.creds : credsIn(given.credsFile)
+  const user = creds && userIn(creds())
   const connecting = connect({
     servers: url.replace(/^(nats|tls):\/\//, ''),
     name,
     ...(url.startsWith('tls:') ? { tls: {} } : {}),
-    ...(credsFile === undefined ? {} : { authenticator: credsFrom(credsFile) }),
+    ...(creds === undefined ? {} : { authenticator: credsFrom(creds) }),
     ...(user?.inbox === undefined ? {} : { inboxPrefix: user.inbox }),
     waitOnFirstConnect: true,
     maxReconnectAttempts: -1,

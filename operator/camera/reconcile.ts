@@ -234,7 +234,7 @@ export class Reconciler {
       return writeStatus()
     }
     try {
-      await shared.remove(camera.metadata)
+      await shared.remove(camera.metadata, camera.metadata.uid)
       phase.isCleaned = true
     } catch (error) {
       if (waited < cleanUpMs) {

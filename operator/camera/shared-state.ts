@@ -10,7 +10,7 @@ import { isStreamMissing } from '../../common/nats/streams.ts'
 import { aborted, sleep, Stopped, within } from '../../common/abort.ts'
 import { SILENT_MS, type Report } from '../../proto/health.ts'
 import { BadMessage, parseJson } from '../../proto/messages.ts'
-import { CameraState, encodeState, type CameraRecord } from '../../proto/state.ts'
+import { CameraRecord, CameraState, encodeState } from '../../proto/state.ts'
 import {
   BUCKET,
   bucketStream,
@@ -23,6 +23,7 @@ import {
   type CameraRef,
 } from '../../proto/subjects.ts'
 import { answerBufferRequests, type BufferOwner } from './buffer-requests.ts'
+import type { Revocations } from '../identity/revocations.ts'
 import type { OperatorMetrics } from '../metrics.ts'
 
 const SWEEP_MS = 5_000
@@ -56,6 +57,8 @@ type Options = {
   bufferOf: (ref: CameraRef) => BufferOwner | undefined
   /** It is known what the cameras' bucket holds, at first and after NATS was away: everything must be checked again. */
   onBack: () => void
+  /** Where cameras have users of their own. */
+  revocations?: Revocations | undefined
   /** What else listens while there is NATS. */
   onConnected?: (nc: NatsConnection) => Disposable
 }
@@ -88,6 +91,7 @@ export class SharedState {
       watchBucket(nats, 'cameras', this.#recordsView(), log, signal),
       watchBucket(nats, 'states', this.#statesView(), log, signal),
       this.#sweep(nats, signal),
+      this.#options.revocations?.run(nats, signal),
     ])
     // What NATS has not answered by then it need not: the connection's end ends all that waits for it.
     await Promise.race([working, aborted(signal)])
@@ -125,9 +129,10 @@ export class SharedState {
     this.#options.metrics.recordsWritten.inc()
   }
 
-  /** Removes the camera's stream and keys. Rejects when NATS doesn't answer. */
-  async remove(ref: CameraRef): Promise<void> {
+  /** Revokes the camera's user, and removes its stream and keys. Rejects when NATS doesn't answer. */
+  async remove(ref: CameraRef, uid = this.#uidOf(ref)): Promise<void> {
     const { nc } = this.#connected()
+    if (uid !== undefined) await this.#options.revocations?.revoke({ namespace: ref.namespace, name: ref.name, uid })
     const { streams } = await nc.jetstreamManager({ checkAPI: false })
     const key = cameraKey(ref)
     await within(CALL_MS, 'NATS', unless(isStreamMissing, streams.delete(packetStream(ref))))
@@ -160,6 +165,12 @@ export class SharedState {
       for (const subject of Object.keys(state?.subjects ?? {})) add(refOfKey(subject.slice(bucketSubject(BUCKET[bucket], '').length)))
     }
     return [...refs.values()]
+  }
+
+  /** Of a camera that was deleted unseen. */
+  #uidOf(ref: CameraRef): string | undefined {
+    const record = this.#records.get(cameraKey(ref))
+    return record === undefined ? this.#reports.get(refText(ref))?.state.uid : parseJson(CameraRecord, Buffer.from(record)).uid
   }
 
   #connected(): Nats {

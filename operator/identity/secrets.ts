@@ -11,9 +11,9 @@ type Secret = {
 }
 type Data = Record<string, string>
 
-/** Names in the Secret `PREFIX-nats-signing`; the operator reads the last two, as files. */
-const OPERATOR_SEED = 'operator.seed'
-const SYSTEM = 'system.pub'
+/** Names in the Secret `PREFIX-nats-signing`; the operator reads them, as files. */
+export const OPERATOR_SEED = 'operator.seed'
+export const SYSTEM = 'system.pub'
 export const ACCOUNT = 'account.pub'
 export const SIGNING_SEED = 'signing.seed'
 export const CREDS = 'user.creds'

@@ -5,7 +5,7 @@ import type { Signing } from './users.ts'
 
 /**
  * What is kept. The account's own key is not: it signs nothing. JetStream keeps streams by the account's public key, so that outlives all
- * others. The operator's key opens nothing as long as the server reads its accounts from a file.
+ * others. With the operator's key and a user of the system account an account can be made anew in a running server: so users are revoked.
  */
 export type Keys = Signing & {
   /** The seed of the operator's key, which signs accounts. */
@@ -35,23 +35,33 @@ const LIMITS = {
 /** The server's own quotas bound it. */
 const JETSTREAM = { mem_storage: UNLIMITED, disk_storage: UNLIMITED, streams: UNLIMITED, consumer: UNLIMITED }
 
+/** Where a running server takes an account's claims. */
+export const claimsSubject = (account: string): string => `$SYS.REQ.ACCOUNT.${account}.CLAIMS.UPDATE`
+
+/** The claims of our account. `issuedAt`: seconds since the epoch. `revocations`: by a user's public key, of tokens issued until then. */
+export function accountToken({ operator, account, seed }: Keys, issuedAt: number, revocations: Record<string, number> = {}): string {
+  const revoked = Object.keys(revocations).length === 0 ? {} : { revocations }
+  const claims = { limits: { ...LIMITS, ...JETSTREAM }, signing_keys: [keyOf(seed).getPublicKey()], ...revoked }
+  return sign({ name: 'chrysalis-edge', subject: account, issuedAt, nats: { type: 'account', ...claims } }, keyOf(operator))
+}
+
 /** Lines for nats-server's configuration. `issuedAt`: seconds since the epoch. */
-export function accountsConf({ operator, account, system, seed }: Keys, issuedAt: number): string {
+export function accountsConf(keys: Keys, issuedAt: number): string {
+  const { operator, account, system, seed } = keys
   const key = keyOf(operator)
-  const accountToken = (subject: string, name: string, rest: Record<string, unknown>) =>
-    sign({ name, subject, issuedAt, nats: { type: 'account', ...rest } }, key)
   const operatorToken = sign(
     { name: 'chrysalis-edge', subject: key.getPublicKey(), issuedAt, nats: { type: 'operator', system_account: system } },
     key,
   )
-  const signingKey = keyOf(seed).getPublicKey()
+  const systemClaims = { type: 'account' as const, limits: LIMITS, signing_keys: [keyOf(seed).getPublicKey()] }
+  const systemToken = sign({ name: 'SYS', subject: system, issuedAt, nats: systemClaims }, key)
   return `# Made by operator/make-identity.ts, and kept as it makes it: changes here are undone.
 operator: "${operatorToken}"
 system_account: "${system}"
 resolver: MEMORY
 resolver_preload: {
-  "${account}": "${accountToken(account, 'chrysalis-edge', { limits: { ...LIMITS, ...JETSTREAM }, signing_keys: [signingKey] })}"
-  "${system}": "${accountToken(system, 'SYS', { limits: LIMITS })}"
+  "${account}": "${accountToken(keys, issuedAt)}"
+  "${system}": "${systemToken}"
 }
 `
 }

@@ -2,6 +2,7 @@
 import { cameraPermissions, discoveryPermissions, rolePermissions, type Permissions, type Role } from '../../proto/permissions.ts'
 import { refText, type CameraRef } from '../../proto/subjects.ts'
 import { credsFile, deriveUserKey, keyOf, sign } from './keys.ts'
+import { claimsSubject } from './trust.ts'
 
 /** What users are made with. */
 export type Signing = {
@@ -33,6 +34,17 @@ export const discoveryCreds = (signing: Signing, discovery: CameraRef & { uid: s
 const podCreds = (signing: Signing, what: string, ref: CameraRef & { uid: string }, permissions: Permissions, times: Times): string => {
   const name = `${what} ${refText(ref)}`
   return userCreds(signing, name, `${name} ${ref.uid}`, { ...permissions, ...POD_LIMITS }, times)
+}
+
+/** The public key of a camera's user. */
+export const cameraUser = ({ seed }: Signing, camera: CameraRef & { uid: string }): string =>
+  deriveUserKey(seed, `camera ${refText(camera)} ${camera.uid}`).getPublicKey()
+
+/** A user of the system account, who may change the claims of ours and nothing else. */
+export function systemCreds({ account, system, seed }: Signing & { system: string }): string {
+  const inbox = '_INBOX.operator-of-the-system.>'
+  const permissions = { pub: { allow: [claimsSubject(account)] }, sub: { allow: [inbox] } }
+  return userCreds({ account: system, seed }, 'operator, of the system', 'system', { ...permissions, ...UNLIMITED }, { issuedAt: 1 })
 }
 
 type Allowed = Permissions & { subs: number; data: number; payload: number }
