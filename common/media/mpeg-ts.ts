@@ -3,7 +3,7 @@ import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
 import type { MediaTime } from './media-timeline.ts'
 import { nalUnits } from './parameters.ts'
-import { isMp4Codec, parameterSets, typeOf, type Mp4Codec } from './mp4/track.ts'
+import { isNalCodec, parameterSets, typeOf, type NalCodec } from './mp4/track.ts'
 
 const PACKET_BYTES = 188
 const PAT_PID = 0
@@ -23,7 +23,7 @@ const CLOCK_MAX = 2 ** 33
 const TABLES_EVERY = 45_000
 
 export class TsMuxer {
-  readonly #name: Mp4Codec
+  readonly #name: NalCodec
   readonly #counters = new Map<number, number>()
   #tablesAt = -Infinity
   #sets: readonly Buffer[] = []
@@ -32,10 +32,10 @@ export class TsMuxer {
 
   /** Undefined for a codec that it does not carry. */
   static of({ name }: Codec): TsMuxer | undefined {
-    return isMp4Codec(name) ? new TsMuxer(name) : undefined
+    return isNalCodec(name) ? new TsMuxer(name) : undefined
   }
 
-  private constructor(name: Mp4Codec) {
+  private constructor(name: NalCodec) {
     this.#name = name
   }
 

@@ -58,7 +58,7 @@ export class Clips {
     const about = { ...head, 'x-capture-time': new Date(first.timestamp).toISOString() }
     if (isWhole) return await this.#whole(track, samples, about, exchange)
     exchange.response.writeHead(200, about)
-    await this.#piece(exchange, mp4Head(track))
+    await this.#piece(exchange, mp4Head(track, samples.firstShow))
     await this.#fragments(packets, samples, exchange)
     exchange.response.end()
     await packets.return(undefined)
@@ -75,7 +75,7 @@ export class Clips {
   async #fragments(packets: AsyncGenerator<StoredPacket>, samples: Samples, exchange: Exchange): Promise<void> {
     let number = 0
     const flush = async (some: Sample[]) => {
-      if (some.length > 0) await this.#piece(exchange, mp4Fragment(++number, some))
+      if (some.length > 0) await this.#piece(exchange, mp4Fragment(++number, some, samples.firstShow))
     }
     for (let some = samples.takeReady(); some.length > 0; some = samples.takeReady()) await flush(some)
     for await (const packet of packets) {
@@ -105,6 +105,8 @@ class Samples {
   #ready: Sample[] = []
   #held: Omit<Sample, 'duration'>
   #bytes = 0
+  /** When the first frame is shown, in ticks. */
+  readonly firstShow: number
 
   constructor(track: Mp4Track, first: StoredPacket, codec: Codec) {
     this.#track = track
@@ -112,6 +114,7 @@ class Samples {
     this.#epoch = first.epoch
     this.#codec = codec
     this.#held = this.#placed(first)
+    this.firstShow = this.#held.show
   }
 
   /** Of the samples that are ready. */

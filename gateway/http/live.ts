@@ -42,7 +42,7 @@ export async function live(camera: KnownCamera, format: LiveFormat, parts: LiveP
   checkCodec(camera, begin.codec.name)
   const muxer = format(begin.codec, begin.packet)
   if (muxer === undefined) {
-    throw new Refusal('unavailable', `the stream of camera "${camera.deviceId}" does not describe itself: use live.mjpeg`)
+    throw new Refusal('unavailable', `the stream of camera "${camera.deviceId}" cannot be sent in this form: use live.mp4 or live.mjpeg`)
   }
   outlet.begin(muxer.type)
   if (muxer.head.length > 0) await sendPiece(outlet, parts, muxer.head)

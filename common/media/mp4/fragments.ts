@@ -17,8 +17,11 @@ const FRAME_SCHEME = 'urn:chrysalis-edge:frame'
 
 const MATRIX = u32(0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000)
 
-/** Without samples where `tables` have none. `duration`: in ticks, of all samples. */
-export function moov(track: Mp4Track, duration: number, tables: readonly Buffer[], more: readonly Buffer[] = []): Buffer {
+/** `duration`: in ticks, of all samples; 0 where they follow in fragments. `firstShow`: when the first frame is shown, which becomes the movie's start. */
+export type Movie = { readonly duration: number; readonly firstShow: number }
+
+/** Without samples where `tables` have none. */
+export function moov(track: Mp4Track, { duration, firstShow }: Movie, tables: readonly Buffer[], more: readonly Buffer[] = []): Buffer {
   const { width, height, entry } = track
   const stsd = fullBox('stsd', 0, 0, u32(1), entry)
   const dinf = box('dinf', fullBox('dref', 0, 0, u32(1), fullBox('url ', 0, 1)))
@@ -28,15 +31,17 @@ export function moov(track: Mp4Track, duration: number, tables: readonly Buffer[
   const about = [u64(0), u64(0), u32(1, 0), u64(duration), u32(0, 0), u16(0, 0, 0, 0), MATRIX, u32(width * 65_536, height * 65_536)]
   const tkhd = fullBox('tkhd', 1, 3, ...about)
   const mvhd = [u64(0), u64(0), u32(TIMESCALE), u64(duration), u32(0x1_0000), u16(0x100, 0), u32(0, 0), MATRIX, Buffer.alloc(24), u32(2)]
-  return box('moov', fullBox('mvhd', 1, 0, ...mvhd), box('trak', tkhd, mdia), ...more)
+  // With B-frames frames are decoded before the first is shown.
+  const edits = firstShow > 0 ? [box('edts', fullBox('elst', 1, 0, u32(1), u64(duration), u64(firstShow), u32(0x1_0000)))] : []
+  return box('moov', fullBox('mvhd', 1, 0, ...mvhd), box('trak', tkhd, ...edits, mdia), ...more)
 }
 
 /** What comes before the first fragment. */
-export function mp4Head(track: Mp4Track): Buffer {
+export function mp4Head(track: Mp4Track, firstShow = 0): Buffer {
   const empty = ['stts', 'stsc', 'stco'].map(type => fullBox(type, 0, 0, u32(0)))
   const mvex = box('mvex', fullBox('trex', 0, 0, u32(1, 1, 0, 0, 0)))
   const ftyp = box('ftyp', text('iso6'), u32(0), text('iso6mp41'))
-  return Buffer.concat([ftyp, moov(track, 0, [...empty, fullBox('stsz', 0, 0, u32(0, 0))], [mvex])])
+  return Buffer.concat([ftyp, moov(track, { duration: 0, firstShow }, [...empty, fullBox('stsz', 0, 0, u32(0, 0))], [mvex])])
 }
 
 const KEY = 0x200_0000
@@ -44,8 +49,8 @@ const NOT_KEY = 0x101_0000
 /** data-offset, and of each sample duration, size, flags and composition offset. */
 const TRUN = 0xf01
 
-/** `number` counts fragments from 1 on. At least one sample. */
-export function mp4Fragment(number: number, samples: readonly Sample[]): Buffer {
+/** `number` counts fragments from 1 on. At least one sample. `firstShow`: as in the head. */
+export function mp4Fragment(number: number, samples: readonly Sample[], firstShow = 0): Buffer {
   const rows: number[] = []
   let bytes = 0
   for (const { packet, data, duration, show, decode } of samples) {
@@ -60,12 +65,15 @@ export function mp4Fragment(number: number, samples: readonly Sample[]): Buffer 
   }
   const { length } = moof(0)
   const head = mdatHead(bytes)
-  return Buffer.concat([...samples.map(frameEvent), moof(length + head.length), head, ...samples.flatMap(({ data }) => data)])
+  return Buffer.concat([...frameEvents(samples, firstShow), moof(length + head.length), head, ...samples.flatMap(({ data }) => data)])
 }
 
-/** Which frame is shown at a media time, and when it was captured. */
-function frameEvent({ packet, show, duration }: Sample): Buffer {
+/** Which frames are shown at which times of the movie, and when they were captured. */
+export const frameEvents = (samples: readonly Sample[], firstShow: number): Buffer[] =>
+  samples.map(sample => frameEvent(sample, Math.max(0, sample.show - firstShow)))
+
+function frameEvent({ packet, duration }: Sample, atTicks: number): Buffer {
   const message = JSON.stringify({ id: frameId(packet), captureTime: packet.timestamp })
-  const times = [u32(TIMESCALE), u64(show), u32(duration), u32(show)]
+  const times = [u32(TIMESCALE), u64(atTicks), u32(duration), u32(atTicks)]
   return fullBox('emsg', 1, 0, ...times, text(FRAME_SCHEME), u8(0), u8(0), text(message))
 }

@@ -2,6 +2,7 @@
 import type { Packet } from '../../../proto/messages.ts'
 import type { Codec } from '../../../proto/state.ts'
 import { nalUnits, parseSps, unescaped } from '../parameters.ts'
+import { av1Sample, describeAv1 } from './av1.ts'
 import { box, u16, u32, u8 } from './boxes.ts'
 
 export type Mp4Track = {
@@ -16,39 +17,55 @@ export type Mp4Track = {
 }
 
 /** Codecs that MP4 is written of here. */
-const MP4_CODECS = ['h264', 'hevc'] as const
-export type Mp4Codec = (typeof MP4_CODECS)[number]
-export const isMp4Codec = (name: string): name is Mp4Codec => (MP4_CODECS as readonly string[]).includes(name)
+export const isMp4Codec = (name: string): boolean => name === 'av1' || isNalCodec(name)
+/** Those of NAL units. */
+export type NalCodec = 'h264' | 'hevc'
+export const isNalCodec = (name: string): name is NalCodec => name === 'h264' || name === 'hevc'
 
 const SETS = { h264: [7, 8], hevc: [32, 33, 34] } as const
 /** Delimiters of access units, which MP4 does not have. */
 const DELIMITER = { h264: 9, hevc: 35 } as const
-export const typeOf = (codec: Mp4Codec, unit: Uint8Array): number => (codec === 'h264' ? (unit[0] ?? 0) & 31 : ((unit[0] ?? 0) >> 1) & 63)
+export const typeOf = (codec: NalCodec, unit: Uint8Array): number => (codec === 'h264' ? (unit[0] ?? 0) & 31 : ((unit[0] ?? 0) >> 1) & 63)
 
 /** Undefined for a codec that MP4 is not written of, or without parameter sets. `key`: the epoch's keyframe, which may bring its own sets. */
 export function mp4Track(codec: Codec, key: Pick<Packet, 'data'>): Mp4Track | undefined {
-  const { name, width, height } = codec
-  if (!isMp4Codec(name)) return undefined
   const extradata = Buffer.from(codec.extradata, 'base64')
   try {
-    const sets = parameterSets(name, extradata, key.data)
-    const described = name === 'h264' ? avc(sets) : hevc(sets)
-    if (described === undefined) return undefined
-    const known = new Set(sets.map(unit => unit.toString('latin1')))
-    const isNeeded = (unit: Buffer) => {
-      const type = typeOf(name, unit)
-      if (type === DELIMITER[name]) return false
-      return !(SETS[name] as readonly number[]).includes(type) || !known.has(unit.toString('latin1'))
-    }
-    // A record says how long the lengths are in front of units: of 4 bytes, packets are samples as they are.
-    const isSample = hasRecord(extradata) && lengthBytes(name, extradata) === 4
-    const sample = ({ data }: Pick<Packet, 'data'>) =>
-      isSample ? [data] : [...nalUnits(name, data, extradata)].filter(isNeeded).flatMap(unit => [u32(unit.length), unit])
-    return { width, height, codecs: described.codecs, entry: sampleEntry(described, width, height), sample }
+    if (isNalCodec(codec.name)) return nalTrack(codec.name, codec, extradata, key)
+    return codec.name === 'av1' ? av1Track(codec, extradata, key) : undefined
   } catch (error) {
     if (error instanceof RangeError) return undefined // damaged parameter sets
     throw error
   }
+}
+
+type Size = Pick<Codec, 'width' | 'height'>
+
+function av1Track({ width, height }: Size, extradata: Buffer, key: Pick<Packet, 'data'>): Mp4Track | undefined {
+  const described = describeAv1(extradata, asBuffer(key.data))
+  if (described === undefined) return undefined
+  const { type, record, codecs } = described
+  const sample = ({ data }: Pick<Packet, 'data'>) => av1Sample(asBuffer(data))
+  return { width, height, codecs, entry: sampleEntry({ type, record: box('av1C', record), codecs }, width, height), sample }
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+
+function nalTrack(name: NalCodec, { width, height }: Size, extradata: Buffer, key: Pick<Packet, 'data'>): Mp4Track | undefined {
+  const sets = parameterSets(name, extradata, key.data)
+  const described = name === 'h264' ? avc(sets) : hevc(sets)
+  if (described === undefined) return undefined
+  const known = new Set(sets.map(unit => unit.toString('latin1')))
+  const isNeeded = (unit: Buffer) => {
+    const type = typeOf(name, unit)
+    if (type === DELIMITER[name]) return false
+    return !(SETS[name] as readonly number[]).includes(type) || !known.has(unit.toString('latin1'))
+  }
+  // A record says how long the lengths are in front of units: of 4 bytes, packets are samples as they are.
+  const isSample = hasRecord(extradata) && lengthBytes(name, extradata) === 4
+  const sample = ({ data }: Pick<Packet, 'data'>) =>
+    isSample ? [data] : [...nalUnits(name, data, extradata)].filter(isNeeded).flatMap(unit => [u32(unit.length), unit])
+  return { width, height, codecs: described.codecs, entry: sampleEntry(described, width, height), sample }
 }
 
 type Described = { type: string; record: Buffer; codecs: string }
@@ -59,10 +76,10 @@ function sampleEntry({ type, record }: Described, width: number, height: number)
 }
 
 const hasRecord = (extradata: Buffer): boolean => extradata[0] === 1
-const lengthBytes = (name: Mp4Codec, record: Buffer): number => ((record[name === 'h264' ? 4 : 21] ?? 0) & 3) + 1
+const lengthBytes = (name: NalCodec, record: Buffer): number => ((record[name === 'h264' ? 4 : 21] ?? 0) & 3) + 1
 
 /** The stream's, and of kinds that it lacks the keyframe's. */
-export function parameterSets(name: Mp4Codec, extradata: Buffer, key: Uint8Array): Buffer[] {
+export function parameterSets(name: NalCodec, extradata: Buffer, key: Uint8Array): Buffer[] {
   const found = new Map<string, Buffer>()
   const take = (units: Iterable<Buffer>) => {
     const kinds = new Set([...found.values()].map(unit => typeOf(name, unit)))
@@ -80,7 +97,7 @@ export function parameterSets(name: Mp4Codec, extradata: Buffer, key: Uint8Array
 const SETS_MAX = 31
 
 /** Of avcC (ISO/IEC 14496-15 5.3.3.1) and hvcC (8.3.3.1). Throws RangeError. */
-function* unitsInRecord(name: Mp4Codec, record: Buffer): Generator<Buffer> {
+function* unitsInRecord(name: NalCodec, record: Buffer): Generator<Buffer> {
   let at = name === 'h264' ? 5 : 22
   const lists = name === 'h264' ? 2 : record.readUInt8(at++)
   for (let list = 0; list < lists; list++) {

@@ -1,4 +1,4 @@
-// The emsg boxes of live.mp4: which frame is shown at which media time (docs/http.md).
+// The emsg boxes of live.mp4 and clip.mp4: which frame is shown at which media time (docs/http.md).
 
 export type ShownFrame = { readonly id: string; readonly captureTime: number }
 type Event = { readonly ticks: number; readonly frame: ShownFrame }
@@ -13,7 +13,7 @@ const text = new TextDecoder()
 export class FrameEvents {
   #events: Event[] = []
 
-  /** Whole boxes, as a message of the WebSocket has them. */
+  /** Whole boxes: a message of the WebSocket, or a file. */
   read(bytes: ArrayBuffer): void {
     const view = new DataView(bytes)
     for (let at = 0; at + 8 <= bytes.byteLength;) {

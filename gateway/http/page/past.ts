@@ -1,7 +1,7 @@
 // The past of a camera on a screen: a frame of any time, the next and the one before, and clips, one after another.
 import { clock, pathOf, type Camera } from './cameras.ts'
 import { make } from './dom.ts'
-import type { ShownFrame } from './mp4-events.ts'
+import { FrameEvents, type ShownFrame } from './mp4-events.ts'
 import type { Screen } from './screen.ts'
 import { still, StillError } from './stills.ts'
 
@@ -15,7 +15,7 @@ const AHEAD_S = 5
 const STILLS_FPS = 4
 const PLAYABLE = ['h264', 'hevc', 'av1']
 
-type Clip = { url: string; beginMs: number; fromMs: number }
+type Clip = { url: string; beginMs: number; fromMs: number; frames: FrameEvents }
 export type PastEvents = {
   onFrame: (frame: ShownFrame) => void
   /** Nothing is left to be played: what comes next is live. */
@@ -164,7 +164,7 @@ export class PastPlayer {
     signal.addEventListener('abort', () => resolve())
     const shown: VideoFrameRequestCallback = (_, { mediaTime }) => {
       if (options.signal.aborted) return
-      this.#frame = { id: '', captureTime: clip.beginMs + mediaTime * 1000 }
+      this.#frame = clip.frames.at(mediaTime) ?? { id: '', captureTime: clip.beginMs + mediaTime * 1000 }
       this.#events.onFrame(this.#frame)
       video.requestVideoFrameCallback(shown)
     }
@@ -195,6 +195,9 @@ export class PastPlayer {
     }
     if (!answer.ok) throw new Error(((await answer.json()) as { message: string }).message)
     const beginMs = Date.parse(answer.headers.get('x-capture-time') ?? '')
-    return { beginMs, fromMs, url: URL.createObjectURL(await answer.blob()) }
+    const bytes = await answer.arrayBuffer()
+    const frames = new FrameEvents()
+    frames.read(bytes)
+    return { beginMs, fromMs, frames, url: URL.createObjectURL(new Blob([bytes], { type: 'video/mp4' })) }
   }
 }
