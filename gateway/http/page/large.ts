@@ -1,18 +1,20 @@
 // One camera, large: live or any time of its past, with boxes, a timeline, what is known of it, and what models see.
-import { Annotations, nameOf, seenText, type Seen } from './annotations.ts'
-import { colourOf, drawBoxes } from './boxes.ts'
-import { ageText, clock, exactText, isLive, momentText, pathOf, rateText, stateText, zone, type Camera } from './cameras.ts'
+import { Annotations } from './annotations.ts'
+import { drawBoxes } from './boxes.ts'
+import { clock, exactText, isLive, momentText, pathOf, zone, type Camera } from './cameras.ts'
 import { element, make, setText } from './dom.ts'
+import { saveClip, saveFrame } from './downloads.ts'
+import { showFacts, type Stats } from './facts.ts'
+import { actOn } from './keys.ts'
 import type { ShownFrame } from './mp4-events.ts'
 import { PastPlayer, type PastExtent } from './past.ts'
 import { Screen } from './screen.ts'
+import { listSeen } from './seen-list.ts'
 import { Timeline } from './timeline.ts'
 
 const LARGE = { width: 1280, fps: 8, isLarge: true } as const
-const LISTED_MAX = 100
 const TICK_MS = 500
 const EXTENT_MS = 3_000
-type Stats = { clients: number; dropped: number; decodedIn?: 'Gateway' | 'Sidecar'; reconnects: number }
 
 export class Large {
   readonly #dialog = element('dialog', 'large')
@@ -208,7 +210,9 @@ export class Large {
     element('button', 'live').setAttribute('aria-pressed', String(this.#past === undefined))
     setText(element('output', 'moment'), this.#momentText(delayS))
     this.#describe(camera)
-    if (this.#isListStale) this.#list()
+    if (!this.#isListStale) return
+    this.#isListStale = false
+    listSeen(this.#annotations?.all ?? [], seen => void this.#seek(seen.captureTime))
   }
 
   #momentText(delayS: number): string {
@@ -220,65 +224,14 @@ export class Large {
   }
 
   #describe(camera: Camera): void {
-    const age =
-      this.#past === undefined && this.#screen.isLive && this.#frame !== undefined ? ageText(clock.now() - this.#frame.captureTime) : ''
-    const { clients, dropped, decodedIn, reconnects } = this.#stats ?? {}
-    const where = { Gateway: 'in the gateway', Sidecar: 'in the camera’s pod' }
-    const facts: [string, string][] = [
-      ['State', stateText(camera)],
-      ['What to do', camera.advice ?? ''],
-      ['Codec', camera.codec ?? ''],
-      ['Stream', rateText(camera)],
-      ['Age', age],
-      ['Shown', this.#past === undefined ? this.#screen.way : ''],
-      ['Clients', clients === undefined ? '' : String(clients)],
-      ['Dropped', dropped === undefined ? '' : `${dropped} frames`],
-      ['Decoded', decodedIn === undefined ? 'nowhere: nothing asks for frames' : where[decodedIn]],
-      ['Reconnects', reconnects === undefined ? '' : String(reconnects)],
-      ['Buffer', bufferText(camera)],
-      ['Archive', this.#extent === undefined ? '' : archiveText(this.#extent)],
-      [
-        'Labels',
-        Object.entries(camera.labels)
-          .map(pair => pair.join('='))
-          .join(', '),
-      ],
-      ['One frame', `${new URL(pathOf(camera), location.href).href}/frame.jpg`],
-    ]
-    const list = element('dl', 'facts')
-    const shown = facts.filter(([, value]) => value !== '')
-    const nodes = shown.flatMap(([name, value]) => [make('dt', '', name), make('dd', '', value)])
-    if (list.children.length !== nodes.length) return list.replaceChildren(...nodes)
-    for (const [i, node] of nodes.entries()) setText(list.children[i] as HTMLElement, node.textContent ?? '')
-  }
-
-  /** The newest on top; each leads to its moment. */
-  #list(): void {
-    this.#isListStale = false
-    const all = this.#annotations?.all ?? []
-    setText(element('p', 'seen-none'), all.length === 0 ? 'No model has annotated this camera yet.' : '')
-    const items = all
-      .slice(-LISTED_MAX)
-      .toReversed()
-      .map(seen => this.#item(seen))
-    element('ol', 'seen').replaceChildren(...items)
-  }
-
-  #item(seen: Seen): HTMLLIElement {
-    const dot = make('span', 'dot')
-    dot.style.background = colourOf(nameOf(seen))
-    const button = make('button', '', dot, make('span', 'what', seenText(seen)), make('time', '', momentText(seen.captureTime)))
-    button.type = 'button'
-    if (seen.model !== undefined) button.title = `by ${seen.model}`
-    button.addEventListener('click', () => void this.#seek(seen.captureTime))
-    return make('li', '', button)
+    const isLiveNow = this.#past === undefined && this.#screen.isLive && this.#frame !== undefined
+    const ageMs = isLiveNow ? clock.now() - (this.#frame?.captureTime ?? 0) : undefined
+    const way = this.#past === undefined ? this.#screen.way : ''
+    showFacts({ camera, stats: this.#stats, extent: this.#extent, ageMs, way })
   }
 
   #saveFrame(): void {
-    const [camera, frame] = [this.#camera, this.#frame]
-    if (camera === undefined || frame === undefined) return
-    const at = Math.floor(frame.captureTime)
-    save(`${pathOf(camera)}/frame.jpg?quality=95&at=${at}`, `${camera.name.replaceAll('/', '-')}-${stamp(at)}.jpg`)
+    if (this.#camera !== undefined && this.#frame !== undefined) saveFrame(this.#camera, this.#frame.captureTime)
   }
 
   /** What follows the time that is shown; of live, what was just now. */
@@ -286,28 +239,20 @@ export class Large {
     const [camera, frame] = [this.#camera, this.#frame]
     if (camera === undefined || frame === undefined) return
     const lengthMs = Number(element('select', 'clip-length').value) * 1_000
-    const at = Math.floor(frame.captureTime)
-    const [from, to] = this.#past === undefined ? [at - lengthMs, at] : [at, at + lengthMs]
-    save(`${pathOf(camera)}/clip.mp4?from=${from}&to=${to}`, `${camera.name.replaceAll('/', '-')}-${stamp(from)}.mp4`)
+    saveClip(camera, this.#past === undefined ? frame.captureTime - lengthMs : frame.captureTime, lengthMs)
   }
 
   #key(event: KeyboardEvent): void {
-    const { target } = event
-    if (event.ctrlKey || event.metaKey || event.altKey || target instanceof HTMLSelectElement) return
-    const acts: Record<string, () => void> = {
+    actOn(event, {
       ',': () => void this.#step(-1),
       '.': () => void this.#step(1),
+      ' ': () => this.#playOrPause(),
       l: () => this.live(),
       b: () => this.#toggle.click(),
       s: () => this.#saveFrame(),
       ArrowLeft: () => void this.#move(-5_000),
       ArrowRight: () => void this.#move(5_000),
-    }
-    if (!(target instanceof HTMLButtonElement) && !(target instanceof HTMLInputElement)) acts[' '] = () => this.#playOrPause()
-    const act = acts[event.key]
-    if (act === undefined) return
-    event.preventDefault()
-    act()
+    })
   }
 
   async #move(ms: number): Promise<void> {
@@ -315,25 +260,4 @@ export class Large {
     if (at + ms < clock.now()) await this.#seek(at + ms)
     else this.live()
   }
-}
-
-const stamp = (ms: number): string => new Date(ms).toISOString().replaceAll(/[:.]/g, '-')
-
-function save(url: string, name: string): void {
-  const link = make('a', '')
-  link.href = url
-  link.download = name
-  link.click()
-}
-
-function bufferText({ buffer }: Camera): string {
-  if (buffer === undefined) return ''
-  return `${ageText(buffer.to - buffer.from)}, ${(buffer.bytes / 2 ** 20).toFixed(1)} MiB`
-}
-
-function archiveText({ archive, stretches }: PastExtent): string {
-  if (archive === 'none') return ''
-  if (archive === 'unreachable') return 'unreachable: the camera’s pod does not answer'
-  const first = stretches.find(({ source }) => source === 'archive')
-  return first === undefined ? 'no finished file yet' : `since ${momentText(first.from)}`
 }
