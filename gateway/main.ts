@@ -116,6 +116,7 @@ await runProcess(process.env, async signal => {
     ...live,
     packets,
     readers,
+    past,
     bufferOf,
     reads,
     annotations,
@@ -127,7 +128,7 @@ await runProcess(process.env, async signal => {
   await using http = await serveHttp(
     config.http,
     tls,
-    { ...parts, access, packets: readers, past, bufferExtents, recent, annotationMetrics },
+    { ...parts, access, packets: readers, bufferExtents, recent, annotationMetrics },
     log,
   )
   log.info(

@@ -1,4 +1,5 @@
 // The past by URL, from the buffer and from the archive on the camera pod's volume: a real camera, sidecar, nats-server, gateway and ffmpeg.
+import { status } from '@grpc/grpc-js'
 import test, { type ExecutionContext } from 'ava'
 import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
@@ -7,6 +8,7 @@ import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { frameId } from '../proto/frame-id.ts'
 import type { StoredPacket } from '../proto/messages.ts'
 import { packetStream } from '../proto/subjects.ts'
+import { framesClient } from './fixtures/frames-client.ts'
 import { archivedFiles } from './fixtures/archive.ts'
 import { cameraRecord, startCameras } from './fixtures/cameras.ts'
 import { startGateway } from './fixtures/gateway.ts'
@@ -21,10 +23,10 @@ import { until } from './fixtures/wait.ts'
 
 const run = promisify(execFile)
 
-type Options = { codec: CameraCodec; bFrames: number; archive: object }
+type Options = { codec: CameraCodec; bFrames: number; archive: object; files?: number }
 
-/** A camera that is buffered and archived, three files of it. */
-async function setUp({ codec, bFrames, archive }: Options) {
+/** A camera that is buffered and archived, so many files of it. */
+async function setUp({ codec, bFrames, archive, files: count = 3 }: Options) {
   await using stack = new AsyncDisposableStack()
   const nats = stack.use(await startNats())
   const source = stack.use(await startCamera({ codec, file: await testVideo({ codec, bFrames, fps: 15, gop: 15 }) }))
@@ -36,10 +38,11 @@ async function setUp({ codec, bFrames, archive }: Options) {
   const gateway = stack.use(await startGateway(nats.url))
   await until(() => gateway.ready(), { what: 'the gateway to be ready' })
   const files = () => archivedFiles(`${folder.path}/cam`)
-  await until(async () => (await files()).length >= 3, { what: 'files', timeoutMs: 60_000, everyMs: 200 })
+  await until(async () => (await files()).length >= count, { what: 'files', timeoutMs: 60_000, everyMs: 200 })
   const url = `http://127.0.0.1:${gateway.httpPort}/cameras/cam`
   const owned = stack.move()
-  return { sidecar, files, url, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  const client = owned.use(framesClient(gateway.port))
+  return { sidecar, files, url, client, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 async function jpegAt(url: string, ms: number): Promise<{ id: string; captureMs: number; body: Buffer; tookMs: number }> {
@@ -75,7 +78,7 @@ for (const options of [
     `frames and clips of the archive are those of the buffer (${codec}, B-frames: ${bFrames}, segments: ${archive.segment})`,
     async t => {
       await using parts = await setUp(options)
-      const { sidecar, files, url } = parts
+      const { sidecar, files, url, client } = parts
       const stored = await sidecar.packets()
       const ends = (await files()).map(({ startMs, durationMs }) => startMs + durationMs)
       const endMs = ends.at(-1) ?? 0
@@ -103,9 +106,32 @@ for (const options of [
       }
       const clip = await clipOf(t, url, from, to)
       t.deepEqual(clip.hashes, clipBefore.hashes)
-      t.deepEqual(clip.boxes, ['ftyp', 'moov', 'mdat'])
+      t.deepEqual([...new Set(clip.boxes)], ['ftyp', 'moov', 'mdat', 'emsg'])
       t.deepEqual(clip.hashes, hashesBetween(codec, stored, from, to))
       t.true(clip.packets[0]?.key === true && clip.first <= from)
+
+      // gRPC has the same: single frames, and one after another on from the archive into the buffer.
+      const rendition = { width: 64, format: 'PIXEL_FORMAT_GRAY8' as const }
+      for (const packet of [wanted[0], wanted.at(-1)].flatMap(one => one ?? [])) {
+        const frame = await client.snapshot({ camera: 'cam', at_ms: packet.timestamp, rendition })
+        t.is(frame.id, frameId(packet))
+      }
+      const shown = stored.filter(({ timestamp }) => timestamp >= from && timestamp <= to).toSorted((a, b) => a.timestamp - b.timestamp)
+      const replayed = await client.replay({ camera: 'cam', from_ms: from, to_ms: to, rendition })
+      t.deepEqual(
+        replayed.map(({ frame, lost }) => frame?.id ?? lost),
+        shown.map(frameId),
+      )
+      const onwards = await client.replay({ camera: 'cam', from_ms: from - 600_000, rendition })
+      const times = onwards.flatMap(({ frame }) => frame?.capture_time_ms ?? [])
+      t.deepEqual(
+        times,
+        times.toSorted((a, b) => a - b),
+      )
+      t.true((times.at(-1) ?? 0) > endMs && times.includes(to))
+      t.like(onwards[0]?.lost, { from_ms: from - 600_000, reason: 'PacketsLost' }, 'from before the archive begins')
+      const none = await client.replay({ camera: 'cam', from_ms: 1, to_ms: 2, rendition }).catch(({ code }: { code: number }) => code)
+      t.is(none, status.OUT_OF_RANGE)
 
       const past = (await (await fetch(`${url}/past`)).json()) as {
         archive: string
@@ -118,6 +144,32 @@ for (const options of [
     },
   )
 }
+
+test('a file that is being written is read as far as it is', async t => {
+  await using parts = await setUp({ codec: 'h264', bFrames: 2, archive: { segment: '60s' }, files: 0 })
+  const { sidecar, files, url } = parts
+  const stored = await until(
+    async () => {
+      const packets = await sidecar.packets()
+      return packets.filter(({ key }) => key).length >= 4 && packets
+    },
+    { what: 'four GOPs', timeoutMs: 60_000 },
+  )
+  const whole = stored.slice(
+    0,
+    stored.findLastIndex(({ key }) => key),
+  )
+  await (await sidecar.nc.jetstreamManager()).streams.purge(packetStream(sidecar.camera))
+  for (const packet of [whole[0], whole[16], whole.at(-1)].flatMap(one => one ?? [])) {
+    await until(async () => (await jpegAt(url, packet.timestamp).catch(() => undefined))?.id === frameId(packet), { what: frameId(packet) })
+  }
+  const [from = 0, to = 0] = [whole[16]?.timestamp, whole.at(-1)?.timestamp]
+  t.deepEqual((await clipOf(t, url, from, to)).hashes, hashesBetween('h264', stored, from, to))
+  const past = (await (await fetch(`${url}/past`)).json()) as { stretches: { from: number; to: number; source: string }[] }
+  t.like(past.stretches[0], { from: whole[0]?.timestamp, source: 'archive' })
+  t.true((past.stretches[0]?.to ?? 0) > to)
+  t.is((await files()).length, 0)
+})
 
 /** Of the packets from the keyframe at or before `from` on. */
 function hashesBetween(codec: string, packets: readonly StoredPacket[], from: number, to: number): string[] {

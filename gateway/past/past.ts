@@ -5,13 +5,15 @@ import type { Archives } from './archives.ts'
 import { BufferRanges } from './buffer-ranges.ts'
 import { packetAt, type PastPacket, type PastPlace } from './frame-at.ts'
 import { Losses } from './losses.ts'
-import type { PacketStream, Read, Source, Stretch } from './packet-reader.ts'
-import { decodingMs } from './replay.ts'
+import type { Extent, PacketStream, Read, Source, Stretch } from './packet-reader.ts'
+import { decodingMs, type PacketSource } from './replay.ts'
 import { clipped, GAP_MIN_MS, without, type TimeRange } from './stretches.ts'
 
 /** What a crash left of the archive has capture times to about a millisecond. */
 const SLACK_MS = 2
 
+/** `isArchived`: what it is read from is the archive. */
+export type PastStretch = Stretch & { readonly source: PacketSource; readonly isArchived: boolean }
 export type PastFrame = { readonly place: PastPlace; readonly packet: PastPacket }
 /** `archive`: its ranges; or why there are none. */
 export type PastRanges = { readonly buffer: readonly TimeRange[]; readonly archive: readonly TimeRange[] | 'none' | 'unreachable' }
@@ -57,25 +59,35 @@ export class Past {
 
   /** What can be decoded of the frames captured in `range`, from the keyframe at or before its begin on. */
   async *packets(camera: KnownCamera, range: TimeRange, signal: AbortSignal): AsyncGenerator<StoredPacket> {
-    const stream = this.#packets(camera)
-    const extent = await stream.extent(signal)
-    const bufferMs = extent?.startMs ?? Infinity
-    if (range.fromMs < bufferMs && camera.record.archive) yield* inRange(this.#archived(camera, range.fromMs, bufferMs, signal), range)
-    if (extent === undefined) return
-    for await (const stretch of stream.stretches(range, extent, signal)) yield* inRange(stored(stream, stretch, signal), range)
+    const extent = await this.#packets(camera).extent(signal)
+    for await (const stretch of this.stretches(camera, range, extent, signal)) yield* inRange(stored(stretch, signal), range)
   }
 
-  /** Up to where the buffer begins. */
-  async *#archived(camera: KnownCamera, fromMs: number, bufferMs: number, signal: AbortSignal): AsyncGenerator<Read> {
-    for await (const read of this.#archives.from(camera, fromMs).read(0, () => {}, signal)) {
-      if (read.packet?.key === true && read.packet.timestamp >= bufferMs - SLACK_MS) return
-      yield read
+  /** Where the frames of a range are: in the archive up to where the buffer begins, and in the buffer. `extent`: of the buffer. */
+  async *stretches(camera: KnownCamera, range: TimeRange, extent: Extent | undefined, signal: AbortSignal): AsyncGenerator<PastStretch> {
+    const { fromMs, toMs } = range
+    const bufferMs = (extent?.startMs ?? Infinity) - SLACK_MS
+    if (fromMs < bufferMs && camera.record.archive) {
+      const source: PacketSource = {
+        read: (_seq, onBad, until) => archivedBefore(bufferMs, this.#archives.from(camera, fromMs).read(0, onBad, until)),
+      }
+      yield { source, isArchived: true, startSeq: 0, fromMs, toMs: Math.min(toMs, bufferMs) }
     }
+    if (extent === undefined) return
+    const source = this.#packets(camera)
+    for await (const stretch of source.stretches(range, extent, signal)) yield { source, isArchived: false, ...stretch }
   }
 }
 
-async function* stored(stream: PacketStream, { startSeq, endSeq = Infinity }: Stretch, signal: AbortSignal): AsyncGenerator<Read> {
-  for await (const read of stream.read(startSeq, () => {}, signal)) {
+async function* archivedBefore(bufferMs: number, reads: AsyncIterable<Read>): AsyncGenerator<Read> {
+  for await (const read of reads) {
+    if (read.packet?.key === true && read.packet.timestamp >= bufferMs) return
+    yield read
+  }
+}
+
+async function* stored({ source, startSeq, endSeq = Infinity }: PastStretch, signal: AbortSignal): AsyncGenerator<Read> {
+  for await (const read of source.read(startSeq, () => {}, signal)) {
     if ((read.seq ?? 0) > endSeq) return
     yield read
     if (read.caughtUp) return

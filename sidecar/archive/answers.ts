@@ -1,6 +1,5 @@
 // Answers the gateway's questions about the archive: which times it has, and the packets from a time on, a piece at a time.
 import { open } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Msg, NatsConnection } from 'nats'
 import { messageOf } from '../../common/errors.ts'
 import { everyMinute, type Logger } from '../../common/log.ts'
@@ -15,11 +14,9 @@ import {
 } from '../../proto/archive.ts'
 import { BadMessage, parseJson } from '../../proto/messages.ts'
 import { archiveSubject, type CameraRef } from '../../proto/subjects.ts'
-import { FilePackets } from './file-packets.ts'
-import { segmentName, type SegmentIndex, type Stored } from './retention.ts'
+import type { FilePackets } from './file-packets.ts'
+import { ReadableFiles, type FileList, type ReadableFile, type ReadableOptions } from './readable-files.ts'
 
-/** Files whose index is kept: readers go on where they were. */
-const FILES_MAX = 4
 /** Questions that are being answered; more are told to come again. */
 const ASKED_MAX = 8
 /** Segments closer to each other are one range. */
@@ -27,24 +24,22 @@ const GAP_MIN_MS = 2_000
 /** Files that cannot be read are passed by, so many in one answer. */
 const PASSED_MAX = 16
 
-export type AnswersOptions = {
+export type AnswersOptions = Omit<ReadableOptions, 'onUnreadable'> & {
   readonly nc: NatsConnection
   readonly camera: CameraRef & { uid: string }
-  readonly folder: string
-  readonly index: () => SegmentIndex
   readonly log: Logger
 }
 
 export class ArchiveAnswers {
   readonly #options: AnswersOptions
   readonly #warn: (message: string) => void
-  /** By name; the one that was used last comes last. */
-  readonly #files = new Map<string, Promise<FilePackets>>()
+  readonly #files: ReadableFiles
   #asked = 0
 
   constructor(options: AnswersOptions) {
     this.#options = options
     this.#warn = everyMinute((count, error) => options.log.warn({ count, error }, 'could not read the archive for a client'))
+    this.#files = new ReadableFiles({ ...options, onUnreadable: this.#warn })
   }
 
   /** Until it is disposed of. */
@@ -74,7 +69,7 @@ export class ArchiveAnswers {
     try {
       const request = parseJson(ArchiveRequest, data)
       if (request.uid !== this.#options.camera.uid) return undefined
-      if (request.ask === 'ranges') return encodeAnswer({ v: 1, ranges: rangesOf(this.#options.index(), request.fromMs, request.toMs) })
+      if (request.ask === 'ranges') return encodeAnswer({ v: 1, ranges: rangesOf(this.#files.list(), request.fromMs, request.toMs) })
       return await this.#packets('at' in request ? request.at : request.fromMs)
     } catch (error) {
       if (error instanceof BadMessage) return undefined
@@ -87,47 +82,30 @@ export class ArchiveAnswers {
 
   /** From a time on, or from where the last answer ended. */
   async #packets(from: number | ArchivePlace): Promise<Buffer> {
-    const index = this.#options.index()
+    const files = this.#files.list()
     const startMs = typeof from === 'number' ? from : from.startMs
-    const first = Math.max(0, index.lastBefore(startMs))
+    const first = Math.max(0, files.lastBefore(startMs))
     for (let i = first; i < first + PASSED_MAX; i++) {
-      const stored = index.at(i)
+      const stored = files.at(i)
       if (stored === undefined) break
-      const file = await this.#file(stored)
+      const file = await this.#files.packets(stored, typeof from === 'number' ? Infinity : from.sample)
       if (file === undefined) continue
       // A file that was removed meanwhile has another in its place: that one from its start on.
       const isSame = typeof from !== 'number' && from.startMs === stored.startMs
       const place = typeof from === 'number' ? { sample: file.keyframeBefore(from), offset: 0 } : isSame ? from : { sample: 0, offset: 0 }
       if (place.sample >= file.count) continue
-      return await piece(file, stored, place, index.at(i + 1))
+      return await piece(file, stored, place, files.at(i + 1))
     }
     return encodeAnswer({ v: 1, packets: [], offset: 0 })
-  }
-
-  /** Undefined where it cannot be read. */
-  async #file(stored: Stored): Promise<FilePackets | undefined> {
-    const name = segmentName(stored)
-    const opened = this.#files.get(name) ?? FilePackets.open(join(this.#options.folder, name), stored)
-    this.#files.delete(name)
-    this.#files.set(name, opened)
-    const [oldest] = this.#files.keys()
-    if (this.#files.size > FILES_MAX && oldest !== undefined) this.#files.delete(oldest)
-    try {
-      return await opened
-    } catch (error) {
-      this.#files.delete(name)
-      this.#warn(messageOf(error).replace(/ '.*/, ''))
-      return undefined
-    }
   }
 }
 
 /** Of a file, from a place in it on: as much as one answer holds. `following`: the next file. */
 async function piece(
   file: FilePackets,
-  { startMs }: Stored,
+  { startMs }: ReadableFile,
   { sample, offset }: Pick<ArchivePlace, 'sample' | 'offset'>,
-  following: Stored | undefined,
+  following: ReadableFile | undefined,
 ): Promise<Buffer> {
   const packets: ArchivePacket[] = []
   let room = ARCHIVE_BYTES_MAX
@@ -180,10 +158,10 @@ async function readSamples(
 }
 
 /** Where there are too many, the newest. */
-function rangesOf(index: SegmentIndex, fromMs: number, toMs: number): [number, number][] {
+function rangesOf(files: FileList, fromMs: number, toMs: number): [number, number][] {
   const ranges: [number, number][] = []
-  for (let i = Math.max(0, index.lastBefore(fromMs)); i < index.count; i++) {
-    const { startMs, durationMs } = index.at(i) ?? { startMs: Infinity, durationMs: 0 }
+  for (let i = Math.max(0, files.lastBefore(fromMs)); i < files.count; i++) {
+    const { startMs, durationMs } = files.at(i) ?? { startMs: Infinity, durationMs: 0 }
     if (startMs > toMs) break
     const endMs = startMs + durationMs
     if (endMs < fromMs) continue

@@ -93,9 +93,11 @@ export class Archive implements PacketSink {
     this.#metrics = metrics
     this.#log = log
     this.#onHealth = onHealth
-    const openBytes = () => [this.#segment, ...this.#closing.keys()].reduce((sum, segment) => sum + (segment?.bytes ?? 0), 0)
+    const writing = () => [...this.#closing.keys(), ...(this.#segment === undefined ? [] : [this.#segment])]
+    const openBytes = () => writing().reduce((sum, { bytes }) => sum + bytes, 0)
+    const open = () => writing().flatMap(({ readable }) => readable ?? [])
     this.#keeper = new Keeper({ folder: this.#folder, run: this.#run, policy: config, openBytes, metrics, log })
-    this.#answers = new ArchiveAnswers({ nc, camera, folder: this.#folder, index: () => this.#keeper.index, log })
+    this.#answers = new ArchiveAnswers({ nc, camera, folder: this.#folder, index: () => this.#keeper.index, open, log })
   }
 
   push(packet: Packet, codec: Codec): void {

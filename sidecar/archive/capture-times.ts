@@ -38,6 +38,11 @@ export class CaptureNotes {
     this.#times.push(timestamp)
   }
 
+  /** So far. */
+  get captured(): CaptureTimes {
+    return { epoch: this.#epoch, keyframe: this.#keyframe, times: this.#times, ptsSeconds: ticksToSeconds(this.#pts, this.#timeBase) }
+  }
+
   box(): Buffer {
     const box = Buffer.alloc(HEAD_BYTES + ABOUT_BYTES + 4 * this.#times.length)
     box.writeUInt32BE(box.length)

@@ -1,4 +1,4 @@
-// A finished file of the archive as packets, as they were when they were captured.
+// A file of the archive as packets, as they were when they were captured.
 import { open } from 'node:fs/promises'
 import { codecLongName } from '../../common/media/codecs.ts'
 import { keyframeParameters } from '../../common/media/parameters.ts'
@@ -6,6 +6,7 @@ import { Reorder } from '../../common/media/reorder.ts'
 import { ticksToMs, type TimeBase } from '../../common/media/timebase.ts'
 import type { ArchivePacket } from '../../proto/archive.ts'
 import type { Codec } from '../../proto/state.ts'
+import type { CaptureTimes } from './capture-times.ts'
 import { readIndex, type Mp4Index, type Samples } from './mp4-index.ts'
 import type { Stored } from './retention.ts'
 
@@ -14,12 +15,13 @@ const KNOWN_MAX = 64
 /** A file's length by capture times and by its own may differ by so much, and says then how fast the camera's clock ran. */
 const DRIFT_MAX = 0.02
 
+type Span = Pick<Stored, 'startMs' | 'durationMs'>
 export type FilePacket = ArchivePacket & { readonly position: number }
 
 export class FilePackets {
   readonly codec: Codec
   readonly path: string
-  readonly #stored: Stored
+  readonly #stored: Span
   readonly #samples: Samples
   readonly #timeBase: TimeBase
   readonly #epoch: number
@@ -34,9 +36,11 @@ export class FilePackets {
   /** Times in a file begin near 0; those of packets go on from file to file, and in the buffer. */
   readonly #offset: number
 
-  private constructor(path: string, stored: Stored, index: Mp4Index, first: Uint8Array) {
-    const { samples, timescale, entry, capture } = index
-    const isNoted = capture?.times.length === samples.count
+  private constructor(path: string, stored: Span, index: Mp4Index, first: Uint8Array, writing: CaptureTimes | undefined) {
+    const { samples, timescale, entry } = index
+    const capture = writing ?? index.capture
+    const noted = capture?.times.length ?? 0
+    const isNoted = capture !== undefined && (writing === undefined ? noted === samples.count : noted >= samples.count)
     const guess = { epoch: stored.startMs, keyframe: 1, times: undefined, ptsSeconds: stored.startMs / 1000 }
     const { epoch, keyframe, times, ptsSeconds } = isNoted ? capture : guess
     this.#times = times
@@ -67,8 +71,8 @@ export class FilePackets {
     }
   }
 
-  /** Rejects with a RangeError for a file that cannot be read, or with the file system's error. */
-  static async open(path: string, stored: Stored): Promise<FilePackets> {
+  /** Rejects with a RangeError for a file that cannot be read, or with the file system's error. `writing`: of a file that has no notes yet. */
+  static async open(path: string, stored: Span, writing?: CaptureTimes): Promise<FilePackets> {
     const file = await open(path, 'r')
     try {
       const index = await readIndex(file)
@@ -76,7 +80,7 @@ export class FilePackets {
       const { position, size } = index.samples.at(0)
       const first = Buffer.alloc(Math.min(size, 65_536))
       await file.read(first, 0, first.length, position)
-      return new FilePackets(path, stored, index, first)
+      return new FilePackets(path, stored, index, first, writing)
     } finally {
       await file.close()
     }

@@ -9,6 +9,7 @@ import { within } from '../../common/abort.ts'
 import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
 import { CaptureNotes } from './capture-times.ts'
+import type { OpenFile } from './readable-files.ts'
 import { partName, segmentName, type Stored } from './retention.ts'
 
 /** Enough to know how many frames the stream holds back: the header says it, and comes before the first packet. */
@@ -42,6 +43,7 @@ export class Segment {
   #run: Run | undefined
   #feed: NutFeed | undefined
   #newestMs: number
+  #keyframeMs: number
   #packets = 0
   #bytes = 0
   /** As ffmpeg counted them. */
@@ -57,6 +59,7 @@ export class Segment {
     this.#notes = new CaptureNotes(first, codec)
     this.startMs = first.timestamp
     this.#newestMs = first.timestamp
+    this.#keyframeMs = first.timestamp
     this.epoch = first.epoch
   }
 
@@ -80,11 +83,18 @@ export class Segment {
     return this.#packets
   }
 
+  /** What can be read of it while it is written: each fragment is in the file when the next one begins. */
+  get readable(): OpenFile | undefined {
+    const [{ part, startMs }, endMs] = [this, this.#keyframeMs]
+    return this.#kind === 'gop' || endMs <= startMs ? undefined : { part, startMs, endMs, capture: this.#notes.captured }
+  }
+
   /** Resolves when the next packet may come. Rejects with Failure when the file can't be written. */
   async add(packet: Packet, codec: Codec): Promise<void> {
     this.#packets++
     this.#bytes += packet.data.length
     this.#newestMs = Math.max(this.#newestMs, packet.timestamp)
+    if (packet.key) this.#keyframeMs = packet.timestamp
     this.#notes.add(packet)
     if (this.#held !== undefined) {
       this.#held.push(packet)

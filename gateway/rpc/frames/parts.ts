@@ -7,6 +7,7 @@ import type { Unsent } from '../../frames/unsent.ts'
 import type { Groups } from '../../groups/groups.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { PacketStream, Source } from '../../past/packet-reader.ts'
+import type { Past } from '../../past/past.ts'
 import type { PastReads } from '../../past/reads.ts'
 
 export type FramesParts = {
@@ -20,5 +21,6 @@ export type FramesParts = {
   /** Throws a Refusal while NATS is unreachable. */
   packets: (source: Source) => PacketStream
   readers: PacketReaders
+  past: Past
   reads: PastReads
 }

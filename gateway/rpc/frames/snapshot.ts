@@ -5,20 +5,22 @@ import { refText } from '../../../proto/subjects.ts'
 import type { KnownCamera } from '../../cameras.ts'
 import { newCursor } from '../../frames/cursor.ts'
 import { checkedRendition } from '../../frames/rendition.ts'
-import { frameOf, packetAt } from '../../past/frame-at.ts'
+import { frameOf } from '../../past/frame-at.ts'
 import { Refusal } from '../../refusal.ts'
 import type { Caller } from '../calls.ts'
 import { obstacleOf } from './camera-status.ts'
 import { FrameEncoder } from './encode.ts'
 import type { FramesParts } from './parts.ts'
-import { checkedTime, extentBefore } from './past-range.ts'
+import { checkedTime, extentBefore, notStored } from './past-range.ts'
 import { renditionOf } from './wish.ts'
 
 /** How long the newest frame is waited for: a decoder may have to start. */
 const WAIT_MS = 5_000
 const MAX_AGE_MS = 3_000
+/** A frame of the buffer that was older then is looked for in the archive too. */
+const ARCHIVE_AGE_MS = 10_000
 
-export type SnapshotParts = Pick<FramesParts, 'cameras' | 'frames' | 'packets' | 'reads' | 'metrics' | 'isConnected'>
+export type SnapshotParts = Pick<FramesParts, 'cameras' | 'frames' | 'packets' | 'past' | 'reads' | 'metrics' | 'isConnected'>
 
 export async function snapshot(request: SnapshotRequest__Output, parts: SnapshotParts, caller: Caller): Promise<Buffer> {
   const wanted = renditionOf(request.rendition)
@@ -57,13 +59,12 @@ async function newest(camera: KnownCamera, rendition: Rendition, maxAgeMs: numbe
 async function past(camera: KnownCamera, rendition: Rendition, atMs: number, parts: SnapshotParts, caller: Caller): Promise<Buffer> {
   const { packets, reads, metrics } = parts
   const { signal } = caller
-  const stream = packets(camera)
   using _ = reads.enter(camera.report?.state.codec, caller)
-  const extent = await extentBefore(camera, stream, atMs, signal)
-  const place = await stream.placeBefore(atMs, extent, signal)
-  const packet = place && (await packetAt(place, atMs, signal))
+  const extent = await extentBefore(camera, packets(camera), atMs, signal)
+  const found = await parts.past.frameAt(camera, atMs, ARCHIVE_AGE_MS, signal)
+  if (found === undefined && (extent === undefined || atMs < extent.startMs)) throw notStored(camera, extent)
   const onBad = ({ reason }: { reason: string }) => metrics.badMessages.inc({ reason })
-  const message = packet && (await frameOf(place, packet, { rendition, onBad }, signal, frame => encoded(frame, camera)))
+  const message = found && (await frameOf(found.place, found.packet, { rendition, onBad }, signal, frame => encoded(frame, camera)))
   if (message === undefined) throw new Refusal('unavailable', `camera "${camera.deviceId}" has no frame at ${atMs} that can be decoded`)
   metrics.bufferedServed.inc({ camera: refText(camera.ref) })
   return message
