@@ -15,6 +15,7 @@ import { measureOverload } from './overload.ts'
 import { readOptions, usage, type Options } from './options.ts'
 import { measurePackets } from './packets.ts'
 import { measureRenditions } from './renditions.ts'
+import { measurePage } from './page.ts'
 import { report } from './report.ts'
 import type { Scenario } from './scenario.ts'
 import { measurePythonClient } from './python-client.ts'
@@ -52,6 +53,7 @@ const FURTHER: Record<string, Scenario> = {
   'max-fps': measureMaxFps,
   overload: measureOverload,
   viewers: measureViewers,
+  page: measurePage,
 }
 
 async function bench(options: Options): Promise<void> {

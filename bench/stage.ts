@@ -3,7 +3,7 @@ import type { Placement } from '../proto/camera.ts'
 import { cameraRecord, startCameras } from '../test/fixtures/cameras.ts'
 import { startGateway, type Gateway } from '../test/fixtures/gateway.ts'
 import { startNats } from '../test/fixtures/nats.ts'
-import { startCamera } from '../test/fixtures/rtsp-camera.ts'
+import { startCamera, type CameraCodec } from '../test/fixtures/rtsp-camera.ts'
 import { startSidecar, type Sidecar } from '../test/fixtures/sidecar.ts'
 import { until } from '../test/fixtures/wait.ts'
 import { videoOf, type ChainEnv, type Counts, type Picture } from './chain.ts'
@@ -35,8 +35,8 @@ export type Stage = AsyncDisposable & {
   readonly cameras: readonly StageCamera[]
   readonly clients: readonly Client[]
   readonly cast: Cast
-  /** Returns once its packets flow. `file`: the video it plays, in place of the stage's. */
-  addCamera(file?: string): Promise<StageCamera>
+  /** Returns once its packets flow. `file`: the video it plays, in place of the stage's; of `codec`, H.264 unless given. */
+  addCamera(file?: string, codec?: CameraCodec): Promise<StageCamera>
   /** Returns once they have their first frames. `perSecond` 0: every frame. */
   addClients(camera: StageCamera, count: number, perSecond?: number): Promise<void>
   /** Starts so many clients; returns once they have their first frames. */
@@ -78,8 +78,8 @@ export async function startStage(options: StageOptions): Promise<Stage> {
     clients,
     cast,
     removeClients,
-    async addCamera(own = file) {
-      const source = owned.use(await startCamera({ codec: 'h264', file: own }))
+    async addCamera(own = file, codec = 'h264') {
+      const source = owned.use(await startCamera({ codec, file: own }))
       const number = String(cameras.length + 1)
       const uid = `00000000-0000-4000-8000-${number.padStart(12, '0')}`
       const sidecar = owned.use(
