@@ -48,15 +48,18 @@ export class Clips {
     const samples = new Samples(track, first, first.codec)
     let bytes = 0
     let isWhole = true
-    for await (const packet of packets) {
-      if (!samples.add(packet)) break
-      bytes += packet.data.length
+    // Not by for await: leaving that would end the packets, and they may go on in fragments.
+    for (let next = await packets.next(); next.done !== true && samples.add(next.value); next = await packets.next()) {
+      bytes += next.value.data.length
       isWhole = bytes <= FILE_BYTES_MAX
       if (!isWhole) break
     }
     const head = { ...HEADERS, 'content-type': mp4Type(track), 'content-disposition': disposition(camera, first.timestamp) }
     const about = { ...head, 'x-capture-time': new Date(first.timestamp).toISOString() }
-    if (isWhole) return await this.#whole(track, samples, about, exchange)
+    if (isWhole) {
+      await packets.return(undefined)
+      return await this.#whole(track, samples, about, exchange)
+    }
     exchange.response.writeHead(200, about)
     await this.#piece(exchange, mp4Head(track, samples.firstShow))
     await this.#fragments(packets, samples, exchange)
