@@ -1,8 +1,9 @@
 // What common/media makes of streams and words, compared with what ffmpeg and ffprobe say of the same.
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { closeSync, createWriteStream } from 'node:fs'
+import { closeSync, createWriteStream, readdirSync, readFileSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
+import { getPriority } from 'node:os'
 import { promisify } from 'node:util'
 import test from 'ava'
 import { Failure } from '../common/errors.ts'
@@ -10,6 +11,7 @@ import { demux, type DemuxedPacket, type DemuxInfo } from '../common/media/demux
 import { openPipe, runFfmpeg } from '../common/media/ffmpeg.ts'
 import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { PictureMemory } from '../common/media/frame-memory.ts'
+import { FrameReader } from '../common/media/frame-reader.ts'
 import { NutWriter } from '../common/media/nut-writer.ts'
 import { continuesPicture, isVp9Key, keyframeParameters, streamExtradata } from '../common/media/parameters.ts'
 import { ARCHIVE_LINES, CAMERA_LINES, causeIn, FORWARDING_LINES, moreTelling } from '../common/media/ffmpeg-log.ts'
@@ -19,6 +21,7 @@ import { EpochTracker } from '../sidecar/timing/epoch.ts'
 import { ffprobePackets, ffprobePath } from './fixtures/media.ts'
 import { descendants } from './fixtures/processes.ts'
 import { temporaryFolder, type TemporaryFolder } from './fixtures/tmp.ts'
+import { until } from './fixtures/wait.ts'
 
 const run = promisify(execFile)
 const NONE = Buffer.alloc(0)
@@ -504,4 +507,40 @@ test('ticks become seconds and milliseconds by one multiplication and one divisi
   t.is(ticksToSeconds(1, [1001, 30_000]), 1001 / 30_000)
   t.is(secondsToTicks(2, [1, 90_000]), 180_000)
   t.is(secondsToTicks(1, [1001, 30_000]), 30) // 29.97: at least as long
+})
+
+test('a decoder gives way, in all its threads, to the process that started it', async t => {
+  const source = ['-re', '-f', 'lavfi', '-i', 'testsrc2', '-f', 'null', '-']
+  await using ffmpeg = await runFfmpeg(source, { reach: 'sealed', onLine: () => {} })
+  const niceness = () =>
+    readdirSync(`/proc/${ffmpeg.pid}/task`).map(thread => {
+      const stat = readFileSync(`/proc/${ffmpeg.pid}/task/${thread}/stat`, 'utf8')
+      return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])
+    })
+  await until(() => niceness().length > 2, { what: 'threads of ffmpeg' })
+  t.deepEqual([...new Set(niceness())], [Math.min(19, getPriority() + 5)])
+})
+
+test('small frames that are read before they are described come whole, also as more of them are read in between', async t => {
+  const size = 30_000
+  const frames = Array.from({ length: 12 }, (_, i) => Buffer.alloc(size, i + 1))
+  const reader = new FrameReader({ head: 32, tail: 8 }, () => size)
+  const read: string[] = []
+  reader.onPicture = ({ pts }, buffer) => {
+    read.push(`${pts} ${frames[pts]?.equals(buffer.subarray(32, 32 + size))}`)
+    return true
+  }
+  const { writeFd } = await reader.open()
+  const pipe = createWriteStream('', { fd: writeFd })
+  pipe.end(Buffer.concat(frames))
+  for (const pts of frames.keys()) {
+    await until(() => pipe.writableLength === 0 || pipe.bytesWritten > pts * size, { what: 'more bytes' })
+    reader.describe({ pts, width: 100, height: 100, key: true, type: 'I' })
+    await until(() => read.length > pts, { what: `frame ${pts}` })
+  }
+  t.deepEqual(
+    read,
+    frames.map((_, pts) => `${pts} true`),
+  )
+  await reader.ended
 })

@@ -4,6 +4,8 @@ import { PictureMemory } from './frame-memory.ts'
 /** What ffmpeg says of a picture. */
 export type Description = { pts: number; width: number; height: number; key: boolean; type: string }
 
+const ASIDE_BYTES = 64 * 1024
+
 /** What reads one output of ffmpeg. */
 export type Reader = {
   /** A frame: its bytes, `size` of them, with the room in front and behind. False: no further one until `resume`. */
@@ -35,8 +37,9 @@ export class FrameReader implements Reader {
   #filled = 0
   /** A complete picture whose description has not come yet. */
   #full: Buffer | undefined
-  /** Bytes of later pictures, read while the size was guessed wrong: empty but for a change of size. */
+  /** Bytes of later pictures, read while the size was guessed wrong: empty but at the begin and after a change of size. */
   #surplus = Buffer.alloc(0)
+  #aside: Buffer | undefined
   #paused = false
 
   /** `sizeOf`: bytes of the picture that is described. */
@@ -50,9 +53,9 @@ export class FrameReader implements Reader {
   }
 
   async open(): Promise<{ writeFd: number }> {
-    this.#renew(64 * 1024)
+    this.#renew(ASIDE_BYTES)
     const { reader, writeFd } = await openPipe(
-      () => this.#buffer.subarray(this.#room.head + this.#filled, this.#room.head + this.#size),
+      () => this.#readInto(),
       (count, into) => this.#arrived(count, into),
     )
     this.#reader = reader
@@ -86,8 +89,14 @@ export class FrameReader implements Reader {
     if (this.#mayRead) this.#reader?.resume()
   }
 
+  /** Where the socket puts what it reads next. The rest of the surplus may still be moved into the buffer before that, so it is not the buffer then. */
+  #readInto(): Buffer {
+    if (this.#surplus.length > 0) return (this.#aside ??= Buffer.allocUnsafeSlow(ASIDE_BYTES))
+    return this.#buffer.subarray(this.#room.head + this.#filled, this.#room.head + this.#size)
+  }
+
   #arrived(count: number, into: Uint8Array): boolean {
-    // The socket was given its memory before the size was known to have changed.
+    // The socket was given other memory: there was a surplus, or the size was not yet known to have changed.
     if (into.buffer !== this.#buffer.buffer) this.#surplus = Buffer.concat([this.#surplus, into.subarray(0, count)])
     else this.#filled += count
     this.#settle()
