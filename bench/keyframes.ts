@@ -92,7 +92,7 @@ async function readVideo(): Promise<Video> {
 function play({ nc }: Cameras, all: readonly FakeCamera[], { codec, packets }: Video): Disposable {
   const epoch = Date.now()
   const sent = all.map((_, i) => i % fps)
-  const send = (camera: FakeCamera, seq: number) => {
+  const send = (camera: FakeCamera, seq: number, ahead: number) => {
     const { key, data } = packets[seq % packets.length] as Video['packets'][number]
     const pts = (seq * 90_000) / fps
     const place = {
@@ -101,7 +101,7 @@ function play({ nc }: Cameras, all: readonly FakeCamera[], { codec, packets }: V
       index: seq % fps,
       pts,
       dts: pts,
-      timestamp: Math.round(epoch + (1000 * seq) / fps),
+      timestamp: Math.round(epoch + (1000 * (seq - ahead)) / fps),
     }
     const packet: Packet = { ...place, key, corrupt: false, data }
     for (const { headers, payload } of packetMessages(camera.uid, packet, 0, codec, 2 ** 20))
@@ -110,7 +110,7 @@ function play({ nc }: Cameras, all: readonly FakeCamera[], { codec, packets }: V
   const timer = setInterval(() => {
     for (const [i, camera] of all.entries()) {
       const due = (i % fps) + Math.floor(((Date.now() - epoch) / 1000 + i / CAMERAS / fps) * fps)
-      for (let seq = sent[i] ?? 0; seq < due; seq++) send(camera, seq)
+      for (let seq = sent[i] ?? 0; seq < due; seq++) send(camera, seq, i % fps)
       sent[i] = Math.max(sent[i] ?? 0, due)
     }
   }, 5)

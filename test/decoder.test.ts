@@ -301,7 +301,7 @@ test('a live decoder that begins with a long and large group of pictures leaves 
   const shown: number[] = []
   const memory = new PictureMemory()
   const stream = new StreamDecoder(codecOf(info, 0), gop, {
-    ...{ outputs: [{ ...BGR24, memory }], wantedOf: () => 1, keyframesSuffice: () => false },
+    ...{ outputs: [{ ...BGR24, memory }], wantedOf: () => 1, keyframesSuffice: () => false, reorder: () => 0 },
     count: { dropped: cause => t.fail(cause), unwanted: () => {}, tookMs: () => {} },
     onFrame: ({ packet, buffer }) => {
       shown.push(packet.index)

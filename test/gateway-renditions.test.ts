@@ -36,7 +36,7 @@ async function filmed({ cameras }: World, intervalMs: number) {
   const encoded = await encodedCamera(cameras.nc, camera)
   const epoch = Date.now()
   let seq = 0
-  const timer = setInterval(() => encoded.send(seq++, { epoch, timestamp: Date.now() }), intervalMs)
+  const timer = setInterval(() => encoded.send(seq, { epoch, timestamp: epoch + intervalMs * seq++ }), intervalMs)
   return Object.assign(camera, { [Symbol.dispose]: () => clearInterval(timer) })
 }
 
@@ -78,10 +78,25 @@ test('a rendition that is wanted no faster than keyframes come is made of keyfra
   await using watched = await decodeHere(nats.url, camera, 'none')
   watched.want('none', [slow])
   await until(() => framesOf(watched, slow.key).length > 6, { what: 'frames' })
-  const later = framesOf(watched, slow.key).slice(3)
-  t.true(later.every(({ key, index }) => key && index === 0))
-  const [, decoded = '0'] = /^chrysalis_frames_decoded_total{.*} (\d+)/m.exec(await watched.metrics()) ?? []
-  t.true(Number(decoded) < 20, `${decoded} frames were decoded`)
+  t.true(framesOf(watched, slow.key).every(({ key, index }) => key && index === 0))
+  // Also before it is known how far keyframes are apart, so that many cameras can be joined at once.
+  t.notRegex(await watched.metrics(), /^chrysalis_frames_unwanted_total{/m)
+})
+
+test('until it is known how far keyframes are apart, a keyframe is given, and then what is wanted', async t => {
+  const { nats } = t.context
+  using camera = await filmed(t.context, 400) // keyframes each 4 s
+  const some = demand(SMALL, { maxFps: 1 })
+  await using watched = await decodeHere(nats.url, camera, 'none')
+  watched.want('none', [some])
+  const frames = () => framesOf(watched, some.key)
+  await until(() => frames().length > 3, { what: 'frames' })
+  t.true(frames()[0]?.key)
+  t.true(
+    frames()
+      .slice(1, 4)
+      .some(({ key }) => !key),
+  )
 })
 
 test('a rendition’s rate is limited, evenly', async t => {
@@ -93,7 +108,11 @@ test('a rendition’s rate is limited, evenly', async t => {
   await until(() => framesOf(watched, some.key).length > 12, { what: 'frames' })
   const places = framesOf(watched, some.key).map(placeOf)
   const steps = places.slice(1).map((place, i) => place - (places[i] ?? 0))
-  t.true(Math.abs(steps.reduce((sum, step) => sum + step, 0) / steps.length - 5) < 1, steps.join(' '))
+  // Each is one of every five, or its neighbour. A decoder that is behind on a full machine leaves out some.
+  t.true(
+    places.every((place, i) => [0, 1, 4].includes((place - (places[0] ?? 0)) % 5) && (i === 0 || (steps[i - 1] ?? 0) >= 4)),
+    steps.join(' '),
+  )
 })
 
 test('at most eight renditions of a camera are made, and the Image service’s is not one of them', t => {

@@ -47,6 +47,7 @@ function decoding({ packets, codec }: Video, keyframesSuffice: () => boolean) {
   let unwanted = 0
   const stream = new StreamDecoder(codec, gop, {
     outputs: [{ filters: ['format=bgr24'], format: 'BGR24', memory }],
+    reorder: () => codec.reorder,
     ...{ keyframesSuffice, wantedOf: packet => (packet.key || !keyframesSuffice() ? 1 : 0) },
     count: { dropped: () => {}, unwanted: () => void unwanted++, tookMs: () => {} },
     onFrame: ({ packet, corrupt, buffer, offset, size }: DecodedFrame) => {
@@ -70,16 +71,15 @@ const VIDEOS: Record<string, VideoOptions> = {
 }
 
 for (const [name, options] of Object.entries(VIDEOS)) {
-  test.serial(`${name}: one ffmpeg decodes each keyframe as it comes, and little else`, async t => {
+  test.serial(`${name}: one ffmpeg decodes each keyframe as it comes, and of other packets what it holds back`, async t => {
     const video = await read(options)
     const { stream, push, shown, unwanted, ended } = decoding(video, () => true)
     const decoders = new Set<number>()
     for (const [i, packet] of video.packets.entries()) {
       if (i > 0) push(packet)
       const keyframes = packet.keyframe
-      // Each has come out before the GOP is over; the next packet comes when it has, if it does without more.
+      // Packets that follow a keyframe come before it is decoded, as on a full machine. It comes out before the GOP is over.
       if (packet.index >= (options.bFrames ?? 0) + 2) await until(() => shown.length >= keyframes, { what: `keyframe ${keyframes}` })
-      else await delay(50)
       for (const { pid, command } of descendants()) if (command.includes('-f nut')) decoders.add(pid)
     }
     stream.stop()
@@ -90,7 +90,7 @@ for (const [name, options] of Object.entries(VIDEOS)) {
     )
     t.true(shown.every(({ packet, corrupt }) => packet.key && !corrupt))
     t.is(decoders.size, 1)
-    t.true(unwanted() < video.packets.length / 2, `${unwanted()} of ${video.packets.length}`)
+    t.true(unwanted() <= (options.bFrames ?? 0) * video.keyPictures.length, `${unwanted()} of ${video.packets.length}`)
   })
 
   test.serial(`${name}: when all frames are wanted in the middle of a GOP, each comes that follows`, async t => {

@@ -3,7 +3,7 @@ import { execFile, spawn, type ChildProcess, type StdioOptions } from 'node:chil
 import { once } from 'node:events'
 import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { tmpdir } from 'node:os'
+import { getPriority, setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { promisify } from 'node:util'
@@ -17,6 +17,9 @@ const QUIET = ['-nostdin', '-nostats', '-hide_banner', '-loglevel', 'level+info'
 /** The second signal interrupts a read or a write that blocks. */
 const INTERRUPT_AFTER_MS = 1_000
 const KILL_AFTER_MS = 5_000
+/** Of decoders: there are many, and on a full machine what reads packets and sends frames must not wait behind all of them. */
+const DECODER_NICENESS = 5
+const NICENESS_MAX = 19
 
 export type End = { code: number | null; signal: NodeJS.Signals | null }
 
@@ -50,6 +53,7 @@ export async function runFfmpeg(
 ): Promise<Run> {
   const extra = outputFds ?? Array.from({ length: pipes }, () => 'pipe' as const)
   const child = start([...QUIET, ...args], [stdin ? 'pipe' : 'ignore', 'ignore', 'pipe', ...extra], reach, outputFds)
+  if (reach === 'sealed') giveWay(child)
   // 'close' follows 'exit' and 'error' alike, when the pipes have closed too.
   const ended = new Promise<End>(resolve => child.once('close', (code, signal) => resolve({ code, signal })))
   try {
@@ -94,6 +98,15 @@ function start(args: string[], stdio: StdioOptions, reach: Reach, outputFds: rea
     throw spawnFailed(error) // no descriptors left, no ffmpeg
   } finally {
     for (const fd of outputFds) closeSync(fd)
+  }
+}
+
+/** Before ffmpeg makes its threads, which are as it is. */
+function giveWay({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) setPriority(pid, Math.min(NICENESS_MAX, getPriority() + DECODER_NICENESS))
+  } catch {
+    // It has ended already.
   }
 }
 

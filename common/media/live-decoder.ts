@@ -97,6 +97,8 @@ export class LiveDecoder implements AsyncDisposable {
   /** The last keyframe needs no packet before it, as one of an open GOP does. */
   #decodesAlone = true
   #keyTimestamp: number | undefined
+  /** From the last keyframe to the newest packet. */
+  #sinceKeyMs = 0
   #current: Running | undefined
   /** It gives renditions that `#current` does not, and takes over when it has caught up. */
   #next: Running | undefined
@@ -138,8 +140,9 @@ export class LiveDecoder implements AsyncDisposable {
       this.#decodesAlone = decodesAlone(codec.name, packet.data, Buffer.from(codec.extradata, 'base64'))
       this.#gopMs = newEpoch || this.#keyTimestamp === undefined ? undefined : packet.timestamp - this.#keyTimestamp
       this.#keyTimestamp = packet.timestamp
-      for (const wanted of this.#wanted.values()) this.#setKeyed(wanted)
     }
+    this.#sinceKeyMs = packet.timestamp - (this.#keyTimestamp ?? packet.timestamp)
+    for (const wanted of this.#wanted.values()) this.#setKeyed(wanted)
     this.#codec = codec
     const chosen = new Set<string>()
     for (const [key, wanted] of this.#wanted) if (this.#takes(wanted, packet)) chosen.add(key)
@@ -153,6 +156,8 @@ export class LiveDecoder implements AsyncDisposable {
   reset(): void {
     this.#endStreams()
     this.#markGap()
+    this.#keyTimestamp = this.#gopMs = undefined
+    this.#sinceKeyMs = 0
     this.#report()
   }
 
@@ -174,10 +179,11 @@ export class LiveDecoder implements AsyncDisposable {
     return this.#codec && tooLarge(this.#codec.width, this.#codec.height)
   }
 
+  /** Before the first whole GOP keyframes are taken to come soon: until one is late, many cameras that join at once need no other packets. */
   #setKeyed(wanted: Wanted): void {
     const { maxFps } = wanted.demand
-    const max = wanted.isKeyed ? KEYED_MAX.goOn : KEYED_MAX.begin
-    wanted.isKeyed = maxFps !== undefined && this.#gopMs !== undefined && (maxFps * this.#gopMs) / 1000 <= max
+    const max = wanted.isKeyed && this.#gopMs !== undefined ? KEYED_MAX.goOn : KEYED_MAX.begin
+    wanted.isKeyed = maxFps !== undefined && (maxFps * Math.max(this.#gopMs ?? 0, this.#sinceKeyMs)) / 1000 <= max
   }
 
   #takes({ demand, limit, isKeyed }: Wanted, { key, timestamp }: Packet): boolean {
@@ -224,6 +230,7 @@ export class LiveDecoder implements AsyncDisposable {
       outputs: outputs.map(({ options }) => options),
       count: { ...count, dropped: cause => (this.#markGap(), count.dropped(cause)) },
       keyframesSuffice: () => this.#mode === 'keyframes',
+      reorder: () => this.#codec?.reorder ?? 0,
       wantedOf: packet => bitsOf(outputs, this.#choices.get(packet)),
       onFrame: frame => this.#arrived(running, frame),
     })

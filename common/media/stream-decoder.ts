@@ -1,4 +1,5 @@
 // A decoder of one epoch, from the group of pictures at hand on: of every frame, or of keyframes alone.
+import { availableParallelism } from 'node:os'
 import { FRAME_ROOM } from '../../proto/frame.ts'
 import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
@@ -9,6 +10,7 @@ import type { Gop } from './gop.ts'
 import { KeyframeGate } from './keyframe-gate.ts'
 import type { LiveCount } from './live-decoder.ts'
 import { Pace } from './pace.ts'
+import { Turns } from './turns.ts'
 
 const UNDECODABLE_MS = 20_000
 /** How long the last frames of an epoch may take. */
@@ -16,11 +18,18 @@ const FINISH_MS = 2_000
 /** Bytes that wait for a decoder before it is taken to be too slow for its camera. */
 const BACKLOG_MAX = 8 * 2 ** 20
 
+/** Of this process. To start ffmpeg and to come to the newest frame costs as much as seconds of decoding: more at once would hold up all that run. */
+const STARTS = new Turns(Math.max(2, availableParallelism()))
+/** A start that takes longer holds up no other. */
+const START_MS = 2_000
+
 export type StreamDecoderOptions = {
   outputs: readonly DecoderOutput[]
   count: Pick<LiveCount, 'dropped' | 'unwanted' | 'tookMs'>
   /** Only keyframes are wanted now. They are decoded alone; when more is wanted again, what was left out is decoded first. */
   keyframesSuffice: () => boolean
+  /** Frames that the decoder holds back for B-frames, as far as is known by now. */
+  reorder: () => number
   /** A bit for each output that is to give the packet's frame. */
   wantedOf: (packet: Packet) => number
   onFrame: (frame: DecodedFrame) => void
@@ -47,6 +56,10 @@ export class StreamDecoder {
   #isThin = false
   /** Where keyframes suffice: the one that is to come out. */
   #keyframe: Packet | undefined
+  /** Packets that were fed since the last keyframe. */
+  #following = 0
+  /** Until the first frame. */
+  #starting: Disposable | undefined
 
   constructor(codec: Codec, gop: Gop, options: StreamDecoderOptions) {
     this.#codec = codec
@@ -62,6 +75,9 @@ export class StreamDecoder {
 
   /** Resolves when it was told to end, or with why the decoder ended by itself. Never rejects. */
   async run(): Promise<string> {
+    this.#starting = await STARTS.take(this.#over.promise)
+    if (this.#starting === undefined) return 'it was ended before it began'
+    const timer = setTimeout(() => this.#started(), START_MS)
     try {
       await using decoder = await Decoder.start({
         ...{ codec: this.#codec, outputs: this.#options.outputs, threads: 1, room: FRAME_ROOM },
@@ -71,7 +87,7 @@ export class StreamDecoder {
       // Everything since the keyframe, packets that came while ffmpeg started included.
       const { packets } = this.#gop
       const isThin = this.#options.keyframesSuffice()
-      for (const packet of isThin ? packets.slice(0, 1 + this.#codec.reorder) : packets) this.#write(decoder, packet)
+      for (const packet of isThin ? packets.slice(0, 1 + this.#options.reorder()) : packets) this.#write(decoder, packet)
       this.#isThin = isThin
       if (!isThin) this.#awaitedSinceMs ??= performance.now()
       this.#backlogMax += decoder.backlog
@@ -82,7 +98,13 @@ export class StreamDecoder {
       return messageOf(error)
     } finally {
       this.#decoder = undefined
+      clearTimeout(timer)
+      this.#started()
     }
+  }
+
+  #started(): void {
+    this.#starting?.[Symbol.dispose]()
   }
 
   feed(packet: Packet): void {
@@ -102,7 +124,7 @@ export class StreamDecoder {
   #needs(packet: Packet): boolean {
     if (!this.#options.keyframesSuffice()) return true
     if (packet.key) return this.#options.wantedOf(packet) !== 0
-    return this.#keyframe !== undefined
+    return this.#keyframe !== undefined && this.#following < this.#options.reorder()
   }
 
   /** The packet, and those that it needs and that were not fed. */
@@ -133,11 +155,13 @@ export class StreamDecoder {
     this.#last = packet
     this.#isThin = false
     if (packet.key) this.#keyframe = isThin && wanted !== 0 ? packet : undefined
+    this.#following = packet.key ? 0 : this.#following + 1
     if (wanted !== 0) this.#awaitedSinceMs ??= performance.now()
     this.#pace.fed(packet, performance.now(), wanted !== 0)
   }
 
   #deliver(frame: DecodedFrame): boolean {
+    this.#started()
     this.#awaitedSinceMs = undefined
     if (frame.packet === this.#keyframe) this.#keyframe = undefined
     const tookMs = this.#pace.delivered(frame.packet, performance.now())
