@@ -30,6 +30,7 @@ export function cameraRecord({ metadata, spec }: Camera, pod: PodState, problem?
     bufferScale: spec.buffer.scale,
     proxy: { hasTarget: spec.proxy?.urlSecretRef !== undefined, enabled: spec.proxy?.enabled ?? SPEC_DEFAULTS.proxy.enabled },
     archive: spec.archive !== undefined,
+    ...(spec.source.substream === undefined ? {} : { substream: true }),
     pod,
     ...(problem === undefined ? {} : { problem: { ...problem, message: problem.message.slice(0, MESSAGE_MAX) } }),
   }

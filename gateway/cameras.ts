@@ -13,6 +13,8 @@ type Report = { readonly state: CameraState; readonly receivedMs: number }
 
 export type KnownCamera = {
   readonly ref: CameraRef
+  /** What is said of it is said of this stream of it (frames/substream.ts). Absent: of the main one. */
+  readonly stream?: 'sub'
   readonly uid: string
   /** Its canonical one. */
   readonly deviceId: string

@@ -76,7 +76,7 @@ await runProcess(process.env, async signal => {
   const bufferExtents = new BufferExtents(bufferOf)
   let packetLink: Nats | undefined
   const packets = streamOver(() => packetLink)
-  const readers = new PacketReaders(() => packetLink, metrics, log)
+  const readers = new PacketReaders(identity, () => packetLink, metrics, log)
   const cameras = new Cameras(config.namespace, metrics, log, uid => {
     frames.end(uid)
     readers.end(uid)

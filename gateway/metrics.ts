@@ -3,6 +3,9 @@ import { LATENCY_BUCKETS } from '../common/metrics.ts'
 
 const DROP_REASONS = ['decoder_failed', 'decoder_behind', 'late', 'packets_lost'] as const
 
+/** A label has the camera, and `#sub` behind it for its substream. */
+const cameraIn = (label: string | number): string => String(label).replace(/#sub$/, '')
+
 export type Metrics = ReturnType<typeof createMetrics>
 
 /** Cameras are labelled `namespace/name`; only those that exist, so labels stay bounded. */
@@ -138,7 +141,10 @@ export function createMetrics(registry: Registry) {
     registers,
   })
   /** A camera that is gone takes its series with it. */
-  const forget = (name: string): void => {
+  const forget = (camera: string): void => {
+    for (const name of [camera, `${camera}#sub`]) forgetOne(name)
+  }
+  const forgetOne = (name: string): void => {
     for (const metric of Object.values(ofCamera)) metric.remove({ camera: name })
     for (const reason of DROP_REASONS) framesDropped.remove({ camera: name, reason })
     for (const to of ['Sidecar', 'Gateway']) moves.remove({ camera: name, to })
@@ -225,7 +231,8 @@ export function createMetrics(registry: Registry) {
     async forgetOthersThan(names: ReadonlySet<string>): Promise<void> {
       for (const metric of [...Object.values(ofCamera), framesDropped, moves]) {
         const { values } = await metric.get()
-        for (const { labels } of values) if (labels.camera !== undefined && !names.has(String(labels.camera))) forget(String(labels.camera))
+        for (const { labels } of values)
+          if (labels.camera !== undefined && !names.has(cameraIn(labels.camera))) forget(cameraIn(labels.camera))
       }
     },
   }

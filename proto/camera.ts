@@ -62,6 +62,16 @@ export type OnvifSource = {
   profile: string
 }
 
+/** Exactly one of the two. With `profile` the source is an ONVIF device. */
+export type SubstreamSource = {
+  url?: string
+  /** sub, or a profile's token. */
+  profile?: string
+}
+
+/** The streams of a camera. */
+export type StreamName = 'main' | 'sub'
+
 export type CameraSpec = {
   /** Exactly one of `url` and `onvif`. */
   source: {
@@ -69,6 +79,8 @@ export type CameraSpec = {
     url?: string
     /** A device that is asked for its stream's URL at each connect. */
     onvif?: OnvifSource
+    /** A smaller stream of the same camera. */
+    substream?: SubstreamSource
     /** RTSP only. */
     transport: Transport
     /** RTSP only: of other codecs no packet reaches ffmpeg. H264, H265 and JPEG unless given. */

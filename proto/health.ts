@@ -55,6 +55,7 @@ export const CONDITIONS = {
         ? activity(facts, facts.state?.archive, { on: 'Recording', off: 'NotConnected', failed: 'ArchiveFailed' })
         : no('NotConfigured'),
   },
+  Substream: { meaning: 'Packets of the substream arrive. It is connected only while something wants it.', judge: substream },
 } as const satisfies Record<string, { meaning: string; judge: (facts: Facts) => Verdict }>
 
 export type ConditionType = keyof typeof CONDITIONS
@@ -139,6 +140,18 @@ function decoding(facts: Facts): Verdict {
   if (why !== undefined) return why
   if (state?.decoding.ok === false) return failing(state.decoding, 'NoDecodableFrames')
   return state?.decoding.active ? yes('Decoding') : no('NoDemand')
+}
+
+/** It has a connection of its own. */
+function substream(facts: Facts): Verdict {
+  const { record, state } = facts
+  if (record.substream !== true) return no('NotConfigured')
+  if (state === undefined || record.suspended || !record.pod.running) return withoutConnection(facts) ?? unknown('NotReported')
+  if (state.substream === undefined) return unknown('NotReported')
+  const { connection, reason, message } = state.substream
+  if (connection === 'streaming') return yes('Streaming')
+  if (reason !== undefined) return no(named(reason), `the substream: ${message ?? explain(reason, undefined)}`)
+  return no(connection === 'off' ? 'SubstreamIdle' : 'Connecting')
 }
 
 /** Of something that the spec asks for. A reported failure counts without a connection too. */

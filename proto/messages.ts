@@ -53,6 +53,8 @@ const PacketHeader = v.object({
 
 /** One packet of the compressed stream, as every process sees it. Times in the codec's time base, timestamp in ms. */
 export type Packet = {
+  /** It is of the camera's substream. */
+  sub?: true | undefined
   epoch: number
   index: number
   keyframe: number
@@ -109,7 +111,7 @@ export type Incoming = { headers?: MsgHdrs | undefined; data: Uint8Array }
 
 /** The messages that carry one packet: one, unless it exceeds `payloadMax` bytes. A keyframe needs its codec. */
 export function packetMessages(uid: string, packet: Packet, keySeq: number, codec: Codec, payloadMax: number): Outgoing[] {
-  const { data, key, corrupt, ...rest } = packet
+  const { data, key, corrupt, sub: _, ...rest } = packet
   const header = { ...rest, key: key ? 1 : 0, corrupt: corrupt ? 1 : 0, size: data.length, keySeq }
   const extra = key ? { [HEADER.codec]: JSON.stringify(codec) } : {}
   return inParts({ [HEADER.camera]: uid, [HEADER.packet]: JSON.stringify(header), ...extra }, data, payloadMax)

@@ -33,6 +33,8 @@ import {
   RECENT_STREAM,
   STREAM_KEY_SUBJECTS,
   streamKeySubject,
+  SUBSTREAM_SUBJECTS,
+  substreamSubject,
   UNSTORED_SUBJECTS,
   unstoredSubject,
   type CameraRef,
@@ -61,6 +63,7 @@ export function cameraPermissions(ref: CameraRef): Permissions {
       allow: [
         packetSubject(ref),
         unstoredSubject(ref),
+        substreamSubject(ref),
         frameSubject(ref),
         bufferSubject(ref),
         bucketSubject(BUCKET.states, key),
@@ -139,7 +142,7 @@ const gatewayPermissions = (): Permissions => ({
       ARCHIVE_SUBJECTS,
     ],
   },
-  sub: { allow: [inbox('gateway'), FRAME_SUBJECTS, PACKET_SUBJECTS, UNSTORED_SUBJECTS, GROUP_SUBJECTS] },
+  sub: { allow: [inbox('gateway'), FRAME_SUBJECTS, PACKET_SUBJECTS, UNSTORED_SUBJECTS, SUBSTREAM_SUBJECTS, GROUP_SUBJECTS] },
 })
 
 export const rolePermissions = (role: Role): Permissions => (role === 'operator' ? operatorPermissions() : gatewayPermissions())

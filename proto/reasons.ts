@@ -31,6 +31,7 @@ export const REASONS = {
   ForwardingConnecting: { meaning: 'Connecting to the RTMP server.', advice: '', severity: 'ok' },
   SwitchedOff: { meaning: 'Forwarding is turned off.', advice: '', severity: 'ok' },
   Recording: { meaning: 'The stream is written to the archive.', advice: '', severity: 'ok' },
+  SubstreamIdle: { meaning: 'Nothing wants the substream, so it is not connected.', advice: '', severity: 'ok' },
   NotConfigured: { meaning: 'The spec does not ask for it.', advice: '', severity: 'ok' },
   Suspended: { meaning: 'The camera is stopped (spec.suspend).', advice: 'Set spec.suspend to false to start it.', severity: 'ok' },
   Deleting: { meaning: 'The Camera is being deleted, and its data in NATS is being removed.', advice: '', severity: 'ok' },

@@ -60,6 +60,8 @@ export type LiveFrame = {
   readonly epoch: number
   readonly keyframe: number
   readonly index: number
+  /** It is of the camera's substream. */
+  readonly sub?: true | undefined
   /** Capture time, ms since the epoch. */
   readonly timestamp: number
   /** When the camera captured it by its own clock, where the camera tells. */

@@ -59,6 +59,8 @@ export const CameraRecord = v.object({
   bufferScale: v.optional(Scale),
   proxy: v.object({ hasTarget: v.boolean(), enabled: v.boolean() }),
   archive: v.boolean(),
+  /** The camera has a smaller stream. */
+  substream: v.optional(v.literal(true)),
   pod: PodState,
   /** The API server rejects what the operator applies. A pod that runs is as it was before. */
   problem: v.optional(v.object({ reason: reasonText, message: text(MESSAGE_MAX) })),
@@ -120,6 +122,17 @@ const Part = v.object({
 const Activity = v.object({ active: v.boolean(), ...Part.entries })
 export type Activity = v.InferOutput<typeof Activity>
 
+/** `off`: it is not connected, as nothing wants it. The codec is of the last connection. */
+export const SubstreamState = v.object({
+  connection: v.picklist(['off', 'connecting', 'streaming', 'waiting']),
+  reason: v.optional(reasonText),
+  message: v.optional(text(MESSAGE_MAX)),
+  codec: v.optional(Codec),
+  fps: v.number(),
+  lastPacketAt: v.optional(ms),
+})
+export type SubstreamState = v.InferOutput<typeof SubstreamState>
+
 /** sidecar → `states` bucket: on change, and at least every 5 s as a heartbeat. */
 export const CameraState = v.object({
   v: v.literal(1),
@@ -154,6 +167,7 @@ export const CameraState = v.object({
   /** Absent where the spec asks for none. */
   proxy: v.optional(Activity),
   archive: v.optional(Activity),
+  substream: v.optional(SubstreamState),
 })
 export type CameraState = v.InferOutput<typeof CameraState>
 
@@ -209,10 +223,15 @@ export type CameraLease = v.InferOutput<typeof CameraLease>
 export const Revocation = v.object({ v: v.literal(1), at: count, until: count })
 export type Revocation = v.InferOutput<typeof Revocation>
 
-/** gateway → sidecar, on the demand subject, every second while clients ask: what it wants decoded there. */
+/**
+ * gateway → sidecar, on the demand subject, every second while clients ask: what it wants decoded there. Of the substream: that its packets
+ * are wanted.
+ */
 export const Demand = v.object({
   v: v.literal(1),
   gateway: text(64),
+  /** Absent: of the main stream. */
+  stream: v.optional(v.literal('sub')),
   /** `none`: this gateway wants nothing any more. */
   wants: v.picklist(['all', 'keyframes', 'none']),
   /** So many frames a second are enough. */

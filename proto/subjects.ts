@@ -30,6 +30,9 @@ export const PACKET_SUBJECTS = 'chrys.packets.*.*'
 /** Packets that the packet stream does not keep: they are only heard live. */
 export const unstoredSubject = (ref: CameraRef): string => `chrys.unstored.${checked(ref, '.')}`
 export const UNSTORED_SUBJECTS = 'chrys.unstored.*.*'
+/** Packets of the substream, which are only heard live too. */
+export const substreamSubject = (ref: CameraRef): string => `chrys.substream.${checked(ref, '.')}`
+export const SUBSTREAM_SUBJECTS = 'chrys.substream.*.*'
 export const frameSubject = (ref: CameraRef): string => `chrys.frames.${checked(ref, '.')}`
 export const demandSubject = (ref: CameraRef): string => `chrys.demand.${checked(ref, '.')}`
 export const DEMAND_SUBJECTS = 'chrys.demand.*.*'

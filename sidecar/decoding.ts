@@ -37,7 +37,7 @@ export class DecodingSink implements PacketSink {
         this.#report()
       },
     })
-    this.#demand = followDemand(nats.nc, config.camera, {
+    this.#demand = followDemand(nats.nc, config.camera, 'main', {
       onWants: ({ wants, maxFps }) => {
         for (const label of ['all', 'keyframes']) metrics.demand.set({ wants: label }, wants === label ? 1 : 0)
         this.#live.setDemand(wants === 'none' ? [] : [{ ...imageDemand(config.decoding, wants), maxFps }])

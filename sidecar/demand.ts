@@ -1,6 +1,7 @@
 // Which pictures are wanted here: the union of the wishes that gateways keep up by a heartbeat each second; and how gateways fare that decode
 // by themselves.
 import type { NatsConnection } from 'nats'
+import type { StreamName } from '../proto/camera.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
 import { Demand, type Activity } from '../proto/state.ts'
 import { demandSubject, type CameraRef } from '../proto/subjects.ts'
@@ -69,7 +70,13 @@ export type DemandEvents = {
   onBad: (bad: BadMessage) => void
 }
 
-export function followDemand(nc: NatsConnection, ref: CameraRef, { onWants, onElsewhere, onTaken, onBad }: DemandEvents): Disposable {
+/** Of one of the camera's streams. */
+export function followDemand(
+  nc: NatsConnection,
+  ref: CameraRef,
+  stream: StreamName,
+  { onWants, onElsewhere, onTaken, onBad }: DemandEvents,
+): Disposable {
   const wishes = new Wishes()
   let last: Wanted = { wants: 'none', maxFps: undefined }
   let told: Activity | undefined
@@ -86,7 +93,9 @@ export function followDemand(nc: NatsConnection, ref: CameraRef, { onWants, onEl
     callback: (error, message) => {
       if (error !== null) return
       try {
-        wishes.note(parseJson(Demand, message.data), performance.now())
+        const demand = parseJson(Demand, message.data)
+        if ((demand.stream ?? 'main') !== stream) return
+        wishes.note(demand, performance.now())
       } catch (bad) {
         if (!(bad instanceof BadMessage)) throw bad
         onBad(bad)

@@ -47,13 +47,14 @@ export class Rate {
 export type Reported = Omit<CameraState, 'v' | 'at' | 'fps' | 'bitsPerSecond'>
 
 /** Before the first connection. */
-export const initialState = ({ camera, archive, proxy }: SidecarConfig): Reported => ({
+export const initialState = ({ camera, archive, proxy, substream }: SidecarConfig): Reported => ({
   ...{ uid: camera.uid, run: Date.now(), connection: 'connecting', failingStreak: 0, reconnects: 0, pid: 0, epoch: 0 },
   decoding: { active: false, ok: true },
   buffer: { ok: true },
   publishesUnstored: true,
   ...(archive === undefined ? {} : { archive: { active: false, ok: true } }),
   ...(proxy === undefined ? {} : { proxy: { active: false, ok: true } }),
+  ...(substream === undefined ? {} : { substream: { connection: 'off', fps: 0 } }),
 })
 
 export class Health {

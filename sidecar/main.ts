@@ -17,6 +17,7 @@ import { whileHolding, type Lease } from './lease.ts'
 import { createMetrics } from './metrics.ts'
 import { openPipeline } from './pipeline.ts'
 import { denied } from '../common/net/address.ts'
+import { Substream } from './substream.ts'
 import { ingest, type IngestEvents, type IngestState } from './source/ingest.ts'
 
 countBuffersAsHeap()
@@ -38,6 +39,8 @@ await runProcess(process.env, async signal => {
   await using frames = await connectNats(`sidecar ${refText(camera)} frames`, config.nats, log.child({ link: 'frames' }), signal)
   const deny = denied(config.denyCidrs)
   await using pipeline = openPipeline({ nats, frames, config, deny, health, metrics, log })
+
+  await using substream = config.substream && new Substream(config.substream, { nats, config, deny, health, metrics, log })
 
   const connection = new ConnectionReport(health, metrics)
   const onState = (state: IngestState) => {
@@ -67,7 +70,11 @@ await runProcess(process.env, async signal => {
     health.set({ reason: undefined, message: undefined })
     isSettled.resolve()
     keepCertificate(config.trust, lease)
-    await Promise.all([ingest(config, deny, lease.lastEpoch, eventsUnder(lease), log, held), pipeline.run(held)])
+    await Promise.all([
+      ingest(config, deny, lease.lastEpoch, eventsUnder(lease), log, held),
+      pipeline.run(held),
+      substream?.run(lease, held),
+    ])
   }
   await Promise.all([
     whileHolding({ nats, camera, holder: config.holder, log, onWaiting }, hold, signal),

@@ -23,6 +23,8 @@ export function createMetrics(registry: Registry) {
       registers,
     }),
     streaming: new Gauge({ name: 'chrysalis_streaming', help: '1 while packets flow', registers }),
+    substreamStreaming: new Gauge({ name: 'chrysalis_substream_streaming', help: '1 while packets of the substream flow', registers }),
+    substreamPackets: new Counter({ name: 'chrysalis_substream_packets_total', help: 'Packets received of the substream', registers }),
     buffered: new Counter({ name: 'chrysalis_buffer_packets_total', help: 'Packets acknowledged by the packet stream', registers }),
     bufferDropped: new Counter({
       name: 'chrysalis_buffer_dropped_total',

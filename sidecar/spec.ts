@@ -15,15 +15,18 @@ import {
   TRANSPORTS,
   VARIANT_RULE,
   type Storage,
+  type SubstreamSource,
   type Variant,
 } from '../proto/camera.ts'
 import { MaxFps, Scale } from '../proto/state.ts'
 import type { ArchiveConfig } from './archive/archive.ts'
 import type { Source } from './source/drivers/driver.ts'
-import { sourceOf } from './source/source.ts'
+import { sourceOf, substreamOf } from './source/source.ts'
 
 export type SpecConfig = {
   source: Source
+  /** A smaller stream of the same camera. */
+  substream: Source | undefined
   /** Whose certificate is taken for the camera's. */
   trust: CameraTrust
   decoding: { scale: string | undefined; maxFps: number | undefined; keyFramesOnly: boolean }
@@ -47,6 +50,7 @@ const Spec = v.object({
         profile: v.optional(v.string(), DEFAULTS.source.onvif.profile),
       }),
     ),
+    substream: v.optional(v.object({ url: v.optional(v.string()), profile: v.optional(v.pipe(v.string(), v.maxLength(64))) })),
     transport: v.optional(v.picklist(TRANSPORTS), DEFAULTS.source.transport),
     codecs: v.optional(v.array(v.picklist(RTP_CODECS))),
     variant: v.optional(v.custom<Variant>(isVariant, VARIANT_RULE)),
@@ -105,11 +109,12 @@ export function readSpec(value: unknown, caFile: string | undefined, problem: (r
     }
   }
   const amount = (name: string, text: string, parse: (text: string) => number) => read(() => positive(name, text, parse)) ?? 0
-  const { tls, ...from } = source
+  const { tls, substream, ...from } = source
   const trust = new CameraTrust({ caFile, sha256: tls.sha256, firstUse: tls.trustOnFirstUse, minVersion: tls.minVersion })
   const config = {
     trust,
     source: read(() => sourceOf({ ...from, trust } as Parameters<typeof sourceOf>[0])),
+    substream: substream && read(() => substreamOf({ ...from, trust } as Parameters<typeof sourceOf>[0], substream as SubstreamSource)),
     decoding: { scale: decoding.scale, maxFps: decoding.maxFps, keyFramesOnly: decoding.keyFramesOnly },
     buffer: {
       durationMs: amount('spec.buffer.duration', buffer.duration, parseDuration),

@@ -56,3 +56,26 @@ test('a wrong password is a reason, and is tried once a minute at most', async t
   await sidecar.setCredentials({ username: auth.user, password: auth.password })
   await sidecar.stateWith('the next step', ({ reason }) => reason === 'ConnectionRefused')
 })
+
+test('the substream is another profile of the device', async t => {
+  await using nats = await startNats()
+  const size = { fps: 10, gop: 10, auth, host: '127.0.14.2' }
+  await using large = await startCamera({ ...size, width: 320, height: 180 })
+  await using small = await startCamera({ ...size, width: 160, height: 90 })
+  const profiles = [
+    { token: 'main-1', encoding: 'H264', width: 320, height: 180, url: large.url },
+    { token: 'sub-1', encoding: 'H264', width: 160, height: 90, url: small.url },
+  ]
+  await using device = await startOnvifDevice({ host: '127.0.14.2', auth, profiles })
+  await using sidecar = await startSidecar(nats, {
+    spec: { source: { onvif: { address: device.address, profile: 'main' }, substream: { profile: 'sub' } } },
+    credentials: { username: auth.user, password: auth.password },
+  })
+  const {
+    codec,
+    device: told,
+    substream,
+  } = await sidecar.stateWith('both streams', state => (state.codec && state.substream?.codec) !== undefined)
+  t.like({ codec, substream }, { codec: { width: 320 }, substream: { codec: { width: 160, height: 90 } } })
+  t.is(told?.profile, 'main-1')
+})

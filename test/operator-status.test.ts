@@ -101,7 +101,7 @@ for (const [title, scene, expected] of READY) {
     const status = statusOf(scene)
     t.is(brief(status), expected)
     t.is(status.reason, condition(status, 'Ready')?.reason)
-    t.is(status.conditions?.length, 5)
+    t.is(status.conditions?.length, 6)
     for (const { message } of status.conditions ?? []) t.regex(message, /[.]$/)
   })
 }
@@ -130,6 +130,7 @@ test('a Deployment whose pods the cluster’s policy refuses says so', t => {
 })
 
 const proxy = { enabled: true, urlSecretRef: { name: 's', key: 'url' } }
+const source = { url: 'rtsp://192.0.2.1/main', transport: 'tcp' as const, substream: { url: 'rtsp://192.0.2.1/sub' } }
 const archive = { volume: { emptyDir: {} }, segment: 'GOP', retention: '5m' }
 const OTHERS: [title: string, scene: Scene, expected: string][] = [
   ['nobody asks for frames', { state: cameraState() }, 'Decoding False NoDemand'],
@@ -153,6 +154,23 @@ const OTHERS: [title: string, scene: Scene, expected: string][] = [
     { spec: { proxy }, state: cameraState({ proxy: { active: false, ok: false, reason: 'SecretNotFound' } }) },
     'ProxyActive False SecretNotFound',
   ],
+  ['no substream', { state: cameraState() }, 'Substream False NotConfigured'],
+  [
+    'substream unused',
+    { spec: { source }, state: cameraState({ substream: { connection: 'off', fps: 0 } }) },
+    'Substream False SubstreamIdle',
+  ],
+  [
+    'substream on',
+    { spec: { source }, state: cameraState({ substream: { connection: 'streaming', fps: 10 } }) },
+    'Substream True Streaming',
+  ],
+  [
+    'substream failing while the main stream is fine',
+    { spec: { source }, state: cameraState({ substream: { connection: 'waiting', fps: 0, reason: 'NotFound' } }) },
+    'Substream False NotFound',
+  ],
+  ['substream of an older sidecar', { spec: { source }, state: cameraState() }, 'Substream Unknown NotReported'],
   ['archive on', { spec: { archive }, state: cameraState({ archive: { active: true, ok: true } }) }, 'Archiving True Recording'],
   [
     'archive full',

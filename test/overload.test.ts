@@ -26,7 +26,7 @@ async function sendHd(server: NatsServer, camera: FakeCamera, fps: number): Prom
   if (control === undefined || frames === undefined) throw new Error('no link')
   const publisher = new FramePublisher(frames, camera, createMetrics(new Registry()), log)
   let wants = 'none'
-  const demand = followDemand(control.nc, camera, {
+  const demand = followDemand(control.nc, camera, 'main', {
     onWants: wanted => void (wants = wanted.wants),
     onElsewhere: () => {},
     onTaken: takers => publisher.taken(takers),

@@ -1,5 +1,5 @@
-// One camera that consumers ask for: its renditions, and the upstream that their frames come from.
-import { refText, type CameraRef } from '../../proto/subjects.ts'
+// One stream of a camera that consumers ask for: its renditions, and the upstream that their frames come from.
+import type { CameraRef } from '../../proto/subjects.ts'
 import {
   FULL_BGR24,
   imageDemand,
@@ -19,6 +19,7 @@ import { KnownRate } from './placement.ts'
 import type { Ring } from './ring.ts'
 import type { Place } from './sidecar-frames.ts'
 import { RenditionFrames, type Why } from './rendition-frames.ts'
+import { streamLabel } from './substream.ts'
 import { Takeover } from './takeover.ts'
 
 /** Beside the one of the Image service. */
@@ -54,7 +55,7 @@ export class CameraFrames {
   constructor(known: KnownCamera, parts: CameraFramesParts) {
     this.known = known
     this.ref = known.ref
-    this.camera = refText(known.ref)
+    this.camera = streamLabel(known)
     this.#parts = parts
     this.#ringBytesMax = parts.ringBytesMax
   }
@@ -84,6 +85,16 @@ export class CameraFrames {
     this.#renditions.set(key, frames)
     this.#shareBytes()
     return frames
+  }
+
+  /** The consumer wants nothing of it any more. */
+  drop(consumer: object): void {
+    for (const { wishes } of this.#renditions.values()) wishes.drop(consumer)
+  }
+
+  /** Frames have come since it was first asked for, in some rendition. */
+  get hasFrames(): boolean {
+    return [...this.#renditions.values()].some(({ hasFrames }) => hasFrames)
   }
 
   /** Of consumers of all renditions. */

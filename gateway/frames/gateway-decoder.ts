@@ -5,12 +5,11 @@ import { LiveDecoder } from '../../common/media/live-decoder.ts'
 import type { Nats } from '../../common/nats/connect.ts'
 import type { RenditionDemand } from '../../proto/rendition.ts'
 import { MESSAGE_MAX, type Activity } from '../../proto/state.ts'
-import { refText } from '../../proto/subjects.ts'
 import { frameInPlace } from '../../common/patches/grpc-framing.ts'
 import type { Metrics } from '../metrics.ts'
-import { LivePackets } from './live-packets.ts'
+import { LivePackets, type LiveSource } from './live-packets.ts'
+import { streamLabel } from './substream.ts'
 import type { Upstream, UpstreamEvents } from './upstream.ts'
-import type { Source } from '../past/packet-reader.ts'
 
 /** Of a camera's packets since its last keyframe. */
 const GOP_BYTES_MAX = 32 * 2 ** 20
@@ -20,7 +19,7 @@ const UNDECODABLE_MS = 10_000
 const BEHIND_MS = 8_000
 const BEHIND_FOR_MS = 3_000
 
-export type DecoderSource = Source & { deviceId: string }
+export type DecoderSource = LiveSource & { deviceId: string }
 
 export type DecoderEvents = UpstreamEvents & {
   /** `report` has changed. */
@@ -47,14 +46,14 @@ export class GatewayDecoder implements Upstream {
   constructor(nats: Nats, source: DecoderSource, events: DecoderEvents, metrics: Metrics, log: Logger) {
     this.#metrics = metrics
     this.#events = events
-    const camera = refText(source.ref)
+    const camera = streamLabel(source)
     this.#camera = camera
     const gop = new Gop(GOP_BYTES_MAX)
     this.#live = new LiveDecoder({
       ...{ deviceId: source.deviceId, gop, log: log.child({ camera }) },
       publish: (rendition, frame) => {
         if (frame.message !== undefined) frameInPlace(frame.message)
-        events.onFrame(rendition, frame)
+        events.onFrame(rendition, source.stream === 'sub' ? { ...frame, sub: true } : frame)
       },
       onHealth: health => this.#setHealth(health),
       count: {

@@ -1,6 +1,6 @@
 // A camera's packets as they come, without gaps, from the newest keyframe on. They are heard as they are published, which costs the server
 // nothing but sending them; what came before is read from the packet stream: at the begin, and whenever one is missing.
-import type { Msg, Subscription } from 'nats'
+import type { Msg, NatsConnection, Subscription } from 'nats'
 import { messageOf } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { Reorder } from '../../common/media/reorder.ts'
@@ -9,7 +9,7 @@ import { ByteQueue } from '../../common/queue.ts'
 import { within } from '../../common/abort.ts'
 import { BadMessage, Reassembly, type Packet, type StoredPacket } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
-import { packetSubject, refText, unstoredSubject } from '../../proto/subjects.ts'
+import { packetSubject, refText, substreamSubject, unstoredSubject } from '../../proto/subjects.ts'
 import { PacketStream, type Source } from '../past/packet-reader.ts'
 
 export type PacketEvents = {
@@ -35,11 +35,14 @@ const FLUSH_MS = 2_000
 const HELD_MAX = 4_096
 const HELD_BYTES_MAX = 32 * 2 ** 20
 
+/** `stream`: which of the camera's, the main one unless it is said. */
+export type LiveSource = Source & { readonly stream?: 'sub' }
+
 type Place = { epoch: number; keyframe: number; index: number }
 
 export class LivePackets {
   readonly #nats: Nats
-  readonly #source: Source
+  readonly #source: LiveSource
   readonly #events: PacketEvents
   readonly #log: Logger
   readonly #reassembly: Reassembly
@@ -57,7 +60,7 @@ export class LivePackets {
   #hasAny = false
   #lastMs = performance.now()
 
-  constructor(nats: Nats, source: Source, events: PacketEvents, log: Logger) {
+  constructor(nats: Nats, source: LiveSource, events: PacketEvents, log: Logger) {
     this.#nats = nats
     this.#source = source
     this.#events = events
@@ -67,7 +70,8 @@ export class LivePackets {
       if (error === null) this.#receive(message)
       else log.error({ camera: refText(source.ref), error: messageOf(error) }, 'could not subscribe to the camera’s packets')
     }
-    this.#subscriptions = [packetSubject, unstoredSubject].map(subject => nats.nc.subscribe(subject(source.ref), { callback }))
+    const subjects = source.stream === 'sub' ? [substreamSubject] : [packetSubject, unstoredSubject]
+    this.#subscriptions = subjects.map(subject => nats.nc.subscribe(subject(source.ref), { callback }))
     this.#reconnected = nats.onReconnect(() => (this.#hasAny = false))
     this.#begin()
   }
@@ -96,6 +100,7 @@ export class LivePackets {
     try {
       const packet = this.#reassembly.packet(message)
       if (packet === undefined) return
+      if (this.#source.stream === 'sub') packet.sub = true
       this.#hasAny = true
       if (this.#held === undefined) this.#take(packet, true)
       else this.#hold(this.#held, packet)
@@ -169,18 +174,7 @@ export class LivePackets {
     try {
       // From here on the server sends what is published.
       await within(FLUSH_MS, 'NATS', nc.flush())
-      const stream = new PacketStream(nc, this.#source)
-      const idle = new AbortController()
-      using timer = disposableTimer(() => idle.abort(new Error('the packet stream does not answer')), READ_IDLE_MS)
-      const signal = AbortSignal.any([this.#over.signal, AbortSignal.timeout(READ_MS), idle.signal])
-      const seq = await stream.newestKeyframe(signal)
-      if (seq !== undefined) {
-        for await (const { packet, caughtUp } of stream.read(seq, this.#events.onBad, signal)) {
-          timer.refresh()
-          if (packet !== undefined) this.#take(packet, false)
-          if (caughtUp) break
-        }
-      }
+      if (this.#source.stream !== 'sub') await this.#readStream(nc)
     } catch (error) {
       this.#log.debug({ camera: refText(this.#source.ref), error: messageOf(error) }, 'could not read the camera’s newest packets')
     }
@@ -189,6 +183,22 @@ export class LivePackets {
     if (this.#over.signal.aborted) return
     for (let packet = held?.shift(); packet !== undefined; packet = held?.shift()) this.#take(packet, false)
     this.#events.onCaughtUp()
+  }
+
+  /** From the newest keyframe on. */
+  async #readStream(nc: NatsConnection): Promise<void> {
+    const stream = new PacketStream(nc, this.#source)
+    const idle = new AbortController()
+    using timer = disposableTimer(() => idle.abort(new Error('the packet stream does not answer')), READ_IDLE_MS)
+    const signal = AbortSignal.any([this.#over.signal, AbortSignal.timeout(READ_MS), idle.signal])
+    const seq = await stream.newestKeyframe(signal)
+    if (seq !== undefined) {
+      for await (const { packet, caughtUp } of stream.read(seq, this.#events.onBad, signal)) {
+        timer.refresh()
+        if (packet !== undefined) this.#take(packet, false)
+        if (caughtUp) break
+      }
+    }
   }
 }
 

@@ -7,11 +7,13 @@ import type { Nats } from '../../common/nats/connect.ts'
 import { ByteQueue } from '../../common/queue.ts'
 import type { Packet } from '../../proto/messages.ts'
 import type { Codec } from '../../proto/state.ts'
-import { refText } from '../../proto/subjects.ts'
+import { refText, type CameraRef } from '../../proto/subjects.ts'
 import type { KnownCamera } from '../cameras.ts'
 import type { Metrics } from '../metrics.ts'
 import { Refusal } from '../refusal.ts'
+import { sayDemand } from './demand.ts'
 import { LivePackets } from './live-packets.ts'
+import { streamKey, streamLabel } from './substream.ts'
 
 /** Of a camera's packets since its last keyframe. */
 const GOP_BYTES_MAX = 32 * 2 ** 20
@@ -85,11 +87,19 @@ class CameraPackets {
   readonly #gop = new Gop(GOP_BYTES_MAX)
   #codec: Codec | undefined
 
-  constructor(nats: Nats, { ref, uid }: KnownCamera, metrics: Metrics, log: Logger) {
-    const camera = refText(ref)
+  readonly #ref: CameraRef
+  readonly #stream: KnownCamera['stream']
+  readonly #nats: Nats
+
+  constructor(nats: Nats, known: KnownCamera, metrics: Metrics, log: Logger) {
+    const { ref, uid, stream } = known
+    const camera = streamLabel(known)
+    this.#nats = nats
+    this.#ref = ref
+    this.#stream = stream
     this.#live = new LivePackets(
       nats,
-      { ref, uid },
+      { ref, uid, ...(stream === undefined ? {} : { stream }) },
       {
         onPacket: (packet, codec) => {
           metrics.packetsReceived.inc({ camera })
@@ -117,8 +127,14 @@ class CameraPackets {
     this.readers.add(reader)
   }
 
-  tick(nowMs: number): void {
+  tick(nowMs: number, gateway: string): void {
     this.#live.tick(nowMs)
+    this.#want(gateway)
+  }
+
+  /** The main stream is published always. */
+  #want(gateway: string): void {
+    if (this.#stream === 'sub') sayDemand(this.#nats, this.#ref, { v: 1, gateway, stream: 'sub', wants: 'all' })
   }
 
   async end(): Promise<void> {
@@ -131,10 +147,13 @@ export class PacketReaders {
   readonly #link: () => Nats | undefined
   readonly #metrics: Metrics
   readonly #log: Logger
-  /** By the camera's uid. */
+  readonly #gateway: string
+  /** By streamKey. */
   readonly #cameras = new Map<string, CameraPackets>()
 
-  constructor(link: () => Nats | undefined, metrics: Metrics, log: Logger) {
+  /** `gateway`: as sidecars know it. */
+  constructor(gateway: string, link: () => Nats | undefined, metrics: Metrics, log: Logger) {
+    this.#gateway = gateway
     this.#link = link
     this.#metrics = metrics
     this.#log = log
@@ -144,39 +163,45 @@ export class PacketReaders {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const nowMs = performance.now()
-      for (const camera of this.#cameras.values()) camera.tick(nowMs)
+      for (const camera of this.#cameras.values()) camera.tick(nowMs, this.#gateway)
       await sleep(TICK_MS, signal)
     }
-    for (const uid of this.#cameras.keys()) this.end(uid)
+    for (const key of this.#cameras.keys()) this.#end(key)
   }
 
   /** The GOP so far, and what comes, until it is disposed of. Throws a Refusal. */
   open(known: KnownCamera): PacketReader {
     const nats = this.#link()
     if (nats === undefined) throw new Refusal('unavailable', 'NATS has not been reached yet')
-    const { uid, ref } = known
-    const camera = this.#cameras.get(uid) ?? new CameraPackets(nats, known, this.#metrics, this.#log)
-    this.#cameras.set(uid, camera)
+    const key = streamKey(known)
+    const camera = this.#cameras.get(key) ?? new CameraPackets(nats, known, this.#metrics, this.#log)
+    this.#cameras.set(key, camera)
     const reader = new PacketReader(
-      count => this.#metrics.framesMissed.inc({ camera: refText(ref) }, count),
+      count => this.#metrics.framesMissed.inc({ camera: refText(known.ref) }, count),
       closed => {
         camera.readers.delete(closed)
-        if (camera.readers.size === 0 && this.#cameras.get(uid) === camera) this.end(uid)
+        if (camera.readers.size === 0 && this.#cameras.get(key) === camera) this.#end(key)
       },
     )
     camera.add(reader)
+    camera.tick(performance.now(), this.#gateway)
     return reader
   }
 
   readersOf(uid: string): number {
-    return this.#cameras.get(uid)?.readers.size ?? 0
+    return STREAMS.reduce<number>((sum, stream) => sum + (this.#cameras.get(streamKey({ uid, ...stream }))?.readers.size ?? 0), 0)
   }
 
   /** As when the camera is deleted. */
   end(uid: string): void {
-    void this.#cameras.get(uid)?.end()
-    this.#cameras.delete(uid)
+    for (const stream of STREAMS) this.#end(streamKey({ uid, ...stream }))
+  }
+
+  #end(key: string): void {
+    void this.#cameras.get(key)?.end()
+    this.#cameras.delete(key)
   }
 }
 
 const TICK_MS = 1_000
+const STREAMS = [{}, { stream: 'sub' }] as const

@@ -1,12 +1,14 @@
-// The cameras that are being asked for, and those that are on their way out.
+// The cameras' streams that are being asked for, and those that are on their way out.
+import type { KnownCamera } from '../cameras.ts'
 import type { CameraFrames } from './camera-frames.ts'
+import { streamKey } from './substream.ts'
 
 export class Registry {
   readonly #open = new Map<string, CameraFrames>()
   readonly #ending = new Set<Promise<void>>()
 
-  get(uid: string): CameraFrames | undefined {
-    return this.#open.get(uid)
+  get(known: Pick<KnownCamera, 'uid' | 'stream'>): CameraFrames | undefined {
+    return this.#open.get(streamKey(known))
   }
 
   get all(): CameraFrames[] {
@@ -14,16 +16,16 @@ export class Registry {
   }
 
   add(camera: CameraFrames): void {
-    this.#open.set(camera.known.uid, camera)
+    this.#open.set(streamKey(camera.known), camera)
   }
 
   isOpen(camera: CameraFrames): boolean {
-    return this.#open.get(camera.known.uid) === camera
+    return this.#open.get(streamKey(camera.known)) === camera
   }
 
   /** What is left of it ends by itself. */
   remove(camera: CameraFrames): void {
-    this.#open.delete(camera.known.uid)
+    this.#open.delete(streamKey(camera.known))
     const ending = camera.end()
     this.#ending.add(ending)
     void ending.finally(() => this.#ending.delete(ending))

@@ -50,6 +50,11 @@ export class RenditionFrames {
     return this.#isOver
   }
 
+  /** A frame has come since it was first asked for. */
+  get hasFrames(): boolean {
+    return this.#last !== undefined
+  }
+
   /** Why no frames come, as far as this gateway is the cause; undefined while they do, or would if the camera gave packets. */
   why(): Why | undefined {
     return this.#parts.why()

@@ -12,6 +12,7 @@ import { within } from '../../common/abort.ts'
 import { everyMinute, type Logger } from '../../common/log.ts'
 import type { Nats } from '../../common/nats/connect.ts'
 import type { BadMessage } from '../../proto/messages.ts'
+import type { StreamName } from '../../proto/camera.ts'
 import type { Rendition, RenditionDemand } from '../../proto/rendition.ts'
 import type { Activity, Demand } from '../../proto/state.ts'
 import { refText } from '../../proto/subjects.ts'
@@ -28,6 +29,7 @@ import { decide, rawFrameBytes, rawRate, type Decision, type Room } from './plac
 import { Registry } from './registry.ts'
 import type { RenditionFrames, Why } from './rendition-frames.ts'
 import { SidecarFrames, type Place } from './sidecar-frames.ts'
+import { isStreaming, renditionFrom, substreamOf } from './substream.ts'
 import type { OnFrame, Upstream } from './upstream.ts'
 
 const FLUSH_MS = 1_000
@@ -44,6 +46,10 @@ export type Wish = {
   readonly keyframesOnly: boolean
   /** So many frames a second are enough. */
   readonly maxFps?: number | undefined
+  /** Which stream the frames must come from. Undefined: from the substream where it shows as much. */
+  readonly stream?: StreamName | undefined
+  /** One frame is enough, for which no substream is connected. */
+  readonly isBrief?: boolean
 }
 
 export type FrameSourceLimits = {
@@ -89,7 +95,7 @@ export class FrameSource {
       [Symbol.asyncDispose]: async () => {
         clearInterval(timer)
         reconnected[Symbol.dispose]()
-        for (const { known } of this.#cameras.all) this.end(known.uid)
+        for (const camera of this.#cameras.all) this.#end(camera)
         this.#nats = undefined
         await within(END_MS, 'decoders', this.#cameras.ended()).catch(() => {})
         // The connection is closed next, which forgets what is not yet sent.
@@ -100,34 +106,64 @@ export class FrameSource {
 
   /**
    * The camera's frames as they are wished for, from now on and for ten seconds more. A `consumer` that is given has one wish for a camera: the one
-   * before counts no more. Throws a Refusal.
+   * before counts no more. Until the substream gives frames, the main one does. Throws a Refusal.
    */
-  ask(known: KnownCamera, { rendition, ...wish }: Wish, consumer?: object): RenditionFrames {
+  ask(known: KnownCamera, wish: Wish, consumer?: object): RenditionFrames {
+    if (wish.stream === 'sub') return this.#askOf(substreamOf(known), wish, consumer)
+    const small = wish.stream === 'main' ? undefined : this.#askSubstream(known, wish, consumer)
+    const unused = this.#cameras.get(small === undefined ? { uid: known.uid, stream: 'sub' } : { uid: known.uid })
+    if (small?.isFlowing !== false && consumer !== undefined) unused?.drop(consumer)
+    return small?.isFlowing === true ? small.frames : this.#askOf(known, wish, consumer)
+  }
+
+  /** Frames of the substream, where the rendition can come from it. */
+  #askSubstream(known: KnownCamera, wish: Wish, consumer?: object): { frames: RenditionFrames; isFlowing: boolean } | undefined {
+    if (known.record.substream !== true || wish.rendition === undefined) return undefined
+    const sub = substreamOf(known)
+    const rendition = renditionFrom(known, sub, wish.rendition)
+    if (rendition === undefined || (wish.isBrief === true && this.#cameras.get(sub) === undefined)) return undefined
+    try {
+      const frames = this.#askOf(sub, { ...wish, rendition }, consumer)
+      return { frames, isFlowing: isStreaming(sub) && this.#cameras.get(sub)?.hasFrames === true }
+    } catch (error) {
+      // There is no room for one more rendition of it.
+      if (error instanceof Refusal) return undefined
+      throw error
+    }
+  }
+
+  #askOf(known: KnownCamera, { rendition, keyframesOnly, maxFps }: Wish, consumer?: object): RenditionFrames {
     if (this.#nats === undefined) throw new Refusal('unavailable', 'NATS has not been reached yet')
     const nowMs = performance.now()
-    let camera = this.#cameras.get(known.uid)
+    let camera = this.#cameras.get(known)
     if (camera === undefined) {
       camera = new CameraFrames(known, { ringBytesMax: this.#limits.ringBytesMax, metrics: this.#metrics })
       this.#cameras.add(camera)
     }
     camera.known = known
     const frames = camera.of(rendition, consumer, nowMs)
-    if (frames.wishes.ask(consumer, { maxFps: undefined, ...wish }, nowMs)) this.#settle(this.#nats, camera, nowMs)
+    if (frames.wishes.ask(consumer, { keyframesOnly, maxFps }, nowMs)) this.#settle(this.#nats, camera, nowMs)
     return frames
   }
 
   /** Where a camera is decoded now, and how many wishes there are. */
   view(uid: string): { decodedIn: Upstream['where'] | undefined; wishes: number } {
-    const camera = this.#cameras.get(uid)
-    return { decodedIn: camera?.upstreams.wanted?.where, wishes: camera?.wishes(performance.now()) ?? 0 }
+    const nowMs = performance.now()
+    const [main, sub] = [this.#cameras.get({ uid }), this.#cameras.get({ uid, stream: 'sub' })]
+    const decoded = main?.upstreams.wanted ?? sub?.upstreams.wanted
+    return { decodedIn: decoded?.where, wishes: (main?.wishes(nowMs) ?? 0) + (sub?.wishes(nowMs) ?? 0) }
   }
 
   /** Ends a camera's frames, as when the camera is deleted. */
   end(uid: string): void {
-    const camera = this.#cameras.get(uid)
-    if (camera === undefined) return
+    for (const camera of [this.#cameras.get({ uid }), this.#cameras.get({ uid, stream: 'sub' })])
+      if (camera !== undefined) this.#end(camera)
+  }
+
+  #end(camera: CameraFrames): void {
     this.#cameras.remove(camera)
-    if (this.#nats !== undefined) sayDemand(this.#nats, camera.ref, { v: 1, gateway: this.#gateway, wants: 'none' })
+    const none: Demand = { v: 1, gateway: this.#gateway, ...streamIn(camera), wants: 'none' }
+    if (this.#nats !== undefined) sayDemand(this.#nats, camera.ref, none)
   }
 
   #tick(nats: Nats): void {
@@ -137,7 +173,7 @@ export class FrameSource {
     for (const camera of this.#cameras.all) {
       const wants = camera.wants(nowMs)
       if (wants === 'none') {
-        this.end(camera.known.uid)
+        this.#end(camera)
         continue
       }
       wanting[wants]++
@@ -171,7 +207,7 @@ export class FrameSource {
     const { upstreams, known } = camera
     const before = upstreams.wanted?.where
     const { ref, uid, deviceId } = known
-    const source: DecoderSource = { ref, uid, deviceId }
+    const source: DecoderSource = { ref, uid, deviceId, ...streamIn(camera) }
     this.#admission.take(camera.takes, cost, decision)
     if (decision === 'refused') upstreams.useNone()
     else upstreams.use(decision.where, onFrame => this.#open(nats, camera, source, { cost, ...decision }, onFrame))
@@ -248,12 +284,19 @@ export class FrameSource {
     const isSidecars = decision !== 'refused' && decision.where === 'Sidecar'
     const renditions = isSidecars && camera.hasRenditions(nowMs) ? this.#whyNoRenditions(camera) : image
     camera.why = { image, renditions }
-    const demand: Demand = { v: 1, gateway: this.#gateway, wants, maxFps, ...(decoding === undefined ? {} : { decoding }) }
+    const demand = this.#demandOf(camera, { wants, maxFps, ...(decoding === undefined ? {} : { decoding }) }, nowMs)
     const text = JSON.stringify(demand)
     if (text === camera.said) return
     camera.said = text
     camera.demanded = demand
     sayDemand(nats, camera.ref, isSent ? { ...demand, taken: camera.taken } : demand)
+  }
+
+  /** Of the substream only packets are wanted, and how its decoding goes is no matter of the main one. */
+  #demandOf(camera: CameraFrames, main: Pick<Demand, 'wants' | 'maxFps' | 'decoding'>, nowMs: number): Demand {
+    const { stream } = streamIn(camera)
+    const demand = { v: 1, gateway: this.#gateway } as const
+    return stream === undefined ? { ...demand, ...main } : { ...demand, stream, wants: camera.wants(nowMs) }
   }
 
   /** The sidecar makes none, and they are not made here. */
@@ -279,6 +322,8 @@ export class FrameSource {
     }
   }
 }
+
+const streamIn = ({ known: { stream } }: CameraFrames) => (stream === undefined ? {} : { stream })
 
 type Opening = Exclude<Decision, 'refused'> & { cost: Cost }
 

@@ -1,6 +1,7 @@
 // GET /cameras: every camera that the caller may see, with its health, codec, size and rate.
 import { judge } from '../../proto/health.ts'
 import { explain, REASONS, type AnyReason } from '../../proto/reasons.ts'
+import type { SubstreamState } from '../../proto/state.ts'
 import type { KnownCamera } from '../cameras.ts'
 import type { BufferExtent } from '../past/buffer-extents.ts'
 import type { Problem } from './answer.ts'
@@ -25,6 +26,15 @@ export function cameraJson(camera: KnownCamera, isConnected: boolean, buffer: Bu
     ...(state === undefined ? {} : { fps: state.fps, bitsPerSecond: state.bitsPerSecond, lastPacketAt: state.lastPacketAt }),
     ...(buffer === undefined ? {} : { buffer }),
     archive: camera.record.archive,
+    ...(camera.record.substream === undefined ? {} : { substream: substreamJson(state?.substream) }),
+  }
+}
+
+function substreamJson({ connection, reason, message, codec, fps }: SubstreamState = { connection: 'off', fps: 0 }) {
+  return {
+    connected: connection === 'streaming',
+    ...(reason === undefined ? {} : problemOf(reason, message)),
+    ...(codec === undefined ? {} : { codec: codec.name, width: codec.width, height: codec.height, fps }),
   }
 }
 

@@ -4,6 +4,7 @@ import type { LiveFrame, Rendition } from '../../proto/rendition.ts'
 import { refText } from '../../proto/subjects.ts'
 import type { KnownCamera } from '../cameras.ts'
 import { newCursor, type Cursor } from '../frames/cursor.ts'
+import { streamOf } from '../frames/substream.ts'
 import { checkedRendition } from '../frames/rendition.ts'
 import type { RenditionFrames } from '../frames/rendition-frames.ts'
 import type { FrameSource } from '../frames/source.ts'
@@ -35,8 +36,8 @@ export type FrameParts = {
   isConnected: () => boolean
 }
 
-const renditionOf = ({ width, height, fit, quality }: FrameQuery, camera: KnownCamera): Rendition => {
-  const codec = camera.report?.state.codec
+const renditionOf = ({ width, height, fit, quality, stream }: FrameQuery, camera: KnownCamera): Rendition => {
+  const { codec } = streamOf(camera, stream).report?.state ?? {}
   return checkedRendition({ width, height, fit, quality, format: 'JPEG' }, codec && { width: codec.width, height: codec.height })
 }
 
@@ -51,10 +52,12 @@ export class HttpFrames {
   async jpeg(camera: KnownCamera, query: FrameQuery, exchange: Exchange): Promise<void> {
     const { request, response, signal } = exchange
     const rendition = renditionOf(query, camera)
-    const frames = this.#parts.frames.ask(camera, { rendition, keyframesOnly: false })
+    const { stream } = query
+    const frames = this.#parts.frames.ask(camera, { rendition, keyframesOnly: false, stream, isBrief: true })
     const frame = await newest(frames, newCursor(), query.maxAgeMs, signal)
     if (signal.aborted) return frame?.lease?.release()
-    if (frame === undefined) return answerProblem(response, 503, whyNoFrame(camera, this.#parts.isConnected(), frames.why()))
+    if (frame === undefined)
+      return answerProblem(response, 503, whyNoFrame(streamOf(camera, stream), this.#parts.isConnected(), frames.why()))
     const etag = `"${frameId(frame)}"`
     const headers = { ...HEADERS, etag, ...aboutOf(frame) }
     if (request.headers['if-none-match'] === etag) {
@@ -101,12 +104,13 @@ export class HttpFrames {
     const { response, signal } = exchange
     const rendition = renditionOf(query, camera)
     const cursor = newCursor()
-    const { fps: maxFps } = query
+    const { fps: maxFps, stream } = query
     while (!signal.aborted) {
-      const frames = this.#parts.frames.ask(camera, { rendition, keyframesOnly: false, maxFps })
+      const frames = this.#parts.frames.ask(camera, { rendition, keyframesOnly: false, maxFps, stream })
       const frame = await newest(frames, cursor, undefined, signal, maxFps)
       if (frame === undefined) {
-        if (!response.headersSent) return answerProblem(response, 503, whyNoFrame(camera, this.#parts.isConnected(), frames.why()))
+        if (!response.headersSent)
+          return answerProblem(response, 503, whyNoFrame(streamOf(camera, stream), this.#parts.isConnected(), frames.why()))
         continue
       }
       if (signal.aborted) return frame.lease?.release()

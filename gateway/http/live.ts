@@ -29,7 +29,8 @@ export async function live(camera: KnownCamera, format: LiveFormat, parts: LiveP
   const { signal } = outlet
   checkCodec(camera, camera.report?.state.codec?.name)
   using reader = parts.packets.open(camera)
-  const waitMs = camera.report?.state.connection === 'streaming' ? WAIT_MS : DOWN_WAIT_MS
+  // A substream is connected now, for this.
+  const waitMs = camera.stream === 'sub' || camera.report?.state.connection === 'streaming' ? WAIT_MS : DOWN_WAIT_MS
   using _gone = whenAborted(signal, () => reader.end())
   const late = setTimeout(() => reader.end(), waitMs)
   const first = await reader.take()

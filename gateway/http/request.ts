@@ -1,4 +1,5 @@
 // What a URL asks for: the path's camera and resource, and the query's checked values.
+import type { StreamName } from '../../proto/camera.ts'
 import type { Fit } from '../../proto/rendition.ts'
 import { Refusal } from '../refusal.ts'
 
@@ -39,13 +40,15 @@ export type FrameQuery = {
   maxAgeMs: number
   /** Frames a second at most; undefined: all. */
   fps: number | undefined
+  /** undefined: whichever fits. */
+  stream: StreamName | undefined
 }
 
 const KNOWN: Record<Resource, readonly string[]> = {
-  'frame.jpg': ['width', 'height', 'fit', 'quality', 'at', 'max-age'],
-  'live.mjpeg': ['width', 'height', 'fit', 'quality', 'fps'],
-  'live.mp4': [],
-  'live.ts': [],
+  'frame.jpg': ['width', 'height', 'fit', 'quality', 'at', 'max-age', 'stream'],
+  'live.mjpeg': ['width', 'height', 'fit', 'quality', 'fps', 'stream'],
+  'live.mp4': ['stream'],
+  'live.ts': ['stream'],
   'clip.mp4': ['from', 'to'],
   past: ['from', 'to'],
   annotations: ['from', 'to', 'limit'],
@@ -77,10 +80,19 @@ export function frameQuery(query: URLSearchParams): FrameQuery {
   if (fit === undefined) throw new Refusal('invalid', `fit must be one of ${FITS.join(', ')}`)
   const fps = number('fps', 0, 1_000)
   const atMs = timeIn(query, 'at')
+  const stream = streamQuery(query)
+  if (atMs !== undefined && stream === 'sub') throw new Refusal('invalid', 'stream must not be sub with at: the substream has no past')
   return {
     ...{ width: number('width', 0, 8_192), height: number('height', 0, 8_192), fit, quality: number('quality', 0, 100) },
-    ...{ atMs, maxAgeMs: number('max-age', atMs === undefined ? 3 : 10, 3_600) * 1_000, fps: fps === 0 ? undefined : fps },
+    ...{ atMs, maxAgeMs: number('max-age', atMs === undefined ? 3 : 10, 3_600) * 1_000, fps: fps === 0 ? undefined : fps, stream },
   }
+}
+
+/** Throws a Refusal that names the parameter. */
+export function streamQuery(query: URLSearchParams): StreamName | undefined {
+  const text = query.get('stream')
+  if (text === null || text === 'main' || text === 'sub') return text ?? undefined
+  throw new Refusal('invalid', 'stream must be main or sub')
 }
 
 /** Capture times in ms since the epoch. */

@@ -11,6 +11,7 @@ import type { Access, Subject } from '../access/access.ts'
 import type { Right } from '../access/rights.ts'
 import { denied, type Use, type VisibleCameras } from '../access/visible-cameras.ts'
 import type { KnownCamera } from '../cameras.ts'
+import { streamOf } from '../frames/substream.ts'
 import type { BufferExtents } from '../past/buffer-extents.ts'
 import { Refusal } from '../refusal.ts'
 import type { ServerTls } from '../rpc/tls.ts'
@@ -24,7 +25,7 @@ import { pageFile } from './page.ts'
 import { clientAddress } from './client-address.ts'
 import { Clips, type ClipParts } from './clip.ts'
 import { pastJson } from './past.ts'
-import { annotationsQuery, checkNames, clipQuery, frameQuery, parseRequest, pastQuery, type Resource } from './request.ts'
+import { annotationsQuery, checkNames, clipQuery, frameQuery, parseRequest, pastQuery, streamQuery, type Resource } from './request.ts'
 import { statsJson } from './stats.ts'
 import { RequestLimit } from './request-limit.ts'
 import { httpOutlet, type Exchange } from './sending.ts'
@@ -155,7 +156,8 @@ class Handler {
   /** What answers for a resource of a camera. Throws a Refusal where the query is not as it must be. */
   #resource(resource: Resource, query: URLSearchParams): (camera: KnownCamera, exchange: Exchange) => Promise<void> {
     if (resource === 'live.mp4' || resource === 'live.ts') {
-      return async (camera, exchange) => await live(camera, LIVE_FORMATS[resource], this.#parts, httpOutlet(exchange))
+      const stream = streamQuery(query)
+      return async (camera, exchange) => await live(streamOf(camera, stream), LIVE_FORMATS[resource], this.#parts, httpOutlet(exchange))
     }
     if (resource === 'past') {
       const range = pastQuery(query)
@@ -192,10 +194,12 @@ class Handler {
       const asked = parseRequest(request.url ?? '')
       if (asked?.kind !== 'camera' || asked.resource !== 'live.mp4') throw new Refusal('invalid', 'only live.mp4 is there as a WebSocket')
       checkNames(asked.resource, asked.query)
+      const stream = streamQuery(asked.query)
       if (!isSameOrigin(request)) throw new Refusal('denied', 'a WebSocket of another site’s page is refused')
       const subject = await this.#parts.access.identify(authorizationOf(request), address)
       const uses: Use[] = []
-      const camera = await this.#parts.cameras.resolve({ subject, uses: use => void uses.push(use) }, asked.deviceId, 'frames')
+      const known = await this.#parts.cameras.resolve({ subject, uses: use => void uses.push(use) }, asked.deviceId, 'frames')
+      const camera = streamOf(known, stream)
       response.detachSocket(request.socket)
       const client = await this.#means.sockets.open(request, socket, head)
       if (client === undefined) return

@@ -21,6 +21,7 @@ import type { ReplayRequest as _chrys_cloud_frames_v1_ReplayRequest, ReplayReque
 import type { ReplayResponse as _chrys_cloud_frames_v1_ReplayResponse, ReplayResponse__Output as _chrys_cloud_frames_v1_ReplayResponse__Output } from './chrys/cloud/frames/v1/ReplayResponse.ts';
 import type { SnapshotRequest as _chrys_cloud_frames_v1_SnapshotRequest, SnapshotRequest__Output as _chrys_cloud_frames_v1_SnapshotRequest__Output } from './chrys/cloud/frames/v1/SnapshotRequest.ts';
 import type { SnapshotResponse as _chrys_cloud_frames_v1_SnapshotResponse, SnapshotResponse__Output as _chrys_cloud_frames_v1_SnapshotResponse__Output } from './chrys/cloud/frames/v1/SnapshotResponse.ts';
+import type { Substream as _chrys_cloud_frames_v1_Substream, Substream__Output as _chrys_cloud_frames_v1_Substream__Output } from './chrys/cloud/frames/v1/Substream.ts';
 import type { WatchRequest as _chrys_cloud_frames_v1_WatchRequest, WatchRequest__Output as _chrys_cloud_frames_v1_WatchRequest__Output } from './chrys/cloud/frames/v1/WatchRequest.ts';
 import type { WatchResponse as _chrys_cloud_frames_v1_WatchResponse, WatchResponse__Output as _chrys_cloud_frames_v1_WatchResponse__Output } from './chrys/cloud/frames/v1/WatchResponse.ts';
 import type { Wish as _chrys_cloud_frames_v1_Wish, Wish__Output as _chrys_cloud_frames_v1_Wish__Output } from './chrys/cloud/frames/v1/Wish.ts';
@@ -58,6 +59,8 @@ export interface ProtoGrpcType {
           Severity: EnumTypeDefinition
           SnapshotRequest: MessageTypeDefinition<_chrys_cloud_frames_v1_SnapshotRequest, _chrys_cloud_frames_v1_SnapshotRequest__Output>
           SnapshotResponse: MessageTypeDefinition<_chrys_cloud_frames_v1_SnapshotResponse, _chrys_cloud_frames_v1_SnapshotResponse__Output>
+          Stream: EnumTypeDefinition
+          Substream: MessageTypeDefinition<_chrys_cloud_frames_v1_Substream, _chrys_cloud_frames_v1_Substream__Output>
           WatchRequest: MessageTypeDefinition<_chrys_cloud_frames_v1_WatchRequest, _chrys_cloud_frames_v1_WatchRequest__Output>
           WatchResponse: MessageTypeDefinition<_chrys_cloud_frames_v1_WatchResponse, _chrys_cloud_frames_v1_WatchResponse__Output>
           Wish: MessageTypeDefinition<_chrys_cloud_frames_v1_Wish, _chrys_cloud_frames_v1_Wish__Output>

@@ -34,7 +34,7 @@ const PATIENCE_MS = { alone: 5_000, cluster: 1_000 } as const
 const ASK_MS = 5_000
 const HEADER_ROOM = 128 * 1024
 /** The server's own default of 1 MiB leaves no room for large headers: extradata is a few hundred bytes in practice. */
-const headerRoom = (payloadMax: number) => Math.min(HEADER_ROOM, Math.floor(payloadMax / 4))
+export const headerRoom = (payloadMax: number) => Math.min(HEADER_ROOM, Math.floor(payloadMax / 4))
 
 /**
  * One queue, one publisher, and a phase (`buffer-phase.ts`) that says whether packets may be published now. Only whole GOPs are stored, as far

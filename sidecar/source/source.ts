@@ -1,6 +1,7 @@
 // A camera's URL → the driver of its scheme.
+import { messageOf } from '../../common/errors.ts'
 import { CameraTrust } from '../../common/net/camera-tls.ts'
-import { DEFAULT_RTP_CODECS, type OnvifSource } from '../../proto/camera.ts'
+import { DEFAULT_RTP_CODECS, type OnvifSource, type SubstreamSource } from '../../proto/camera.ts'
 import type { Source, SourceDriver, SourceOptions } from './drivers/driver.ts'
 import { http } from './drivers/http.ts'
 import { onvifSource } from './drivers/onvif.ts'
@@ -32,6 +33,20 @@ export function sourceOf({ url, onvif, ...options }: Given & { url?: string | un
   if (url !== undefined && onvif === undefined) return parseSource(url, options)
   if (url === undefined && onvif !== undefined) return onvifSource(onvif, withDefaults(options))
   throw new Error(`spec.source.url: ${url === undefined ? 'url or onvif is required' : 'must be exactly one of url and onvif'}`)
+}
+
+/** What spec.source.substream says: the same camera, with the same options. Throws an Error that says what is wrong with it. */
+export function substreamOf({ url: _url, onvif, ...options }: Parameters<typeof sourceOf>[0], { url, profile }: SubstreamSource): Source {
+  const where = 'spec.source.substream'
+  if ((url === undefined) === (profile === undefined)) throw new Error(`${where}: must be exactly one of url and profile`)
+  if (profile !== undefined && onvif === undefined) throw new Error(`${where}.profile: needs spec.source.onvif, whose profile it is`)
+  try {
+    return profile !== undefined && onvif !== undefined
+      ? sourceOf({ ...options, onvif: { ...onvif, profile } })
+      : sourceOf({ ...options, url })
+  } catch (error) {
+    throw new Error(messageOf(error).replace(/^spec\.source\.url/, `${where}.url`), { cause: error })
+  }
 }
 
 /** Throws an Error that says what is wrong with `text`, without repeating it. */

@@ -18,6 +18,8 @@ export type Camera = {
   lastPacketAt?: number
   buffer?: { from: number; to: number; bytes: number }
   archive: boolean
+  /** A smaller stream. `codec` and size are of the last connection; `reason`: why there is none. */
+  substream?: { reason?: string; codec?: string; width?: number }
 }
 
 export const pathOf = ({ name }: Pick<Camera, 'name'>): string => `cameras/${name.split('/').map(encodeURIComponent).join('/')}`

@@ -122,12 +122,13 @@ export class Screen {
   #begin(): void {
     const camera = this.#camera
     if (camera === undefined) return
-    const key = `${camera.codec} ${camera.width}`
-    const canPlay = PLAYABLE.includes(camera.codec ?? 'h264') && !unplayable.has(key) && 'MediaSource' in window
-    setText(this.#badge, canPlay ? '' : `${camera.codec ?? ''} as JPEG`)
+    const { codec, width, query } = this.#streamOf(camera)
+    const key = `${codec} ${width}`
+    const canPlay = PLAYABLE.includes(codec ?? 'h264') && !unplayable.has(key) && 'MediaSource' in window
+    setText(this.#badge, canPlay ? '' : `${codec ?? ''} as JPEG`)
     if (!canPlay || (videos >= VIDEOS_MAX && this.#options.isLarge !== true)) return this.#beginStills(camera)
     videos++
-    this.#player = new StreamPlayer(this.video, pathOf(camera), {
+    this.#player = new StreamPlayer(this.video, `${pathOf(camera)}/live.mp4${query}`, {
       onFrame: frame => this.#shown(frame),
       onEnd: () => this.#again(),
       onUnsupported: () => {
@@ -137,6 +138,13 @@ export class Screen {
       },
     })
     this.#player.delayS = this.#delayS
+  }
+
+  /** A small screen plays the substream, where that is as large and works. */
+  #streamOf({ codec, width, substream }: Camera): { codec: string | undefined; width: number | undefined; query: string } {
+    const isLarge = this.#options.isLarge === true || (substream?.width ?? 0) < this.#options.width
+    if (isLarge || substream?.reason !== undefined || this.#failures > 0) return { codec, width, query: '' }
+    return { codec: substream?.codec, width: substream?.width, query: '?stream=sub' }
   }
 
   #beginStills(camera: Camera): void {

@@ -40,11 +40,11 @@ export class StreamPlayer {
   #isOver = false
   #hasBegun = false
 
-  /** `path`: of the camera. */
+  /** `path`: of the stream. */
   constructor(video: HTMLVideoElement, path: string, events: PlayerEvents) {
     this.#video = video
     this.#events = events
-    this.#socket = new WebSocket(new URL(`${path}/live.mp4`, location.href.replace(/^http/, 'ws')))
+    this.#socket = new WebSocket(new URL(path, location.href.replace(/^http/, 'ws')))
     this.#socket.binaryType = 'arraybuffer'
     this.#socket.addEventListener('message', ({ data }) => (typeof data === 'string' ? this.#begin(data) : this.#push(data as ArrayBuffer)))
     this.#socket.addEventListener('close', () => this.#end())

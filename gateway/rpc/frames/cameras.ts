@@ -1,9 +1,11 @@
 // Cameras: the selected cameras with their state; first all of them, then every change.
 import { sleep } from '../../../common/abort.ts'
 import type { Buffer as BufferMessage } from '../../../proto/generated/chrys/cloud/frames/v1/Buffer.ts'
+import type { Substream } from '../../../proto/generated/chrys/cloud/frames/v1/Substream.ts'
 import type { Camera } from '../../../proto/generated/chrys/cloud/frames/v1/Camera.ts'
 import type { CamerasRequest__Output } from '../../../proto/generated/chrys/cloud/frames/v1/CamerasRequest.ts'
 import type { CamerasResponse } from '../../../proto/generated/chrys/cloud/frames/v1/CamerasResponse.ts'
+import type { SubstreamState } from '../../../proto/state.ts'
 import { explain } from '../../../proto/reasons.ts'
 import type { KnownCamera } from '../../cameras.ts'
 import { Refusal } from '../../refusal.ts'
@@ -61,7 +63,8 @@ function isNews(camera: KnownCamera, before: Shown | undefined, isConnected: boo
 }
 
 /** What is said at once when it changes. */
-const quietOf = ({ fps: _fps, bits_per_second: _bits, ...quiet }: Camera): string => JSON.stringify(quiet)
+const quietOf = ({ fps: _fps, bits_per_second: _bits, substream, ...quiet }: Camera): string =>
+  JSON.stringify({ ...quiet, substream: { ...substream, fps: 0 } })
 
 function describe(known: KnownCamera, isConnected: boolean): Camera {
   const { status, health, cause, severity, state } = judgementOf(known, isConnected, performance.now())
@@ -72,6 +75,14 @@ function describe(known: KnownCamera, isConnected: boolean): Camera {
     ...{ reason: cause?.reason ?? '', message: cause === undefined ? '' : explain(cause.reason, cause.message) },
     ...{ severity: SEVERITIES[severity], codec: codec?.name ?? '', width: codec?.width ?? 0, height: codec?.height ?? 0 },
     ...{ fps: state?.fps ?? 0, bits_per_second: state?.bitsPerSecond ?? 0 },
+    ...(record.substream === undefined ? {} : { substream: substreamFields(state?.substream) }),
+  }
+}
+
+function substreamFields({ connection, reason, message, codec, fps }: SubstreamState = { connection: 'off', fps: 0 }): Substream {
+  return {
+    ...{ connected: connection === 'streaming', reason: reason ?? '', message: reason === undefined ? '' : explain(reason, message) },
+    ...{ codec: codec?.name ?? '', width: codec?.width ?? 0, height: codec?.height ?? 0, fps },
   }
 }
 

@@ -26,6 +26,8 @@ const DATA = tag(15, BYTES)
 const PREFIX = 5
 /** CameraTime.Source. */
 const SOURCE = { none: 1, rtcp: 2 } as const
+/** Stream. */
+const STREAM = { main: 1, sub: 2 } as const
 const UINT32_MAX = 2 ** 32 - 1
 
 /** A message, and the buffer that it lies in. */
@@ -63,7 +65,7 @@ const roundedUp = (size: number): number => Math.ceil(size / 4096) * 4096
 
 /** All fields, and the tag and length of `data`, which comes last. */
 function headOf(frame: LiveFrame, { camera, skipped, gap, wish }: Said, nowMs: number): Uint8Array {
-  const { timestamp, camera: cameraTime, key, corrupt, width, height, format, geometry, data } = frame
+  const { timestamp, camera: cameraTime, key, corrupt, width, height, format, geometry, data, sub } = frame
   const w = protobuf.Writer.create()
   w.uint32(tag(1, BYTES)).string(camera)
   w.uint32(tag(2, BYTES)).string(frameId(frame))
@@ -87,6 +89,7 @@ function headOf(frame: LiveFrame, { camera, skipped, gap, wish }: Said, nowMs: n
   w.uint32(tag(2, VARINT)).uint32(cameraTime === undefined ? SOURCE.none : SOURCE.rtcp)
   if (cameraTime !== undefined) w.uint32(tag(3, VARINT)).uint32(cameraTime.uncertaintyMs)
   w.ldelim()
+  w.uint32(tag(17, VARINT)).uint32(sub === true ? STREAM.sub : STREAM.main)
   return w.uint32(DATA).uint32(data.length).finish()
 }
 

@@ -11,6 +11,7 @@ import type { Codec } from '../../../proto/state.ts'
 import { refText } from '../../../proto/subjects.ts'
 import type { Right } from '../../access/rights.ts'
 import type { KnownCamera } from '../../cameras.ts'
+import { streamOf } from '../../frames/substream.ts'
 import { Losses, LOSS_MESSAGES, type Loss } from '../../past/losses.ts'
 import { noBuffer, type Read } from '../../past/packet-reader.ts'
 import { Refusal } from '../../refusal.ts'
@@ -18,6 +19,7 @@ import type { Caller } from '../calls.ts'
 import { noFrames, obstacleOf, streaming } from './camera-status.ts'
 import type { FramesParts } from './parts.ts'
 import { checkedTime } from './past-range.ts'
+import { streamIn } from './wish.ts'
 
 /** A live client that has not had all that is stored for so long skips to the newest keyframe. */
 const BEHIND_MS = 2_000
@@ -37,7 +39,10 @@ export type PacketsParts = Pick<FramesParts, 'cameras' | 'packets' | 'readers' |
 export async function* sendPackets(request: PacketsRequest__Output, parts: PacketsParts, caller: Caller): AsyncGenerator<PacketsResponse> {
   const fromMs = request.from_ms === undefined ? undefined : checkedTime('from_ms', request.from_ms)
   const right = fromMs === undefined ? 'frames' : 'past'
-  const camera = await parts.cameras.resolve(caller, request.camera, right, 'camera')
+  const stream = streamIn(request.stream)
+  if (fromMs !== undefined && stream === 'sub')
+    throw new Refusal('invalid', 'stream must not be STREAM_SUB with from_ms: the substream has no past')
+  const camera = streamOf(await parts.cameras.resolve(caller, request.camera, right, 'camera'), stream)
   yield* new Packets(camera, right, parts, caller).answer(fromMs)
 }
 
@@ -167,7 +172,8 @@ class Packets {
   async *#status(): AsyncGenerator<PacketsResponse> {
     const { cameras, isConnected } = this.#parts
     const { ref, deviceId } = this.#camera
-    const known = await cameras.resolve(this.#caller, refText(ref), this.#right, 'camera')
+    const main = await cameras.resolve(this.#caller, refText(ref), this.#right, 'camera')
+    const known = streamOf(main, this.#camera.stream)
     if (known.uid !== this.#camera.uid) throw new Refusal('notFound', `camera "${deviceId}" was deleted, and made again`)
     const obstacle = obstacleOf(known, undefined, isConnected(), performance.now())
     const status = obstacle === undefined ? streaming(deviceId) : noFrames(deviceId, obstacle)
@@ -179,6 +185,7 @@ class Packets {
 
   /** Sequence of the newest keyframe; undefined where there is none. */
   async #newest(): Promise<number | undefined> {
+    if (this.#camera.stream === 'sub') return undefined
     try {
       return await this.#parts.packets(this.#camera).newestKeyframe(this.#caller.signal)
     } catch (error) {

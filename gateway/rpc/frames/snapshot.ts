@@ -1,9 +1,11 @@
 // Snapshot: one frame, the newest or the one at a past time.
 import type { SnapshotRequest__Output } from '../../../proto/generated/chrys/cloud/frames/v1/SnapshotRequest.ts'
+import type { StreamName } from '../../../proto/camera.ts'
 import type { LiveFrame, Rendition } from '../../../proto/rendition.ts'
 import { refText } from '../../../proto/subjects.ts'
 import type { KnownCamera } from '../../cameras.ts'
 import { newCursor } from '../../frames/cursor.ts'
+import { streamOf } from '../../frames/substream.ts'
 import { checkedRendition } from '../../frames/rendition.ts'
 import { frameOf } from '../../past/frame-at.ts'
 import { Refusal } from '../../refusal.ts'
@@ -12,7 +14,7 @@ import { obstacleOf } from './camera-status.ts'
 import { FrameEncoder } from './encode.ts'
 import type { FramesParts } from './parts.ts'
 import { checkedTime, extentBefore, notStored } from './past-range.ts'
-import { renditionOf } from './wish.ts'
+import { renditionOf, streamIn } from './wish.ts'
 
 /** How long the newest frame is waited for: a decoder may have to start. */
 const WAIT_MS = 5_000
@@ -26,24 +28,35 @@ export async function snapshot(request: SnapshotRequest__Output, parts: Snapshot
   const wanted = renditionOf(request.rendition)
   const atMs = request.at_ms === undefined ? undefined : checkedTime('at_ms', request.at_ms)
   const camera = await parts.cameras.resolve(caller, request.camera, atMs === undefined ? 'frames' : 'past', 'camera')
-  const codec = camera.report?.state.codec
+  const stream = streamIn(request.stream)
+  if (atMs !== undefined && stream === 'sub')
+    throw new Refusal('invalid', 'stream must not be STREAM_SUB with at_ms: the substream has no past')
+  const { codec } = streamOf(camera, stream).report?.state ?? {}
   const rendition = codec === undefined ? wanted : checkedRendition(wanted, codec)
-  if (atMs === undefined) return await newest(camera, rendition, request.max_age_ms || MAX_AGE_MS, parts, caller)
+  const how = { stream, maxAgeMs: request.max_age_ms || MAX_AGE_MS }
+  if (atMs === undefined) return await newest(camera, rendition, how, parts, caller)
   return await past(camera, rendition, atMs, parts, caller)
 }
 
 const encoded = (frame: LiveFrame, camera: KnownCamera): Buffer =>
   new FrameEncoder().encode(frame, { camera: camera.deviceId, skipped: 0, gap: false, wish: 0 }, Date.now()).message
 
-async function newest(camera: KnownCamera, rendition: Rendition, maxAgeMs: number, parts: SnapshotParts, caller: Caller): Promise<Buffer> {
+type How = { stream: StreamName | undefined; maxAgeMs: number }
+
+async function newest(camera: KnownCamera, rendition: Rendition, wish: How, parts: SnapshotParts, caller: Caller): Promise<Buffer> {
   const { frames: source, metrics, isConnected } = parts
-  const frames = source.ask(camera, { rendition, keyframesOnly: false })
-  const obstacle = () => obstacleOf(camera, frames.why(), isConnected(), performance.now())
+  const { stream, maxAgeMs } = wish
+  const frames = source.ask(camera, { rendition, keyframesOnly: false, stream, isBrief: true })
+  // A substream is connected now, for this.
+  const obstacle = () => (stream === 'sub' ? undefined : obstacleOf(camera, frames.why(), isConnected(), performance.now()))
   const waitMs = obstacle() === undefined ? WAIT_MS : 0
   const how = { mode: 'newest', keyframesOnly: false, maxAgeMs, waitMs } as const
   const { frame } = await frames.next(newCursor(), how, caller.signal)
   if (frame === undefined) {
-    const { reason, message } = obstacle() ?? { reason: 'NoFrame', message: `none younger than ${maxAgeMs} ms came within ${WAIT_MS} ms` }
+    const { reason, message } = obstacleOf(streamOf(camera, stream), frames.why(), isConnected(), performance.now()) ?? {
+      reason: 'NoFrame',
+      message: `none younger than ${maxAgeMs} ms came within ${WAIT_MS} ms`,
+    }
     throw new Refusal('unavailable', `camera "${camera.deviceId}" gives no frame: ${reason}: ${message}`)
   }
   const message = encoded(frame, camera)

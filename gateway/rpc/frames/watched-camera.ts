@@ -1,5 +1,6 @@
 // One camera of a Watch: its frames in the wished rendition, and what was said of it last.
 import type { CameraStatus } from '../../../proto/generated/chrys/cloud/frames/v1/CameraStatus.ts'
+import type { StreamName } from '../../../proto/camera.ts'
 import { isLater, isNext, type FramePlace } from '../../../proto/frame-id.ts'
 import { explain, severityOf } from '../../../proto/reasons.ts'
 import type { KnownCamera } from '../../cameras.ts'
@@ -7,6 +8,7 @@ import { newCursor, resumedAt, type Reading } from '../../frames/cursor.ts'
 import { checkedRendition } from '../../frames/rendition.ts'
 import type { How, RenditionFrames } from '../../frames/rendition-frames.ts'
 import type { FrameSource } from '../../frames/source.ts'
+import { streamOf } from '../../frames/substream.ts'
 import { Refusal } from '../../refusal.ts'
 import { noFrames, obstacleOf, streaming } from './camera-status.ts'
 import type { CheckedWish } from './wish.ts'
@@ -27,6 +29,9 @@ export class WatchedCamera {
   #frames: RenditionFrames | undefined
   #listensTo: RenditionFrames | undefined
   #refusal: Refusal | undefined
+  #stream: StreamName | undefined
+  /** Of the last frame that was given. */
+  #last: { readonly timestamp: number; readonly sub: boolean } | undefined
   /** Of frames that were read and not sent. */
   #unsent = { missed: 0, gap: false }
 
@@ -43,12 +48,13 @@ export class WatchedCamera {
   }
 
   /** Asks for its frames as wished for; returns what speaks against it. */
-  ask(source: FrameSource, { rendition, keyframesOnly, maxFps }: CheckedWish): Refusal | undefined {
+  ask(source: FrameSource, { rendition, keyframesOnly, maxFps, stream }: CheckedWish): Refusal | undefined {
     const before = this.#frames
     try {
-      const codec = this.known.report?.state.codec
+      this.#stream = stream
+      const { codec } = streamOf(this.known, stream).report?.state ?? {}
       if (codec !== undefined && codec.width > 0 && codec.height > 0) checkedRendition(rendition, codec)
-      this.#frames = source.ask(this.known, { rendition, keyframesOnly, maxFps }, this)
+      this.#frames = source.ask(this.known, { rendition, keyframesOnly, maxFps, stream }, this)
       this.#refusal = undefined
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
@@ -89,7 +95,7 @@ export class WatchedCamera {
       const reason = 'RenditionUnavailable'
       return noFrames(this.name, { reason, message: explain(reason, refusal.message), severity: severityOf(reason) })
     }
-    const obstacle = obstacleOf(this.known, this.#frames?.why(), isConnected && refusal === undefined, nowMs)
+    const obstacle = obstacleOf(streamOf(this.known, this.#stream), this.#frames?.why(), isConnected && refusal === undefined, nowMs)
     return obstacle === undefined ? streaming(this.name) : noFrames(this.name, obstacle)
   }
 
@@ -97,16 +103,19 @@ export class WatchedCamera {
     this.#over.abort()
   }
 
-  /** Past what the client had before this call. */
+  /** Past what the client had before: in an earlier call, and of the camera's other stream. */
   async #read(frames: RenditionFrames, how: How): Promise<Reading> {
     for (;;) {
       const reading = await frames.next(this.#cursor, how, this.#over.signal)
       const { frame } = reading
-      if (frame === undefined || this.#after === undefined) return reading
-      if (isLater(frame, this.#after)) {
-        const isMissing = !this.#isHeld && !isNext(frame, this.#after)
+      if (frame === undefined) return reading
+      const { timestamp, sub = false } = frame
+      const isOld = sub === this.#last?.sub || this.#last === undefined ? false : timestamp <= this.#last.timestamp
+      if (!isOld && (this.#after === undefined || isLater(frame, this.#after))) {
+        const isMissing = this.#after !== undefined && !this.#isHeld && !isNext(frame, this.#after)
         this.#after = undefined
-        return { ...reading, gap: reading.gap || isMissing }
+        this.#last = { timestamp, sub }
+        return isMissing ? { ...reading, gap: true } : reading
       }
       frame.lease?.release()
     }

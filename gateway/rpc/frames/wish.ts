@@ -1,6 +1,7 @@
 // What a Watch asks for, checked.
 import type { Rendition__Output } from '../../../proto/generated/chrys/cloud/frames/v1/Rendition.ts'
 import type { Wish__Output } from '../../../proto/generated/chrys/cloud/frames/v1/Wish.ts'
+import type { StreamName } from '../../../proto/camera.ts'
 import { placeOfFrame, type FramePlace } from '../../../proto/frame-id.ts'
 import { PIXEL_FORMATS, type Fit, type PixelFormat, type Rendition } from '../../../proto/rendition.ts'
 import { isNamespace } from '../../../proto/subjects.ts'
@@ -15,6 +16,8 @@ export type CheckedWish = {
   readonly maxFps: number | undefined
   readonly maxAgeMs: number | undefined
   readonly keyframesOnly: boolean
+  /** undefined: whichever fits. */
+  readonly stream: StreamName | undefined
   /** With whom its cameras are shared out. */
   readonly group: string | undefined
   /** The last frame that the client has of each camera, by its name. */
@@ -28,6 +31,7 @@ const FITS: Record<string, Fit> = {
   FIT_CROP: 'crop',
 }
 const MODES: Record<string, CheckedWish['mode']> = { MODE_UNSPECIFIED: 'newest', MODE_NEWEST: 'newest', MODE_EVERY: 'every' }
+const STREAMS: Record<string, StreamName | undefined> = { STREAM_UNSPECIFIED: undefined, STREAM_MAIN: 'main', STREAM_SUB: 'sub' }
 const FORMATS: Record<string, PixelFormat> = {
   PIXEL_FORMAT_UNSPECIFIED: 'BGR24',
   ...Object.fromEntries(PIXEL_FORMATS.map(format => [`PIXEL_FORMAT_${format}`, format])),
@@ -48,9 +52,16 @@ export function checkedWish(wish: Wish__Output): CheckedWish {
     group: wish.group === '' ? undefined : wish.group,
     rendition: renditionOf(wish.rendition),
     keyframesOnly: wish.keyframes_only,
+    stream: streamIn(wish.stream),
     maxFps: checkedMaxFps(wish.max_fps),
     maxAgeMs: wish.max_age_ms === 0 ? undefined : wish.max_age_ms,
   }
+}
+
+/** Throws a Refusal. */
+export function streamIn(stream: string): StreamName | undefined {
+  if (!Object.hasOwn(STREAMS, stream)) throw new Refusal('invalid', 'stream must be STREAM_MAIN or STREAM_SUB')
+  return STREAMS[stream]
 }
 
 function placeIn(id: string): FramePlace {

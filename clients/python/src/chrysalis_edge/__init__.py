@@ -16,7 +16,7 @@ from ._errors import (
     Unavailable,
 )
 from ._frame import AsyncFrame, Frame
-from ._types import Buffer, CameraInfo, Codec, Packet, Why
+from ._types import Buffer, CameraInfo, Codec, Packet, Substream, Why
 
 __all__ = [
     "AsyncCamera",
@@ -38,6 +38,7 @@ __all__ = [
     "NotPermitted",
     "NotPossible",
     "Packet",
+    "Substream",
     "Unavailable",
     "VideoCapture",
     "Why",

@@ -119,14 +119,14 @@ class AsyncCamera:
             from . import _local
 
             _local.check()
-            return self._local(wish)
+            return self._local(wish, look.get("stream"))
         return _calls.watch(self._io, wish, _requests.window_of(newest, max_age), self._edge._frame, Stop())
 
-    async def _local(self, wish: Any) -> AsyncGenerator[AsyncFrame, None]:
+    async def _local(self, wish: Any, stream: str | None) -> AsyncGenerator[AsyncFrame, None]:
         from . import _local
 
         stop = Stop()
-        packets = _calls.packets(self._io, _requests.packets_request(self.name, None), stop)
+        packets = _calls.packets(self._io, _requests.packets_request(self.name, None, stream), stop)
         taker = self._io.taker(packets, stop, _local.PACKETS_MAX)
         async for frame in _local.frames(self._io, taker, wish, self._edge._frame):
             yield frame
@@ -154,8 +154,8 @@ class AsyncCamera:
         request = _requests.replay_request(self.name, start, end, fps, keyframes, look)
         return _calls.past(self._io, request, self._edge._frame)
 
-    def packets(self, start: float | datetime | None = None) -> AsyncGenerator[Packet, None]:
-        return _calls.packets(self._io, _requests.packets_request(self.name, start), Stop())
+    def packets(self, start: float | datetime | None = None, *, stream: str | None = None) -> AsyncGenerator[Packet, None]:
+        return _calls.packets(self._io, _requests.packets_request(self.name, start, stream), Stop())
 
     async def info(self) -> CameraInfo:
         found = await _calls.cameras(self._io, pb.CamerasRequest(cameras=[self.name]), 10.0)

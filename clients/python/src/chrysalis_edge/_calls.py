@@ -119,7 +119,7 @@ class Gaps:
         passed_ms = header.capture_time_ms - last_ms
         self._last[header.camera] = (number, header.capture_time_ms, passed_ms)
         # A loop that skips frames all the time has missed none because of the interruption, unless it got the next one late.
-        return number > before and header.skipped > 0 and passed_ms > 1.5 * interval_ms
+        return bool(number > before and header.skipped > 0 and passed_ms > 1.5 * interval_ms)
 
 
 async def past(io: Io, request: Any, make: Make[T]) -> AsyncGenerator[T, None]:

@@ -133,14 +133,14 @@ class Camera:
             from . import _local
 
             _local.check()
-            return self._local(wish)
+            return self._local(wish, look.get("stream"))
         return iterate(_calls.watch(self._io, wish, _requests.window_of(newest, max_age), self._edge._frame, Stop()))
 
-    def _local(self, wish: Any) -> Iterator[Frame]:
+    def _local(self, wish: Any, stream: str | None) -> Iterator[Frame]:
         from . import _local
 
         stop = Stop()
-        packets = _calls.packets(self._io, _requests.packets_request(self.name, None), stop)
+        packets = _calls.packets(self._io, _requests.packets_request(self.name, None, stream), stop)
         taker = self._io.taker(packets, stop, _local.PACKETS_MAX)
         yield from iterate(_local.frames(self._io, taker, wish, self._edge._frame))
 
@@ -170,9 +170,10 @@ class Camera:
         request = _requests.replay_request(self.name, start, end, fps, keyframes, look)
         return iterate(_calls.past(self._io, request, self._edge._frame))
 
-    def packets(self, start: float | datetime | None = None) -> Iterator[Packet]:
-        """Encoded packets, for a decoder of your own: the GOP so far and then live, or from the keyframe at or before `start` on."""
-        return iterate(_calls.packets(self._io, _requests.packets_request(self.name, start), Stop()))
+    def packets(self, start: float | datetime | None = None, *, stream: str | None = None) -> Iterator[Packet]:
+        """Encoded packets, for a decoder of your own: the GOP so far and then live, or from the keyframe at or before `start` on.
+        `stream`: "main" or "sub"."""
+        return iterate(_calls.packets(self._io, _requests.packets_request(self.name, start, stream), Stop()))
 
     @property
     def info(self) -> CameraInfo:

@@ -102,8 +102,13 @@ class BaseFrame:
         return pb.FORMAT_NAMES[self._header.format]
 
     @property
+    def stream(self) -> str:
+        """Which of the camera's streams it is of: "main" or "sub"."""
+        return pb.STREAM_NAMES.get(self._header.stream, "main")
+
+    @property
     def source_size(self) -> tuple[int, int]:
-        """Width and height of the camera's own frame."""
+        """Width and height of the camera's own frame, in `stream`."""
         return self._header.geometry.source_width, self._header.geometry.source_height
 
     def source_box(self, box: Box) -> Box:

@@ -102,7 +102,7 @@ class _Local:
             return None
         header, data = rendered
         packet = each.packet
-        header.camera, header.id = self._wish.cameras[0], packet.id
+        header.camera, header.id, header.stream = self._wish.cameras[0], packet.id, self._wish.stream or pb.STREAMS["main"]
         header.capture_time_ms = round(packet.time * 1000)
         header.age_ms = max(0, round((time.time() - packet.time) * 1000))
         header.keyframe, header.corrupt = packet.keyframe, packet.corrupt or each.picture.is_corrupt

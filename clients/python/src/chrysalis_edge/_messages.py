@@ -48,6 +48,8 @@ FITS = {name: number for name, number in _enum("Fit", "FIT_").items() if number}
 # bgr24 is "bgr" here, rgb24 "rgb" and gray8 "gray".
 FORMATS = {name.rstrip("248") if name != "nv12" else name: number for name, number in _enum("PixelFormat", "PIXEL_FORMAT_").items() if number}
 FORMAT_NAMES = {number: name for name, number in FORMATS.items()}
+STREAMS = {name: number for name, number in _enum("Stream", "STREAM_").items() if number}
+STREAM_NAMES = {number: name for name, number in STREAMS.items()}
 MODES = _enum("Mode", "MODE_")
 STATES = {number: name for name, number in ((v.name.removeprefix("STATE_").lower(), v.number) for v in _pool.FindEnumTypeByName(f"{FRAMES}.CameraStatus.State").values)}
 SEVERITIES = {number: name.replace("_", "-") for name, number in _enum("Severity", "SEVERITY_").items()}

@@ -12,13 +12,15 @@ from ._errors import BadOption
 
 class LookOptions(TypedDict, total=False):
     """How a frame looks. `fit`: "stretch", "letterbox" or "crop". `format`: "bgr", "rgb", "gray", "i420", "nv12" or "jpeg".
-    `region`: (x, y, width, height) of the source. `pad_color`: 0xRRGGBB."""
+    `region`: (x, y, width, height) of the source. `pad_color`: 0xRRGGBB. `stream`: "main" or "sub", of a camera with a substream; by default
+    live frames that are small enough come from the substream."""
 
     fit: str
     format: str
     region: tuple[int, int, int, int] | None
     pad_color: int
     jpeg_quality: int
+    stream: str | None
 
 
 class RenditionOptions(LookOptions, total=False):
@@ -35,7 +37,9 @@ def rendition(
     region: tuple[int, int, int, int] | None = None,
     pad_color: int = 0,
     jpeg_quality: int = 0,
+    stream: str | None = None,
 ) -> Any:
+    """`stream` is no part of it: see stream_of."""
     if fit not in pb.FITS:
         raise BadOption(f"fit must be one of {', '.join(pb.FITS)}, not {fit!r}")
     if format not in pb.FORMATS:
@@ -50,6 +54,14 @@ def rendition(
     except (TypeError, ValueError) as error:
         raise BadOption(f"size must be (width, height), and region (x, y, width, height): {error}") from None
     return wanted
+
+
+def stream_of(stream: str | None) -> int:
+    if stream is None:
+        return 0
+    if stream not in pb.STREAMS:
+        raise BadOption(f"stream must be main or sub, not {stream!r}")
+    return pb.STREAMS[stream]
 
 
 def milliseconds(name: str, when: float | datetime) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import _messages as pb
 from ._errors import BadOption
-from ._options import RenditionOptions, max_age_ms, milliseconds, rendition
+from ._options import RenditionOptions, max_age_ms, milliseconds, rendition, stream_of
 
 #: Frames under way to a program that wants every one.
 EVERY_WINDOW = 8
@@ -34,6 +34,7 @@ def wish_of(
         raise BadOption(f"fps must be a number of frames a second, not {fps!r}")
     mode = pb.MODES["newest" if newest else "every"]
     wish = pb.Wish(rendition=rendition(**look), mode=mode, max_fps=fps, max_age_ms=max_age_ms(max_age), keyframes_only=keyframes, group=group)
+    wish.stream = stream_of(look.get("stream"))
     if cameras is None:
         wish.selector = selector
     else:
@@ -66,6 +67,7 @@ def check_decode(decode: str) -> None:
 
 def snapshot_request(camera: str, at: float | datetime | None, max_age: float | None, look: RenditionOptions) -> Any:
     request = pb.SnapshotRequest(camera=camera, rendition=rendition(**look), max_age_ms=max_age_ms(max_age))
+    request.stream = stream_of(look.get("stream"))
     if at is not None:
         request.at_ms = milliseconds("at", at)
     return request
@@ -74,14 +76,16 @@ def snapshot_request(camera: str, at: float | datetime | None, max_age: float | 
 def replay_request(
     camera: str, start: float | datetime, end: float | datetime | None, fps: float, keyframes: bool, look: RenditionOptions
 ) -> Any:
+    if look.get("stream") == "sub":
+        raise BadOption("stream must not be sub: the substream has no past")
     request = pb.ReplayRequest(camera=camera, rendition=rendition(**look), keyframes_only=keyframes, max_fps=fps)
     request.from_ms = milliseconds("start", start)
     request.to_ms = 0 if end is None else milliseconds("end", end)
     return request
 
 
-def packets_request(camera: str, start: float | datetime | None) -> Any:
-    request = pb.PacketsRequest(camera=camera)
+def packets_request(camera: str, start: float | datetime | None, stream: str | None = None) -> Any:
+    request = pb.PacketsRequest(camera=camera, stream=stream_of(stream))
     if start is not None:
         request.from_ms = milliseconds("start", start)
     return request

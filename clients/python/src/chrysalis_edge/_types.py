@@ -28,6 +28,18 @@ class Buffer(NamedTuple):
     bytes: int
 
 
+class Substream(NamedTuple):
+    """The smaller stream of a camera, which is connected only while something wants it."""
+
+    connected: bool
+    #: None where it can be connected
+    why: Why | None
+    codec: str
+    width: int
+    height: int
+    fps: float
+
+
 @dataclass(frozen=True)
 class CameraInfo:
     """A camera and its state when it was asked for."""
@@ -47,6 +59,8 @@ class CameraInfo:
     fps: float
     bits_per_second: float
     buffer: Buffer | None
+    #: None for a camera without one
+    substream: Substream | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +114,13 @@ def camera_info(camera: Any) -> CameraInfo:
         fps=camera.fps,
         bits_per_second=camera.bits_per_second,
         buffer=buffer,
+        substream=_substream(camera.substream) if camera.HasField("substream") else None,
     )
+
+
+def _substream(sub: Any) -> Substream:
+    why = Why(sub.reason, sub.message, "") if sub.reason else None
+    return Substream(sub.connected, why, sub.codec, sub.width, sub.height, sub.fps)
 
 
 def codec_of(codec: Any) -> Codec:

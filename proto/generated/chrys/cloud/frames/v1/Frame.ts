@@ -3,6 +3,7 @@
 import type { PixelFormat as _chrys_cloud_frames_v1_PixelFormat, PixelFormat__Output as _chrys_cloud_frames_v1_PixelFormat__Output } from '../../../../chrys/cloud/frames/v1/PixelFormat.ts';
 import type { Geometry as _chrys_cloud_frames_v1_Geometry, Geometry__Output as _chrys_cloud_frames_v1_Geometry__Output } from '../../../../chrys/cloud/frames/v1/Geometry.ts';
 import type { CameraTime as _chrys_cloud_frames_v1_CameraTime, CameraTime__Output as _chrys_cloud_frames_v1_CameraTime__Output } from '../../../../chrys/cloud/frames/v1/CameraTime.ts';
+import type { Stream as _chrys_cloud_frames_v1_Stream, Stream__Output as _chrys_cloud_frames_v1_Stream__Output } from '../../../../chrys/cloud/frames/v1/Stream.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Frame {
@@ -22,6 +23,7 @@ export interface Frame {
   'wish'?: (number);
   'data'?: (Buffer | Uint8Array | string);
   'camera_time'?: (_chrys_cloud_frames_v1_CameraTime | null);
+  'stream'?: (_chrys_cloud_frames_v1_Stream);
 }
 
 export interface Frame__Output {
@@ -41,4 +43,5 @@ export interface Frame__Output {
   'wish': (number);
   'data': (Buffer);
   'camera_time': (_chrys_cloud_frames_v1_CameraTime__Output | null);
+  'stream': (_chrys_cloud_frames_v1_Stream__Output);
 }

@@ -1,6 +1,7 @@
 // Original file: proto/frames.proto
 
 import type { Rendition as _chrys_cloud_frames_v1_Rendition, Rendition__Output as _chrys_cloud_frames_v1_Rendition__Output } from '../../../../chrys/cloud/frames/v1/Rendition.ts';
+import type { Stream as _chrys_cloud_frames_v1_Stream, Stream__Output as _chrys_cloud_frames_v1_Stream__Output } from '../../../../chrys/cloud/frames/v1/Stream.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface SnapshotRequest {
@@ -8,6 +9,7 @@ export interface SnapshotRequest {
   'at_ms'?: (number | string | Long);
   'rendition'?: (_chrys_cloud_frames_v1_Rendition | null);
   'max_age_ms'?: (number);
+  'stream'?: (_chrys_cloud_frames_v1_Stream);
   '_at_ms'?: "at_ms";
 }
 
@@ -16,5 +18,6 @@ export interface SnapshotRequest__Output {
   'at_ms'?: (number);
   'rendition': (_chrys_cloud_frames_v1_Rendition__Output | null);
   'max_age_ms': (number);
+  'stream': (_chrys_cloud_frames_v1_Stream__Output);
   '_at_ms'?: "at_ms";
 }

@@ -2,6 +2,7 @@
 
 import type { Rendition as _chrys_cloud_frames_v1_Rendition, Rendition__Output as _chrys_cloud_frames_v1_Rendition__Output } from '../../../../chrys/cloud/frames/v1/Rendition.ts';
 import type { Mode as _chrys_cloud_frames_v1_Mode, Mode__Output as _chrys_cloud_frames_v1_Mode__Output } from '../../../../chrys/cloud/frames/v1/Mode.ts';
+import type { Stream as _chrys_cloud_frames_v1_Stream, Stream__Output as _chrys_cloud_frames_v1_Stream__Output } from '../../../../chrys/cloud/frames/v1/Stream.ts';
 
 export interface Wish {
   'cameras'?: (string)[];
@@ -13,6 +14,7 @@ export interface Wish {
   'keyframes_only'?: (boolean);
   'group'?: (string);
   'after'?: ({[key: string]: string});
+  'stream'?: (_chrys_cloud_frames_v1_Stream);
   '_selector'?: "selector";
 }
 
@@ -26,5 +28,6 @@ export interface Wish__Output {
   'keyframes_only': (boolean);
   'group': (string);
   'after': ({[key: string]: string});
+  'stream': (_chrys_cloud_frames_v1_Stream__Output);
   '_selector'?: "selector";
 }
