@@ -14,7 +14,7 @@ import type { SidecarConfig } from './config.ts'
 const HEARTBEAT_MS = 5_000
 /** The longest that a timer of Node's may take: 25 days. */
 const NO_HEARTBEAT_MS = 2 ** 31 - 1
-/** Another sidecar has the camera, and speaks for it: that we wait is said once, and not over what it says. */
+/** Another sidecar has the camera, and is silent: that we wait is reported once, since it may speak again. */
 export const WAITING_FOR_LEASE = 'WaitingForLease' satisfies Reason
 /** A camera that flaps does not flood the bucket. */
 const SPACING_MS = 500
@@ -61,6 +61,7 @@ export class Health {
   #state: Reported
   readonly #rate = new Rate()
   #changed = Promise.withResolvers<void>()
+  #isMuted = false
 
   constructor(initial: Reported) {
     this.#state = initial
@@ -77,6 +78,13 @@ export class Health {
     const isNews = next.reason !== WAITING_FOR_LEASE || this.#state.reason !== WAITING_FOR_LEASE
     this.#state = next
     if (isNews) this.#changed.resolve()
+  }
+
+  /** Nothing is reported while it is muted. */
+  mute(isMuted: boolean): void {
+    if (this.#isMuted === isMuted) return
+    this.#isMuted = isMuted
+    this.#changed.resolve()
   }
 
   packet(packet: Packet, codec: Codec): void {
@@ -96,7 +104,7 @@ export class Health {
     let bucket: KV | undefined
     while (!signal.aborted) {
       try {
-        if (nats.connected()) {
+        if (nats.connected() && !this.#isMuted) {
           bucket ??= await openBucket(nats.nc, 'states')
           await bucket.put(cameraKey(camera), encodeState(this.snapshot()))
         }

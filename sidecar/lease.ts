@@ -17,6 +17,8 @@ export type LeaseTimes = { ttlMs: number; renewMs: number }
 /** A lease that was not renewed for its ttl, by the clock of who watches it, may be taken. */
 const TIMES: LeaseTimes = { ttlMs: 10_000, renewMs: 2_500 }
 const CALL_MS = 2_000
+/** After so many a holder is taken to be silent. */
+const MISSED_RENEWALS = 2
 /** How soon one who waits notices that the lease is free. */
 const ASK_MS = 500
 
@@ -26,8 +28,8 @@ type Options = {
   /** The pod's name. */
   holder: string
   log: Logger
-  /** Called once when another holds the lease, with its name. */
-  onWaiting: (holder: string) => void
+  /** Called when another holds the lease, with its name; again when it ceases or begins to renew it. */
+  onWaiting: (holder: string, isAlive: boolean) => void
   times?: LeaseTimes
   /** False for who has lost the lease to another of the same name: the two would take it from each other forever. */
   isHeir?: boolean
@@ -66,12 +68,14 @@ export async function acquireLease(options: Options, signal: AbortSignal): Promi
   const process = randomUUID()
   const warn = everyMinute((count, error) => log.warn({ count, error }, 'could not read or write the camera’s lease'))
   let seen: { revision: number; atMs: number } | undefined
-  let told = false
+  let wasAlive: boolean | undefined
   while (!signal.aborted) {
     try {
       const found = await leases.read()
       if (found !== undefined && found.revision !== seen?.revision) seen = { revision: found.revision, atMs: performance.now() }
-      const isStale = seen !== undefined && performance.now() - seen.atMs >= times.ttlMs
+      const unrenewedMs = seen === undefined ? 0 : performance.now() - seen.atMs
+      const isStale = unrenewedMs >= times.ttlMs
+      const isAlive = unrenewedMs < MISSED_RENEWALS * times.renewMs
       if (found?.value === undefined || (isHeir && found.value.holder === holder) || isStale) {
         // Epochs are names in time: those of a namesake that was deleted count too.
         const last = found?.value ?? found?.before
@@ -80,10 +84,10 @@ export async function acquireLease(options: Options, signal: AbortSignal): Promi
         const value: CameraLease = { v: 1, uid: camera.uid, holder, process, epoch: last?.epoch ?? 0, ...kept }
         const revision = await leases.write(value, found?.revision ?? 0)
         if (revision !== undefined) return new HeldLease(leases, value, revision, log, times)
-      } else if (!told) {
-        told = true
-        log.info({ holder: found.value.holder }, 'waiting for the camera’s lease')
-        onWaiting(found.value.holder)
+      } else if (isAlive !== wasAlive) {
+        if (wasAlive === undefined) log.info({ holder: found.value.holder }, 'waiting for the camera’s lease')
+        wasAlive = isAlive
+        onWaiting(found.value.holder, isAlive)
       }
     } catch (error) {
       warn(messageOf(error))

@@ -61,13 +61,15 @@ await runProcess(process.env, async signal => {
     onRestart: why => connection.ended(why),
   })
   const isSettled = Promise.withResolvers<void>()
-  const onWaiting = (holder: string) => {
+  const onWaiting = (holder: string, isAlive: boolean) => {
+    health.mute(isAlive) // it speaks for the camera
     const failure = new Failure(WAITING_FOR_LEASE, `${holder} has the connection to the camera`)
     onState({ connection: 'waiting', pid: 0, failingStreak: 0, failure })
     isSettled.resolve()
   }
   const hold = async (lease: Lease, held: AbortSignal) => {
     health.set({ reason: undefined, message: undefined })
+    health.mute(false)
     isSettled.resolve()
     keepCertificate(config.trust, lease)
     await Promise.all([

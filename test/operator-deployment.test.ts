@@ -4,7 +4,7 @@ import { desiredDeployment, specHash, type PodSettings } from '../operator/camer
 import { SETTINGS, UID, watchedCamera } from './fixtures/camera-objects.ts'
 
 const desired = (spec: Partial<CameraSpec> = {}, settings: Partial<PodSettings> = {}, replicas: 0 | 1 = 1) => {
-  const deployment = desiredDeployment(watchedCamera(spec), { ...SETTINGS, ...settings }, replicas)
+  const deployment = desiredDeployment(watchedCamera(spec), { ...SETTINGS, ...settings }, { replicas })
   const podSpec = deployment.spec?.template.spec
   const [container, ...others] = podSpec?.containers ?? []
   if (podSpec === undefined || container === undefined || others.length > 0) throw new Error('one container was expected')
@@ -12,17 +12,25 @@ const desired = (spec: Partial<CameraSpec> = {}, settings: Partial<PodSettings> 
   return { deployment, podSpec, container, env }
 }
 
-test('a Camera becomes one Deployment that it owns, with one pod that is never two', t => {
+test('a Camera becomes one Deployment that it owns, with one pod', t => {
   const { deployment } = desired()
   t.like(deployment.metadata, { name: 'camera-front', namespace: 'shop' })
   t.deepEqual(deployment.metadata?.ownerReferences, [
     { apiVersion: 'video.chrys.cloud/v1beta1', kind: 'Camera', name: 'front', uid: UID, controller: true, blockOwnerDeletion: true },
   ])
-  t.like(deployment.spec, { replicas: 1, revisionHistoryLimit: 1, strategy: { type: 'Recreate' } })
+  t.like(deployment.spec, { replicas: 1, revisionHistoryLimit: 1 })
   t.like(deployment.metadata?.labels, { 'app.kubernetes.io/name': 'chrysalis-edge', 'app.kubernetes.io/instance': 'front' })
   const selector = deployment.spec?.selector.matchLabels ?? {}
   t.like(deployment.spec?.template.metadata?.labels, selector)
   t.false('app.kubernetes.io/version' in selector)
+})
+
+test('a new pod waits before the old one ends, unless they would share an archive or no node has room for both', t => {
+  const strategyOf = (spec: Partial<CameraSpec>, isCrowded = false) =>
+    desiredDeployment(watchedCamera(spec), SETTINGS, { replicas: 1, isCrowded }).spec?.strategy
+  t.deepEqual(strategyOf({}), { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } })
+  t.deepEqual(strategyOf({}, true), { type: 'Recreate' })
+  t.deepEqual(strategyOf({ archive: { volume: { emptyDir: {} }, segment: 'GOP', retention: '5m' } }), { type: 'Recreate' })
 })
 
 test('the pod fits Pod Security restricted', t => {
@@ -184,7 +192,7 @@ test('spec.pod overrides what pods are made of, but not what the sidecar is told
 
 test('the hash is the same for the same object, whatever the order of its keys, and another for any change', t => {
   const { source, ...rest } = watchedCamera().spec
-  const reordered = desiredDeployment({ ...watchedCamera(), spec: { ...rest, source } }, SETTINGS, 1)
+  const reordered = desiredDeployment({ ...watchedCamera(), spec: { ...rest, source } }, SETTINGS, { replicas: 1 })
   const hash = specHash(desired().deployment)
   t.is(specHash(reordered), hash)
   const others = [desired({}, {}, 0), desired({ decoding: { keyFramesOnly: true, placement: 'Auto' } }), desired({}, { image: 'x' })]

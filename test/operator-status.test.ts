@@ -4,7 +4,7 @@ import type { CameraSpec } from '../proto/camera.ts'
 import { explain, REASONS, type AnyReason } from '../proto/reasons.ts'
 import type { CameraState } from '../proto/state.ts'
 import type { CameraStatus, Condition, Pod } from '../operator/kube/kinds.ts'
-import { reportOn } from '../operator/camera/pods.ts'
+import { isWithoutRoom, reportOn } from '../operator/camera/pods.ts'
 import { hold, type Rejections } from '../operator/camera/failed-pods.ts'
 import { cameraStatus, isNews, transition } from '../operator/camera/status.ts'
 import { cameraState, pod, podWith, runningPod, watchedCamera } from './fixtures/camera-objects.ts'
@@ -258,6 +258,24 @@ test('the last exit, the restarts and the node are told to the gateway', t => {
   })
   const running = podWith({ state: { running: {} }, lastState: ended(1), restartCount: 2 })
   t.like(reportOn([running], undefined, undefined).state, { running: true, exitCode: 1, oomKilled: false, restarts: 2 })
+})
+
+test('while a pod is replaced, the one that runs counts, until the new one runs or cannot', t => {
+  const aged = (each: Pod, name: string, creationTimestamp: string, node = 'edge-1'): Pod => ({
+    ...each,
+    metadata: { ...each.metadata, name, uid: name, creationTimestamp },
+    spec: { ...each.spec, nodeName: node },
+  })
+  const old = aged(runningPod, 'old', '2026-01-01T00:00:00Z', 'old-node')
+  const next = (each: Pod) => [aged(each, 'new', '2026-01-01T00:30:00Z', 'new-node'), old]
+  const nodeOf = (pods: Pod[]) => reportOn(pods, undefined, undefined).state
+  for (const starting of [waiting('ContainerCreating'), pod({ phase: 'Pending' })])
+    t.like(nodeOf(next(starting)), { running: true, node: 'old-node' })
+  t.like(nodeOf(next(runningPod)), { running: true, node: 'new-node' })
+  t.like(nodeOf(next(waiting('ImagePullBackOff'))), { running: false, reason: 'ImagePullBackOff', node: 'new-node' })
+  t.true(isWithoutRoom(next(unschedulable)))
+  t.false(isWithoutRoom([unschedulable]))
+  t.false(isWithoutRoom(next(runningPod)))
 })
 
 test('one rejected pod is removed; more of them hold the camera for a while, which grows', t => {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type {
   V1Container,
   V1Deployment,
+  V1DeploymentStrategy,
   V1EnvVar,
   V1OwnerReference,
   V1PodSpec,
@@ -66,15 +67,19 @@ export const controllerOf = ({ apiVersion, kind, metadata: { name, uid } }: Came
   blockOwnerDeletion: true,
 })
 
-/**
- * `replicas` 0 stops the camera: suspended, being deleted, or held after the nodes rejected its pods. `natsSecret` is the Secret with its NATS
- * user, if it has one.
- */
+export type Wanted = {
+  /** 0 stops the camera: suspended, being deleted, or held after the nodes rejected its pods. */
+  replicas: 0 | 1
+  /** The Secret with its NATS user, if it has one of its own. */
+  natsSecret?: string | undefined
+  /** No node has room for a second pod. */
+  isCrowded?: boolean
+}
+
 export function desiredDeployment(
   camera: Camera,
   settings: PodSettings,
-  replicas: 0 | 1,
-  natsSecret: string | undefined = settings.natsSecret,
+  { replicas, natsSecret, isCrowded = false }: Wanted,
 ): V1Deployment {
   const { namespace, uid } = camera.metadata
   const labels = objectLabels(camera)
@@ -90,13 +95,22 @@ export function desiredDeployment(
     spec: {
       replicas,
       revisionHistoryLimit: 1,
-      strategy: { type: 'Recreate' }, // two pods at once would fight for the camera
+      strategy: strategyOf(camera, isCrowded),
       selector: { matchLabels: selectorOf(camera) },
-      template: { metadata: { labels: { ...labels, [UID_LABEL]: uid } }, spec: podSpec(camera, settings, natsSecret) },
+      template: {
+        metadata: { labels: { ...labels, [UID_LABEL]: uid } },
+        spec: podSpec(camera, settings, natsSecret ?? settings.natsSecret),
+      },
     },
   } satisfies V1Deployment
   return { ...object, metadata: { ...object.metadata, annotations: { [HASH_ANNOTATION]: hashOf(object) } } }
 }
+
+/** A new pod waits, ready, for the camera's lease before the old one ends. An archive's volume may not be had by two. */
+const strategyOf = ({ spec }: Camera, isCrowded: boolean): V1DeploymentStrategy =>
+  isCrowded || spec.archive !== undefined
+    ? { type: 'Recreate' }
+    : { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } }
 
 export const specHash = (deployment: { metadata?: { annotations?: Record<string, string> } }): string | undefined =>
   deployment.metadata?.annotations?.[HASH_ANNOTATION]

@@ -23,7 +23,7 @@ const WAITING: Record<string, Reason> = {
 /** `held`: the camera has no pod since its nodes rejected some. */
 export function reportOn(pods: readonly Pod[], deployment: Deployment | undefined, held: string | undefined): PodReport {
   const pod = currentOf(pods)
-  const container = pod?.status?.containerStatuses?.find(({ name }) => name === 'sidecar')
+  const container = containerOf(pod)
   const last = container?.state?.terminated ?? container?.lastState?.terminated
   const running = container?.state?.running
   const isUp = running !== undefined && pod?.metadata.deletionTimestamp === undefined
@@ -49,12 +49,27 @@ export const isOver = (pod: Pod): boolean => pod.status?.phase === 'Failed' || p
 export const beingCreated = (pods: readonly Pod[]): string | undefined =>
   pods.find(({ status }) => status?.containerStatuses?.some(({ state }) => state?.waiting?.reason === 'ContainerCreating'))?.metadata.uid
 
-/** The one that matters: the newest that lives, else the newest. */
+/** A pod runs, and no node has room for the one that is to replace it. */
+export const isWithoutRoom = (pods: readonly Pod[]): boolean =>
+  pods.some(pod => isLive(pod) && unschedulable(pod) !== undefined) && pods.some(pod => isLive(pod) && runningIn(pod) !== undefined)
+
+const isLive = (pod: Pod): boolean => !isOver(pod) && pod.metadata.deletionTimestamp === undefined
+const containerOf = (pod: Pod | undefined) => pod?.status?.containerStatuses?.find(({ name }) => name === 'sidecar')
+const runningIn = (pod: Pod | undefined) => containerOf(pod)?.state?.running
+const unschedulable = ({ status }: Pod) =>
+  status?.conditions?.find(({ type, status, reason }) => type === 'PodScheduled' && status === 'False' && reason === 'Unschedulable')
+
+/** The one that matters: the newest that lives, unless it only starts while the one before runs; else the newest. */
 function currentOf(pods: readonly Pod[]): Pod | undefined {
-  const rank = (pod: Pod) => (isOver(pod) ? 0 : pod.metadata.deletionTimestamp !== undefined ? 1 : 2)
+  const rank = (pod: Pod) => (isOver(pod) ? 0 : isLive(pod) ? 2 : 1)
   const born = (pod: Pod) => Date.parse(pod.metadata.creationTimestamp ?? '') || 0
-  return pods.toSorted((a, b) => rank(b) - rank(a) || born(b) - born(a))[0]
+  const [newest, before] = pods.toSorted((a, b) => rank(b) - rank(a) || born(b) - born(a))
+  const isOfUse = newest !== undefined && before !== undefined && isLive(before) && runningIn(before) !== undefined
+  return isOfUse && runningIn(newest) === undefined && isStarting(newest) ? before : newest
 }
+
+const isStarting = (pod: Pod): boolean =>
+  ['PodPending', 'ContainerCreating'].includes(whyNot(pod, containerOf(pod), undefined, undefined).reason)
 
 /** Why no container runs. */
 type Why = { reason: Reason; message?: string }
@@ -73,8 +88,8 @@ function whyNot(pod: Pod | undefined, container: Container | undefined, deployme
   if (waiting?.reason === 'CrashLoopBackOff' || container?.state?.terminated !== undefined)
     return whyEnded(container, waiting !== undefined)
   if (waiting !== undefined) return { reason: 'ContainerCreating' }
-  const unscheduled = pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False')
-  if (unscheduled?.reason === 'Unschedulable') return withMessage('Unschedulable', unscheduled.message)
+  const unscheduled = unschedulable(pod)
+  if (unscheduled !== undefined) return withMessage('Unschedulable', unscheduled.message)
   return { reason: 'PodPending' }
 }
 

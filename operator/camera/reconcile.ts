@@ -14,7 +14,7 @@ import { cameraSecret, readSigning } from '../identity/camera-user.ts'
 import type { Signing } from '../identity/users.ts'
 import { FINALIZER, isControlledBy, isNamesakes, UID_LABEL } from '../kube/kinds.ts'
 import type { Deployment, Pod, WatchedCamera } from '../kube/kinds.ts'
-import { beingCreated, isOver, reportOn, sentenceOfFailure } from './pods.ts'
+import { beingCreated, isOver, isWithoutRoom, reportOn, sentenceOfFailure } from './pods.ts'
 import { START_MS } from '../../proto/health.ts'
 import { explain } from '../../proto/reasons.ts'
 import type { CameraRecord } from '../../proto/state.ts'
@@ -131,7 +131,8 @@ export class Reconciler {
     }
     try {
       const user = await this.#createUser(key, camera, memory)
-      const desired = desiredDeployment(camera, settings, replicas, user)
+      const isCrowded = isWithoutRoom(ownPods(world.pods(key), camera))
+      const desired = desiredDeployment(camera, settings, { replicas, natsSecret: user, isCrowded })
       const hash = specHash(desired) as string
       if (live === undefined || !isAsApplied(live, camera, desired, memory.applied))
         memory.applied = { hash, generation: await writer.applyDeployment(desired, camera.metadata.uid) }
