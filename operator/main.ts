@@ -74,7 +74,7 @@ await runProcess(process.env, async signal => {
     }))
     const { signingDir, userValidity: validity } = config.sidecar
     const shared = new SharedState({
-      revocations: signingDir === undefined ? undefined : new Revocations({ url: config.nats.url, signingDir, validity, log }),
+      revocations: signingDir === undefined ? undefined : new Revocations({ nats: config.nats, signingDir, validity, log }),
       nats: config.nats,
       metrics,
       log,

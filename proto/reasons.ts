@@ -266,6 +266,11 @@ export const REASONS = {
     advice: 'Check that NATS and the operator run.',
     severity: 'transient',
   },
+  NatsForbidden: {
+    meaning: 'The NATS user lacks a permission.',
+    advice: 'Give the user the permissions that docs/nats.md lists.',
+    severity: 'needs-a-person',
+  },
 
   // Annotations.
   AnnotationsUnavailable: {

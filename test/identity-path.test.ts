@@ -1,53 +1,23 @@
 // The whole data path with a user for each process, on a real nats-server that knows no others.
 import test from 'ava'
-import { Registry } from 'prom-client'
 import { writeFile } from 'node:fs/promises'
-import pino from 'pino'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { BufferOwner } from '../operator/camera/buffer-requests.ts'
-import { operatorMetrics } from '../operator/metrics.ts'
-import { Revocations } from '../operator/identity/revocations.ts'
-import { SharedState } from '../operator/camera/shared-state.ts'
 import type { VideoProbeResponse__Output } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/VideoProbeResponse.ts'
-import { refText } from '../proto/subjects.ts'
+import { bufferSubject, packetStream, packetSubject } from '../proto/subjects.ts'
 import { annotate, annotation } from './fixtures/annotations.ts'
 import { cameraRecord, type FakeCamera } from './fixtures/cameras.ts'
 import { startCloud } from './fixtures/cloud.ts'
 import { collect, grpcClient, startGateway, type Client } from './fixtures/gateway.ts'
-import { startIdentity, type Identity } from './fixtures/identity.ts'
+import { startIdentity } from './fixtures/identity.ts'
 import { descendants } from './fixtures/processes.ts'
 import { startRtmpServer } from './fixtures/rtmp.ts'
+import { startShared } from './fixtures/shared-state.ts'
 import { startSidecar } from './fixtures/sidecar.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 import { until } from './fixtures/wait.ts'
 
 const CAMERA: FakeCamera = { namespace: 'default', name: 'cam', uid: '11111111-1111-4111-8111-111111111111' }
 const LIMITS = { durationMs: 60_000, maxBytes: 16 * 2 ** 20, storage: 'Memory', replicas: 1 } as const
-
-/** What the operator does in NATS, with its user. */
-async function startShared(identity: Identity, owners: Record<string, BufferOwner>): Promise<AsyncDisposable & { shared: SharedState }> {
-  const stop = new AbortController()
-  const { signingDir, nats } = identity
-  const revocations = new Revocations({ url: nats.url, signingDir, validity: { days: 90 }, log: pino({ level: 'silent' }) })
-  const shared = new SharedState({
-    nats: { url: identity.nats.url, credsFile: await identity.role('operator') },
-    revocations,
-    metrics: operatorMetrics(new Registry()),
-    log: pino({ level: 'silent' }),
-    onChange: () => {},
-    bufferOf: ref => owners[refText(ref)],
-    onBack: () => {},
-  })
-  const running = shared.run(stop.signal)
-  await until(() => shared.isListed, { what: 'the states’ list' })
-  return {
-    shared,
-    async [Symbol.asyncDispose]() {
-      stop.abort()
-      await running
-    },
-  }
-}
 
 test('the user of a deleted camera is cut off and stays out, also of a restarted server, and others are not disturbed', async t => {
   await using identity = await startIdentity()
@@ -75,6 +45,22 @@ test('the user of a deleted camera is cut off and stays out, also of a restarted
 
   await identity.nats.restart()
   await until(isRefused, { what: 'a server that knows who is revoked', timeoutMs: 60_000, everyMs: 500 })
+})
+
+test('what a NATS user may not do is reported with its subject, and everything else goes on', async t => {
+  await using identity = await startIdentity()
+  await using _operator = await startShared(identity, { 'default/cam': { uid: CAMERA.uid, limits: LIMITS } })
+  for (const subject of [packetSubject(CAMERA), bufferSubject(CAMERA)]) {
+    await using sidecar = await startSidecar(identity.nats, {
+      spec: { source: { url: 'testsrc:?size=320x180&rate=10' }, buffer: { duration: '60s', maxBytes: '16Mi', storage: 'Memory' } },
+      env: { CHRYS_NATS_CREDS_FILE: await identity.cameraWithout(CAMERA, subject) },
+      authenticator: identity.admin(),
+    })
+    const { buffer, connection } = await sidecar.stateWith('NatsForbidden', ({ buffer: { reason } }) => reason === 'NatsForbidden')
+    t.regex(buffer.message ?? '', new RegExp(`the NATS user may not publish to ${subject}$`))
+    t.is(connection, 'streaming')
+    await sidecar.nc.jetstreamManager().then(jsm => jsm.streams.delete(packetStream(CAMERA)).catch(() => false))
+  }
 })
 
 const frame = (client: Client, after = 0) =>

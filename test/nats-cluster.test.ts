@@ -1,15 +1,16 @@
 // NATS as a cluster of three: any one server may die or stand still, and nothing that was acknowledged is lost.
 import test from 'ava'
-import { connect, type NatsConnection } from 'nats'
+import { connect, type Authenticator, type NatsConnection } from 'nats'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createLog } from '../common/log.ts'
 import { openBucket } from '../common/nats/buckets.ts'
 import { connectNats } from '../common/nats/connect.ts'
 import { ensurePacketStream } from '../common/nats/packet-stream.ts'
-import { encodeState } from '../proto/state.ts'
-import { ANNOTATION_STREAM, BUCKET, bucketStream, cameraKey, packetStream } from '../proto/subjects.ts'
+import { ANNOTATION_STREAM, BUCKET, bucketStream, packetStream, refText } from '../proto/subjects.ts'
 import { annotate, annotation, stored } from './fixtures/annotations.ts'
 import { cameraRecord } from './fixtures/cameras.ts'
+import { startIdentity } from './fixtures/identity.ts'
+import { startShared } from './fixtures/shared-state.ts'
 import { framesClient, type WatchCall } from './fixtures/frames-client.ts'
 import { grpcClient, startGateway } from './fixtures/gateway.ts'
 import { startNatsCluster, type NatsCluster } from './fixtures/nats-cluster.ts'
@@ -24,9 +25,11 @@ const never = new AbortController().signal
 const REPLICAS = { CHRYS_NATS_REPLICAS: '3' }
 const LIMITS = { durationMs: 60_000, maxBytes: 2 ** 20, storage: 'Memory', replicas: 1 } as const
 
+type Servers = Pick<NatsCluster, 'servers'> & { authenticator?: Authenticator }
+
 /** How the servers hold a stream. */
-async function replicasOf(cluster: NatsCluster, stream: string): Promise<number> {
-  const nc = await connect({ servers: cluster.servers.map(({ url }) => url) })
+async function replicasOf({ servers, authenticator }: Servers, stream: string): Promise<number> {
+  const nc = await connect({ servers: servers.map(({ url }) => url), ...(authenticator === undefined ? {} : { authenticator }) })
   try {
     const jsm = await nc.jetstreamManager({ checkAPI: false })
     const { cluster: held } = await jsm.streams.info(stream)
@@ -44,7 +47,7 @@ async function leaderOf(nc: NatsConnection, camera: Camera): Promise<string> {
 }
 
 /** Each server in turn, when all hold what they should; they do so at the end again. */
-async function forEachServer(cluster: NatsCluster, act: (i: number) => Promise<void>): Promise<void> {
+async function forEachServer(cluster: Servers, act: (i: number) => Promise<void>): Promise<void> {
   for (const i of cluster.servers.keys()) {
     await allCopied(cluster)
     await act(i)
@@ -52,7 +55,7 @@ async function forEachServer(cluster: NatsCluster, act: (i: number) => Promise<v
   await allCopied(cluster)
 }
 
-async function allCopied(cluster: NatsCluster): Promise<void> {
+async function allCopied(cluster: Servers): Promise<void> {
   for (const stream of [ANNOTATION_STREAM, bucketStream(BUCKET.cameras)]) {
     await until(async () => (await replicasOf(cluster, stream).catch(() => 0)) === 3, { what: `three copies of ${stream}` })
   }
@@ -61,22 +64,30 @@ async function allCopied(cluster: NatsCluster): Promise<void> {
 const longestGap = (call: WatchCall, from: number): number =>
   Math.max(...call.frameMs.slice(from).map((ms, i) => ms - (call.frameMs[from + i - 1] ?? ms)))
 
-test('each server dies in turn: no acknowledged annotation and no camera is lost, and frames go on within seconds', async t => {
+test('each server dies in turn: no acknowledged annotation and no camera is lost, frames go on within seconds, each with its own user', async t => {
   t.timeout(180_000)
-  await using cluster = await startNatsCluster()
-  const [first, second, third] = cluster.servers
+  await using identity = await startIdentity({ isCluster: true })
+  const { servers } = identity
+  const authenticator = identity.admin()
+  const cluster = { servers, authenticator }
+  const [first, second, third] = servers
   if (first === undefined || second === undefined || third === undefined) throw new Error('three servers are needed')
   await using sidecars = new AsyncDisposableStack()
   const spec = { source: { url: 'testsrc:?size=160x96&rate=30' } }
-  const cameras = []
-  for (const [i, server] of [first, second, third].entries()) {
-    const options = { name: `cam-${i}`, uid: `uid-${i}`, spec, env: REPLICAS }
-    cameras.push(sidecars.use(await startSidecar(server, options)).camera)
+  const cameras = servers.map((_, i) => ({ namespace: 'default', name: `cam-${i}`, uid: `uid-${i}` }))
+  await using operator = await startShared(
+    identity,
+    Object.fromEntries(cameras.map(camera => [refText(camera), { uid: camera.uid, limits: LIMITS }])),
+    3,
+  )
+  for (const [i, server] of servers.entries()) {
+    const camera = cameras[i]
+    if (camera === undefined) continue
+    const env = { ...REPLICAS, CHRYS_NATS_CREDS_FILE: await identity.camera(camera) }
+    sidecars.use(await startSidecar(server, { ...camera, spec, env, authenticator }))
+    await operator.shared.put(cameraRecord(camera))
   }
-  await using operator = await connectNats('operator', { url: cluster.url, credsFile: undefined, replicas: 3 }, log, never)
-  const bucket = await openBucket(operator.nc, 'cameras')
-  for (const camera of cameras) await bucket.put(cameraKey(camera), encodeState(cameraRecord(camera)))
-  await using gateway = await startGateway(cluster.url, REPLICAS)
+  await using gateway = await startGateway(first.url, { ...REPLICAS, CHRYS_NATS_CREDS_FILE: await identity.role('gateway') })
   await until(() => gateway.ready(), { what: 'the gateway' })
 
   await using client = grpcClient(gateway.port)
@@ -103,7 +114,7 @@ test('each server dies in turn: no acknowledged annotation and no camera is lost
   const gaps: number[] = []
   await forEachServer(cluster, async i => {
     const from = watching.map(({ frames }) => frames.length)
-    const server = cluster.servers[i]
+    const server = servers[i]
     if (i === 1) server?.stop()
     else await server?.kill()
     for (const [j, call] of watching.entries()) await call.frameCount((from[j] ?? 0) + 100)
@@ -117,12 +128,13 @@ test('each server dies in turn: no acknowledged annotation and no camera is lost
   const [died = Infinity, frozen = Infinity, diedToo = Infinity] = gaps
   t.true(died < 5_000 && diedToo < 5_000 && frozen < 12_000, gaps.join(' '))
   t.true(acknowledged.length > 100)
-  const kept = new Set((await stored(second, ANNOTATION_STREAM)).map(({ header }) => header.get('Nats-Msg-Id')))
+  const kept = new Set((await stored(second, ANNOTATION_STREAM, authenticator)).map(({ header }) => header.get('Nats-Msg-Id')))
   t.deepEqual(
     acknowledged.filter(id => !kept.has(id)),
     [],
   )
   t.is((await client.list()).length, 3)
+  t.deepEqual(identity.violations(), [])
 })
 
 test('a buffer in the memory of a server that died begins again on another, one in files waits for it', async t => {

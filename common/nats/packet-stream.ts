@@ -13,7 +13,7 @@ import { packetStream, packetSubject, refText, type CameraRef } from '../../prot
 import { messageOf } from '../errors.ts'
 import { within } from '../abort.ts'
 import { replicasOf } from './connect.ts'
-import { DUPLICATES_MS, ensureStream, isAsConfigured, isQuotaRefusal, isStreamMissing, isUnanswered } from './streams.ts'
+import { DUPLICATES_MS, ensureStream, forbiddenIn, isAsConfigured, isQuotaRefusal, isStreamMissing, isUnanswered } from './streams.ts'
 
 export type BufferLimits = { durationMs: number; maxBytes: number; storage: Storage; replicas: number }
 type Owner = CameraRef & { uid: string }
@@ -82,10 +82,12 @@ export async function isPacketStreamThere(nc: NatsConnection, camera: Owner, lim
   return found !== undefined && isAsConfigured(found, config)
 }
 
-export type BufferRefusal = { reason: 'BufferQuotaExceeded' | 'BufferUnavailable'; message: string }
+export type BufferRefusal = { reason: 'BufferQuotaExceeded' | 'BufferUnavailable' | 'NatsForbidden'; message: string }
 
 /** Why there is no stream, for a person. */
 export async function bufferRefusal(jsm: JetStreamManager, error: unknown, { maxBytes, storage }: BufferLimits): Promise<BufferRefusal> {
+  const forbidden = forbiddenIn(error)
+  if (forbidden !== undefined) return { reason: 'NatsForbidden', message: `the packet stream cannot be created: ${forbidden}` }
   if (!isQuotaRefusal(error)) return { reason: 'BufferUnavailable', message: `the packet stream cannot be created: ${messageOf(error)}` }
   const need = `${maxBytes} bytes of ${storage === 'File' ? 'file' : 'memory'} storage`
   const quota = await quotaOf(jsm, storage).catch(() => '')

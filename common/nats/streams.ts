@@ -34,6 +34,12 @@ export const isQuotaRefusal = (error: unknown): boolean =>
 /** The stream's server does not answer, while others of the cluster may. */
 export const isUnanswered = (error: unknown): boolean => error instanceof NatsError && error.code === 'TIMEOUT'
 
+/** What our user may not do, for a person; undefined for another error. */
+export function forbiddenIn(error: unknown): string | undefined {
+  const what = error instanceof NatsError ? error.permissionContext : undefined
+  return what && `the NATS user may not ${what.operation} ${what.operation === 'publish' ? 'to ' : ''}${what.subject}`
+}
+
 /** Makes the stream, or makes an existing one match; one whose storage differs is made again. Returns what it is now. */
 export async function ensureStream(jsm: JetStreamManager, config: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
   const existing = await jsm.streams.info(config.name).catch((error: unknown) => {

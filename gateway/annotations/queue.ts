@@ -14,7 +14,7 @@ import { messageOf } from '../../common/errors.ts'
 import { everyMinute, type Logger } from '../../common/log.ts'
 import { replicasOf, type Nats } from '../../common/nats/connect.ts'
 import { sleep } from '../../common/abort.ts'
-import { ensureStream, isQuotaRefusal, isStreamMissing } from '../../common/nats/streams.ts'
+import { ensureStream, forbiddenIn, isQuotaRefusal, isStreamMissing } from '../../common/nats/streams.ts'
 import {
   annotationSubject,
   ANNOTATION_STREAM,
@@ -131,7 +131,7 @@ export class AnnotationQueue {
         return await this.#publish(nats.nc, bytes, about)
       } catch (error) {
         if (isFull(error)) throw this.#unstored('full', new Refusal('exhausted', 'annotation queue full'))
-        cause = messageOf(error)
+        cause = forbiddenIn(error) ?? messageOf(error)
         if (isStreamMissing(error)) cause = await this.#make(nats.nc).then(() => cause, messageOf)
       }
     }

@@ -21,7 +21,7 @@ const CALL_MS = 5_000
 const REVOKED_MAX = 8_000
 
 export type RevocationsOptions = {
-  url: string
+  nats: { url: string; replicas: number }
   /** A folder with the keys that NATS users are made with. */
   signingDir: string
   /** For so long users are valid. */
@@ -96,10 +96,15 @@ export class Revocations {
   }
 
   async #keepTelling(signal: AbortSignal): Promise<void> {
-    const { url, signingDir, log } = this.#options
+    const { nats, signingDir, log } = this.#options
     try {
       const keys = await readKeys(signingDir)
-      this.#system = await connectNats('operator, of the system', { url, creds: () => systemCreds(keys) }, log, signal)
+      this.#system = await connectNats(
+        'operator, of the system',
+        { url: nats.url, replicas: nats.replicas, creds: () => systemCreds(keys) },
+        log,
+        signal,
+      )
     } catch (error) {
       if (!signal.aborted) this.#warn(messageOf(error))
     }

@@ -6,7 +6,7 @@ import { KeyframeGate } from '../../common/media/keyframe-gate.ts'
 import { isConfined, replicasOf, type Nats } from '../../common/nats/connect.ts'
 import { bufferRefusal, ensurePacketStream, isPacketStreamThere } from '../../common/nats/packet-stream.ts'
 import { sleep } from '../../common/abort.ts'
-import { isStreamMissing } from '../../common/nats/streams.ts'
+import { forbiddenIn, isStreamMissing } from '../../common/nats/streams.ts'
 import { ByteQueue } from '../../common/queue.ts'
 import { packetMessages, parseJson, type Outgoing, type Packet } from '../../proto/messages.ts'
 import type { AnyReason } from '../../proto/reasons.ts'
@@ -237,7 +237,9 @@ export class PacketBuffer implements PacketSink {
     this.#log.debug({ error: messageOf(error) }, 'could not store a packet')
     if (!this.#nats.connected()) return
     this.#enter('refused')
-    this.#tell({ ok: false, reason: 'BufferUnavailable', message: `the buffer stores no packets: ${messageOf(error)}` })
+    const forbidden = forbiddenIn(error)
+    const reason = forbidden === undefined ? 'BufferUnavailable' : 'NatsForbidden'
+    this.#tell({ ok: false, reason, message: `the buffer stores no packets: ${forbidden ?? messageOf(error)}` })
   }
 
   /** The log has it too: while NATS is unreachable it is reported nowhere else. */
@@ -307,6 +309,7 @@ export class PacketBuffer implements PacketSink {
     const { camera } = this.#config
     const request = encodeState({ v: 1, uid: camera.uid })
     const { data } = await nc.request(bufferSubject(camera), request, { timeout: ASK_MS }).catch((error: unknown) => {
+      if (forbiddenIn(error) !== undefined) throw error
       throw new Error(`the operator, which makes it, does not answer (${messageOf(error)})`)
     })
     const { uid, ok, reason, message } = parseJson(BufferReply, data)
