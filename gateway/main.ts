@@ -28,6 +28,7 @@ import { readConfig, type AccessConfig } from './config.ts'
 import { ClientCursors } from './frames/cursor.ts'
 import { Delivery } from './annotations/delivery.ts'
 import { createMetrics } from './metrics.ts'
+import { reportProblem } from './annotations/report-problem.ts'
 import { Archives } from './past/archives.ts'
 import { BufferExtents } from './past/buffer-extents.ts'
 import { Past } from './past/past.ts'
@@ -173,6 +174,7 @@ await runProcess(process.env, async signal => {
   void keepSharedBuckets(nats, log, signal)
   void groups.run(nats, signal)
   void followRecent(nats, recent, { onBad: () => metrics.badMessages.inc({ reason: 'annotation' }), log }, signal)
+  void reportProblem(nats, identity, () => annotations.problem(), signal)
   void removeVoidSwitches(nats, cameras, log, signal)
   const queueing = [annotations.keep(nats, log, signal)]
   if (cloud && annotationsUrl !== undefined) {

@@ -80,6 +80,7 @@ await runProcess(process.env, async signal => {
       log,
       onChange: key => queue.add(key),
       onBack: () => void collectLeftovers(),
+      onProblem: () => everything(),
       onConnected: nc => discovery.listen(nc),
       bufferOf: ref => {
         const camera = world.cameras.get(refText(ref))

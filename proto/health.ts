@@ -21,6 +21,8 @@ export type Known = {
   /** NATS is reachable from here. */
   isConnected: boolean
   isDeleting?: boolean
+  /** Why annotations are not stored, or what was lost of them. */
+  annotations?: { reason: AnyReason; message: string } | undefined
 }
 
 export type Verdict = { status: 'True' | 'False' | 'Unknown'; reason: AnyReason; message?: string | undefined }
@@ -56,6 +58,10 @@ export const CONDITIONS = {
         : no('NotConfigured'),
   },
   Substream: { meaning: 'Packets of the substream arrive. It is connected only while something wants it.', judge: substream },
+  Annotating: {
+    meaning: 'Annotations are stored, and none that was acknowledged is lost.',
+    judge: ({ annotations: why }) => (why === undefined ? yes('Storing') : no(named(why.reason), why.message)),
+  },
 } as const satisfies Record<string, { meaning: string; judge: (facts: Facts) => Verdict }>
 
 export type ConditionType = keyof typeof CONDITIONS

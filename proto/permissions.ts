@@ -26,6 +26,7 @@ import {
   demandSubject,
   FRAME_SUBJECTS,
   frameSubject,
+  GATEWAY_PROBLEMS,
   GROUP_SUBJECTS,
   packetStream,
   packetSubject,
@@ -113,7 +114,7 @@ const operatorPermissions = (): Permissions => ({
     ],
     deny: streamApi(['CREATE', 'UPDATE', 'PURGE', 'DELETE'], QUEUES),
   },
-  sub: { allow: [inbox('operator'), BUFFER_SUBJECTS, DISCOVERY_SUBJECTS] },
+  sub: { allow: [inbox('operator'), BUFFER_SUBJECTS, DISCOVERY_SUBJECTS, GATEWAY_PROBLEMS] },
   resp: { max: 1, ttl: RESPONSE_NS },
 })
 
@@ -134,6 +135,7 @@ const gatewayPermissions = (): Permissions => ({
       `${API}.DIRECT.GET.${ANNOTATION_STREAM}`,
       `$JS.ACK.${ANNOTATION_STREAM}.${ANNOTATION_CONSUMER}.>`,
       ...buckets('switches', 'groups').map(bucket => bucketSubject(bucket, '>')),
+      GATEWAY_PROBLEMS,
       GROUP_SUBJECTS,
       ANNOTATION_SUBJECTS,
       DEAD_LETTER_SUBJECT,

@@ -273,6 +273,7 @@ export const REASONS = {
   },
 
   // Annotations.
+  Storing: { meaning: 'Annotations are stored.', advice: '', severity: 'ok' },
   AnnotationsUnavailable: {
     meaning: 'Annotations are not stored.',
     advice: 'Check that NATS runs and has room, and that the cloud takes annotations.',

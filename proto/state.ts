@@ -244,8 +244,26 @@ export const Demand = v.object({
 })
 export type Demand = v.InferOutput<typeof Demand>
 
+/** gateway → operator, every 5 s while annotations are not stored or were lost; without `annotations` that is over. */
+export const GatewayProblem = v.object({
+  v: v.literal(1),
+  gateway: text(64),
+  annotations: v.optional(v.object({ reason: reasonText, message: text(MESSAGE_MAX) })),
+})
+export type GatewayProblem = v.InferOutput<typeof GatewayProblem>
+
 export function encodeState(
-  value: CameraRecord | CameraState | CameraSwitches | CameraLease | DiscoveryReport | Demand | StreamKey | BufferRequest | BufferReply,
+  value:
+    | CameraRecord
+    | GatewayProblem
+    | CameraState
+    | CameraSwitches
+    | CameraLease
+    | DiscoveryReport
+    | Demand
+    | StreamKey
+    | BufferRequest
+    | BufferReply,
 ): Uint8Array {
   return Buffer.from(JSON.stringify(value))
 }

@@ -50,6 +50,8 @@ export const cameraKey = (ref: CameraRef): string => checked(ref, '.')
 /** What a discovery pod has found (DiscoveryReport). A CameraDiscovery's name is what a Camera's may be. */
 export const discoverySubject = (ref: CameraRef): string => `chrys.discovered.${checked(ref, '.')}`
 export const DISCOVERY_SUBJECTS = 'chrys.discovered.*.*'
+/** gateway → operator: what is wrong for all cameras (GatewayProblem). */
+export const GATEWAY_PROBLEMS = 'chrys.problems'
 /** In the bucket `logins`: `digest` stands for a Secret and a device. */
 export const loginKey = ({ namespace }: CameraRef, digest: string): string => {
   if (!isNamespace(namespace) || !/^[0-9a-f]{16,64}$/.test(digest)) throw new Error('no key of a login')

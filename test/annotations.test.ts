@@ -7,6 +7,7 @@ import { problemAt, cloudJson, decodeAnnotation, type Annotation } from '../gate
 import { readConfig } from '../gateway/config.ts'
 import type { AnnotateRequest } from '../proto/generated/chrys/cloud/videostreaming/v1beta1/AnnotateRequest.ts'
 import { frameId } from '../proto/frame-id.ts'
+import { GatewayProblems } from '../operator/camera/gateway-problems.ts'
 import { ANNOTATION_STREAM } from '../proto/subjects.ts'
 import { annotate, annotation, serialized, stored } from './fixtures/annotations.ts'
 import { startCameras, type FakeCamera } from './fixtures/cameras.ts'
@@ -353,9 +354,15 @@ test('what a damaged store lost of acknowledged annotations is counted and repor
   t.pass()
 })
 
-test('while annotations are not stored no camera is healthy', async t => {
+test('while annotations are not stored no camera is healthy, and the operator hears of it', async t => {
   await using nats = await startNats()
   await using cameras = await startCameras(nats.url, [DOOR])
+  let changes = 0
+  const problems = new GatewayProblems(
+    () => changes++,
+    bad => t.fail(bad.message),
+  )
+  using _listening = problems.listen(cameras.nc)
   await using cloud = await startCloud()
   cloud.answer(() => ({ status: 503 }))
   await using gateway = await startGateway(nats.url, { ...cloud.env, CHRYS_ANNOTATION_QUEUE_MAX: '1' })
@@ -371,4 +378,6 @@ test('while annotations are not stored no camera is healthy', async t => {
   const { health_status, error = '' } = (await door()) ?? {}
   t.is(health_status, 'unhealthy')
   t.regex(error, /^AnnotationsUnavailable: Annotation queue full\./)
+  await until(() => problems.annotations?.reason === 'AnnotationsUnavailable', { what: 'what the gateway reports' })
+  t.is(changes, 1)
 })

@@ -25,7 +25,7 @@ function reconciling(camera: WatchedCamera, scene: Scene, writer: object, settin
       pods: () => scene.pods ?? [],
     },
     shared: {
-      ...{ report: () => undefined, isListed: true, put: async () => {} },
+      ...{ annotations: undefined, report: () => undefined, isListed: true, put: async () => {} },
       awayMs: scene.awayMs ?? 1,
       remove: async () => Promise.reject(new Error('NATS is unreachable')),
     },

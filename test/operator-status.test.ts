@@ -21,6 +21,7 @@ type Scene = {
   problem?: Problem
   runningMs?: number
   now?: number
+  annotations?: Problem
 }
 
 function statusOf({
@@ -33,10 +34,11 @@ function statusOf({
   problem,
   runningMs = 60_000,
   now = NOW,
+  annotations,
 }: Scene): CameraStatus {
   const camera = watchedCamera(spec, before === undefined ? {} : { status: before })
   const record = cameraRecord(camera, reportOn(pods, undefined, held).state, problem)
-  return cameraStatus(camera, { record, report: state && { state, ageMs: 0 }, runningMs, isConnected: !natsAway }, now)
+  return cameraStatus(camera, { record, report: state && { state, ageMs: 0 }, runningMs, isConnected: !natsAway, annotations }, now)
 }
 
 const condition = (status: CameraStatus, type: string) => status.conditions?.find(each => each.type === type)
@@ -258,6 +260,13 @@ test('the last exit, the restarts and the node are told to the gateway', t => {
   })
   const running = podWith({ state: { running: {} }, lastState: ended(1), restartCount: 2 })
   t.like(reportOn([running], undefined, undefined).state, { running: true, exitCode: 1, oomKilled: false, restarts: 2 })
+})
+
+test('annotations that are not stored have a condition of their own', t => {
+  const status = statusOf({ state: cameraState(), annotations: { reason: 'AnnotationsUnavailable', message: 'full' } })
+  t.is(brief(status), 'Ready True Streaming')
+  t.is(brief(status, 'Annotating'), 'Annotating False AnnotationsUnavailable')
+  t.is(brief(statusOf({ state: cameraState() }), 'Annotating'), 'Annotating True Storing')
 })
 
 test('while a pod is replaced, the one that runs counts, until the new one runs or cannot', t => {

@@ -1,7 +1,7 @@
 // ListStreams: how each camera is, in the predecessor's words.
 import type { ListStream } from '../../proto/generated/chrys/cloud/videostreaming/v1beta1/ListStream.ts'
 import { judge } from '../../proto/health.ts'
-import { explain, type Cause } from '../../proto/reasons.ts'
+import type { Cause } from '../../proto/reasons.ts'
 import type { KnownCamera } from '../cameras.ts'
 
 /** What holds for all cameras. `problem`: of annotations. */
@@ -14,14 +14,11 @@ export function listStream(
   { isConnected, problem }: Surroundings,
   nowMs: number,
 ): ListStream {
-  const { status, failingStreak, state, ...judged } = judge({
-    ...{ record, isConnected },
+  const { status, failingStreak, state, health, error } = judge({
+    ...{ record, isConnected, annotations: problem },
     report: report && { state: report.state, ageMs: nowMs - report.receivedMs },
     runningMs: runningSince === undefined ? 0 : nowMs - runningSince,
   })
-  const health = judged.health === 'healthy' && problem !== undefined ? 'unhealthy' : judged.health
-  const error =
-    judged.error === '' && problem !== undefined ? `${problem.reason}: ${explain(problem.reason, problem.message)}` : judged.error
   const { pod } = record
   return {
     ...{ name, status, failing_streak: failingStreak, health_status: health, error },

@@ -56,7 +56,7 @@ type Memory = {
 
 export type Parts = {
   world: Pick<World, 'cameras' | 'deployment' | 'pods'>
-  shared: Pick<SharedState, 'report' | 'awayMs' | 'isListed' | 'put' | 'remove'>
+  shared: Pick<SharedState, 'annotations' | 'report' | 'awayMs' | 'isListed' | 'put' | 'remove'>
   writer: Writer
   record: EventRecorder['record']
   /** Reconcile this camera again in `ms`. */
@@ -206,7 +206,14 @@ export class Reconciler {
     const mayKnowMore = record.pod.running && !shared.isListed && now() < LISTING_MS
     if (mayKnowMore) return again(key, 1_000)
     const isDeleting = memory.phase.is === 'deleting'
-    const known = { record, report: shared.report(key), runningMs, isConnected: shared.awayMs === 0, isDeleting }
+    const known = {
+      record,
+      report: shared.report(key),
+      runningMs,
+      isConnected: shared.awayMs === 0,
+      isDeleting,
+      annotations: shared.annotations,
+    }
     const status = cameraStatus(camera, known, Date.now())
     if (status.reason === 'Starting') again(key, START_MS + 1_000)
     if (!isNews(status, camera.status)) return

@@ -22,6 +22,7 @@ import {
   refText,
   type CameraRef,
 } from '../../proto/subjects.ts'
+import { GatewayProblems } from './gateway-problems.ts'
 import { answerBufferRequests, type BufferOwner } from './buffer-requests.ts'
 import type { Revocations } from '../identity/revocations.ts'
 import type { OperatorMetrics } from '../metrics.ts'
@@ -59,6 +60,8 @@ type Options = {
   onBack: () => void
   /** Where cameras have users of their own. */
   revocations?: Revocations | undefined
+  /** What holds for all cameras has changed. */
+  onProblem?: () => void
   /** What else listens while there is NATS. */
   onConnected?: (nc: NatsConnection) => Disposable
 }
@@ -69,6 +72,7 @@ export class SharedState {
   readonly #reports = new Map<string, Heard>()
   /** What the cameras' bucket holds, by KV key. */
   readonly #records = new Map<string, string>()
+  readonly #problems: GatewayProblems
   #nats: Nats | undefined
   /** Since when there is no NATS, by performance.now(). */
   #awaySince: number | undefined = performance.now()
@@ -76,6 +80,8 @@ export class SharedState {
 
   constructor(options: Options) {
     this.#options = options
+    const { metrics, onProblem = () => {} } = options
+    this.#problems = new GatewayProblems(onProblem, ({ reason }) => metrics.badMessages.inc({ reason }))
   }
 
   /** Runs until `signal` aborts. */
@@ -84,6 +90,7 @@ export class SharedState {
     await using nats = await this.#connect(signal)
     if (nats === undefined) return
     this.#nats = nats
+    using _problems = this.#problems.listen(nats.nc)
     using _other = this.#options.onConnected?.(nats.nc)
     using _buffers = answerBufferRequests(nats.nc, bufferOf, bad => metrics.badMessages.inc({ reason: bad.reason }), log)
     const working = Promise.all([
@@ -101,6 +108,11 @@ export class SharedState {
   /** It is known what states were reported before we came. */
   get isListed(): boolean {
     return this.#isListed
+  }
+
+  /** Why annotations are not stored, or what was lost of them; undefined where all is well. */
+  get annotations(): GatewayProblems['annotations'] {
+    return this.#problems.annotations
   }
 
   /** For how long there has been no NATS, in ms; 0 when it is there. */
