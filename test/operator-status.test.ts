@@ -282,9 +282,12 @@ test('while a pod is replaced, the one that runs counts, until the new one runs 
     t.like(nodeOf(next(starting)), { running: true, node: 'old-node' })
   t.like(nodeOf(next(runningPod)), { running: true, node: 'new-node' })
   t.like(nodeOf(next(waiting('ImagePullBackOff'))), { running: false, reason: 'ImagePullBackOff', node: 'new-node' })
-  t.true(isWithoutRoom(next(unschedulable)))
-  t.false(isWithoutRoom([unschedulable]))
-  t.false(isWithoutRoom(next(runningPod)))
+  t.true(isWithoutRoom(next(unschedulable), undefined))
+  t.false(isWithoutRoom([unschedulable], undefined))
+  t.false(isWithoutRoom(next(runningPod), undefined))
+  const overQuota = { status: { conditions: [{ type: 'ReplicaFailure', status: 'True' }] }, metadata: watchedCamera().metadata }
+  t.true(isWithoutRoom([old], overQuota))
+  t.false(isWithoutRoom([], overQuota))
 })
 
 test('one rejected pod is removed; more of them hold the camera for a while, which grows', t => {

@@ -49,9 +49,13 @@ export const isOver = (pod: Pod): boolean => pod.status?.phase === 'Failed' || p
 export const beingCreated = (pods: readonly Pod[]): string | undefined =>
   pods.find(({ status }) => status?.containerStatuses?.some(({ state }) => state?.waiting?.reason === 'ContainerCreating'))?.metadata.uid
 
-/** A pod runs, and no node has room for the one that is to replace it. */
-export const isWithoutRoom = (pods: readonly Pod[]): boolean =>
-  pods.some(pod => isLive(pod) && unschedulable(pod) !== undefined) && pods.some(pod => isLive(pod) && runningIn(pod) !== undefined)
+/** A pod runs, and no node or quota has room for the one that is to replace it. */
+export const isWithoutRoom = (pods: readonly Pod[], deployment: Deployment | undefined): boolean =>
+  pods.some(pod => isLive(pod) && runningIn(pod) !== undefined) &&
+  (refusalOf(deployment) !== undefined || pods.some(pod => isLive(pod) && unschedulable(pod) !== undefined))
+
+const refusalOf = (deployment: Deployment | undefined) =>
+  deployment?.status?.conditions?.find(({ type, status }) => type === 'ReplicaFailure' && status === 'True')
 
 const isLive = (pod: Pod): boolean => !isOver(pod) && pod.metadata.deletionTimestamp === undefined
 const containerOf = (pod: Pod | undefined) => pod?.status?.containerStatuses?.find(({ name }) => name === 'sidecar')
@@ -77,7 +81,7 @@ type Container = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[nu
 
 function whyNot(pod: Pod | undefined, container: Container | undefined, deployment: Deployment | undefined, held: string | undefined): Why {
   if (held !== undefined) return { reason: 'NodeRejectedPod', message: held }
-  const refused = deployment?.status?.conditions?.find(({ type, status }) => type === 'ReplicaFailure' && status === 'True')
+  const refused = refusalOf(deployment)
   if (refused !== undefined && (pod === undefined || isOver(pod))) return withMessage('PodRefused', refused.message)
   if (pod === undefined) return { reason: 'PodPending' }
   if (isOver(pod)) return { reason: 'NodeRejectedPod', message: sentenceOfFailure(pod) }

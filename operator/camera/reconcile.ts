@@ -131,7 +131,7 @@ export class Reconciler {
     }
     try {
       const user = await this.#createUser(key, camera, memory)
-      const isCrowded = isWithoutRoom(ownPods(world.pods(key), camera))
+      const isCrowded = isWithoutRoom(ownPods(world.pods(key), camera), live)
       const desired = desiredDeployment(camera, settings, { replicas, natsSecret: user, isCrowded })
       const hash = specHash(desired) as string
       if (live === undefined || !isAsApplied(live, camera, desired, memory.applied))
