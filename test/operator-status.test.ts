@@ -103,7 +103,7 @@ for (const [title, scene, expected] of READY) {
     const status = statusOf(scene)
     t.is(brief(status), expected)
     t.is(status.reason, condition(status, 'Ready')?.reason)
-    t.is(status.conditions?.length, 6)
+    t.is(status.conditions?.length, 7)
     for (const { message } of status.conditions ?? []) t.regex(message, /[.]$/)
   })
 }
