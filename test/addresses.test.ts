@@ -1,4 +1,5 @@
 // A host name with several addresses, of which not all answer: whatever is connected to is found at the one that does.
+import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { createServer as createTls } from 'node:tls'
@@ -35,20 +36,33 @@ test('a relay goes on to the next address where one does not answer or refuses, 
   }
 })
 
-test('RTP by UDP is sent to the address that answered', async t => {
-  const transport = 'RTP/AVP;unicast;client_port=5-6;server_port=7-8'
+test('RTP by UDP passes ports of ours: from the camera to ffmpeg and back, and from nowhere else', async t => {
+  const transport = 'RTP/AVP;unicast;client_port=5-6'
   const answer = `RTSP/1.0 200 OK\r\nCSeq: 1\r\nTransport: ${transport}\r\n\r\n`
   await using camera = await listen(createServer(client => client.on('error', () => {}).once('data', () => client.write(answer))))
   const learnt = { lapses: 0, strength: 0, silences: 0 }
   const rtsp = { url: `rtsp://${host}/video`, credentials: undefined, codecs: [], udp: true, learnt }
   await using relay = await openRelay({ host, addresses: ADDRESSES, port: camera.port, tls: false, rtsp })
   const client = connect(relay.port, relay.host)
-  client.write('SETUP rtsp://x/ RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/UDP;unicast;client_port=5-6\r\n\r\n')
-  t.true(
-    String((await within(once(client, 'data'), { what: 'an answer' }))[0]).includes(`\r\nTransport: ${transport};source=127.0.0.1\r\n`),
-  )
+  const [ffmpeg, source, stranger] = await Promise.all([udpSocket('127.0.0.1'), udpSocket('127.0.0.1'), udpSocket('127.0.0.5')])
+  client.write(`SETUP rtsp://x/ RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/UDP;unicast;client_port=${ffmpeg.address().port}-6\r\n\r\n`)
+  const said = String((await within(once(client, 'data'), { what: 'an answer' }))[0])
+  const [, port] = /;server_port=(\d+)-\d+;source=127\.0\.0\.1\r\n/.exec(said) ?? []
+  const heard = (socket: UdpSocket) => within(once(socket, 'message'), { what: 'a datagram' }).then(([data]) => String(data))
+  stranger.send('stranger', Number(port), '127.0.0.1')
+  source.send('from the camera', Number(port), '127.0.0.1')
+  t.is(await heard(ffmpeg), 'from the camera')
+  ffmpeg.send('report', Number(port), '127.0.0.1')
+  t.is(await heard(source), 'report')
+  for (const socket of [ffmpeg, source, stranger]) socket.close()
   client.destroy()
 })
+
+async function udpSocket(address: string): Promise<UdpSocket> {
+  const socket = createSocket('udp4').bind(0, address)
+  await once(socket, 'listening')
+  return socket
+}
 
 test('where no address answers, it is said what the first one does', async t => {
   await using relay = await openRelay({ host, addresses: ADDRESSES, port: await freePort(), tls: false })

@@ -41,10 +41,14 @@ test('frames say when the camera captured them, whatever its clock says, and cam
       return proxy
     }),
   )
+  // Another by UDP, whose clock is the true one.
+  const beside = stack.use(await startCamera({ width: WIDTH, height: 180, fps: FPS, gop: FPS, stamped: true }))
+  await cameras.put({ namespace: 'default', name: 'udp', uid: 'uid-udp' })
+  stack.use(await startSidecar(nats, { name: 'udp', uid: 'uid-udp', spec: { source: { url: beside.url, transport: 'udp' } } }))
   const client = stack.use(framesClient(gateway.port))
   await until(() => gateway.ready(), { what: 'the gateway to be ready' })
   using call = stack.use(
-    client.watch({ wish: { cameras: [...NAMES], rendition: { format: 'PIXEL_FORMAT_GRAY8' }, mode: 'MODE_EVERY' }, credit: 1_000 }),
+    client.watch({ wish: { cameras: [...NAMES, 'udp'], rendition: { format: 'PIXEL_FORMAT_GRAY8' }, mode: 'MODE_EVERY' }, credit: 1_000 }),
   )
   type Seen = { camera: string; source: string; cameraMs: number; trueMs: number; offMs: number; uncertaintyMs: number }
   const seen: Seen[] = []
@@ -52,12 +56,20 @@ test('frames say when the camera captured them, whatever its clock says, and cam
     call.send({ credit: 1 })
     const trueMs = stampOf(data, WIDTH)
     const { ms = 0, source = '', uncertainty_ms = 0 } = camera_time ?? {}
-    seen.push({ camera, source, cameraMs: ms, trueMs, offMs: Math.abs(ms - clock(trueMs)), uncertaintyMs: uncertainty_ms })
+    seen.push({
+      camera,
+      source,
+      cameraMs: ms,
+      trueMs,
+      offMs: Math.abs(ms - (camera === 'udp' ? trueMs : clock(trueMs))),
+      uncertaintyMs: uncertainty_ms,
+    })
   }
   const of = (name: string, since = 0) => seen.filter(({ camera, trueMs }) => camera === name && trueMs >= since)
   await until(() => NAMES.every(name => of(name).length >= 2 * FPS), { what: 'frames of both cameras', timeoutMs: 60_000 })
-  t.deepEqual([...new Set(seen.map(({ source }) => source))], ['SOURCE_NONE'], 'unknown before the first report')
-  t.true(seen.every(({ cameraMs }) => cameraMs === 0))
+  const unreported = NAMES.flatMap(name => of(name))
+  t.deepEqual([...new Set(unreported.map(({ source }) => source))], ['SOURCE_NONE'], 'unknown before the first report')
+  t.true(unreported.every(({ cameraMs }) => cameraMs === 0))
 
   for (const [what, change] of [
     ['an hour ahead, 200 ppm too fast', clock],
@@ -88,6 +100,9 @@ test('frames say when the camera captured them, whatever its clock says, and cam
       t.true(two !== undefined && Math.abs(two.trueMs - one.trueMs) <= 1000 / FPS, `${what}: paired within a frame`)
     }
   }
+  const byUdp = () => of('udp').filter(({ source }) => source === 'SOURCE_RTCP')
+  await until(() => byUdp().length >= 2 * FPS, { what: 'frames of the camera by UDP behind its report', timeoutMs: 60_000 })
+  t.true(Math.max(...byUdp().map(({ offMs }) => offMs)) <= ERROR_MS, 'by UDP too')
   const programs = ['Edge', 'AsyncEdge'].map(edge => stack.use(startPairs(gateway.port, edge)))
   for (const { pairs, errors } of programs) {
     await until(() => pairs.length >= 2 * FPS, { what: `pairs; ${errors()}`, timeoutMs: 60_000 })

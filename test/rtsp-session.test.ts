@@ -522,18 +522,21 @@ test('a session that ends about when it may have timed out is told from one that
   t.false(again.isLapse(2_000))
 })
 
-test('RTP by UDP is sent to the camera’s own address, whatever address it claims', t => {
-  const { ask, say } = talk({ udpSource: '10.1.2.3' })
+test('RTP by UDP passes ports of ours, whatever address the camera claims', t => {
+  const connected: unknown[] = []
+  const udp = { ports: '40-41', connect: (...args: unknown[]) => void connected.push(args) }
+  const { ask, say } = talk({ udp })
   ask('DESCRIBE')
   say(described('1'))
-  t.regex(ask('SETUP', ['Transport: RTP/AVP/UDP;unicast;client_port=5-6']), /\r\nTransport: RTP\/AVP\/UDP;unicast;client_port=5-6\r\n/)
-  const claimed = answer(2, '200 OK', ['Transport: RTP/AVP;unicast;client_port=9-10;server_port=7-8;source=169.254.169.254', 'Session: 1'])
-  t.regex(say(claimed).toFfmpeg, /\r\nTransport: RTP\/AVP;unicast;client_port=5-6;server_port=7-8;source=10\.1\.2\.3\r\n/)
-  for (const [udpSource, transport] of [
-    ['10.1.2.3', 'RTP/AVP/TCP;unicast;interleaved=0-1'],
+  t.regex(ask('SETUP', ['Transport: RTP/AVP/UDP;unicast;client_port=5-6']), /\r\nTransport: RTP\/AVP\/UDP;unicast;client_port=40-41\r\n/)
+  const claimed = answer(2, '200 OK', ['Transport: RTP/AVP;unicast;client_port=40-41;server_port=7-8;source=169.254.169.254', 'Session: 1'])
+  t.regex(say(claimed).toFfmpeg, /\r\nTransport: RTP\/AVP;unicast;client_port=5-6;server_port=40-41;source=127\.0\.0\.1\r\n/)
+  t.deepEqual(connected, [['5-6', '7-8', 96]])
+  for (const [means, transport] of [
+    [udp, 'RTP/AVP/TCP;unicast;interleaved=0-1'],
     [undefined, 'RTP/AVP;unicast;client_port=5-6;server_port=7-8'],
   ] as const) {
-    const other = talk({ udpSource })
+    const other = talk({ udp: means })
     other.ask('DESCRIBE')
     other.say(described('1'))
     other.ask('SETUP', ['Transport: x'])

@@ -4,12 +4,13 @@ import type { LookupAddress } from 'node:dns'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
-import { Failure } from '../../common/errors.ts'
+import { Failure, messageOf } from '../../common/errors.ts'
 import { oneAfterTheOther } from '../../common/net/address.ts'
 import { connectFailure } from '../../common/net/connect-failure.ts'
 import { CameraTrust, isName } from '../../common/net/camera-tls.ts'
 import type { DeviceReport } from '../../proto/state.ts'
 import { Conversation } from './conversation.ts'
+import { openDatagrams, type Datagrams } from './datagrams.ts'
 import { SenderClock } from './sender-clock.ts'
 import { RtspSession, type RtspOptions } from './session.ts'
 
@@ -37,7 +38,7 @@ export type Relay = AsyncDisposable & {
   progress: Progress
   /** What the camera says of itself, where it was asked. */
   device?: DeviceReport
-  /** Of RTSP by TCP. */
+  /** Of RTSP. */
   cameraClock?: SenderClock
 }
 
@@ -48,8 +49,8 @@ type Target = {
   port: number
   tls: boolean
   /** Of an RTSP camera, which is spoken to by an RtspSession; bytes of any other protocol just pass. */
-  rtsp?: Omit<RtspOptions, 'udpSource' | 'cameraClock'> & {
-    /** RTP comes beside this connection, from the camera itself to ffmpeg. */
+  rtsp?: Omit<RtspOptions, 'udp' | 'cameraClock'> & {
+    /** RTP comes beside this connection. */
     udp: boolean
   }
   /** So many bytes may come from the camera without a packet that comes out of ffmpeg. */
@@ -145,11 +146,26 @@ function relay(
     }
     progress.phase = 'connected'
     if (rtsp === undefined) return pass(client, camera, progress)
-    const { udp, ...options } = rtsp
-    const session = new RtspSession({ ...options, cameraClock, udpSource: udp ? (camera.remoteAddress ?? '') : undefined })
-    const made = (conversation = new Conversation(session, { client, camera }, progress, options.learnt, udp))
-    conversations.add(made)
-    camera.once('close', () => conversations.delete(made))
+    const { udp: isUdp, ...options } = rtsp
+    const begin = (udp?: Datagrams) => {
+      const session = new RtspSession({ ...options, cameraClock, udp })
+      const made = (conversation = new Conversation(session, { client, camera }, progress, options.learnt, isUdp))
+      conversations.add(made)
+      camera.once('close', () => {
+        conversations.delete(made)
+        udp?.[Symbol.dispose]()
+      })
+    }
+    if (!isUdp) return begin()
+    const onBytes = (count: number) => {
+      progress.unpackedBytes += count
+      if (progress.unpackedBytes > (target.unpackedMax ?? Infinity)) progress.failure ??= unpacked()
+      progress.lastByteAt = performance.now()
+    }
+    openDatagrams({ camera: camera.remoteAddress ?? '', clock: cameraClock, onBytes }).then(
+      udp => (camera.destroyed ? udp[Symbol.dispose]() : begin(udp)),
+      (error: unknown) => camera.destroy(new Failure('ConnectFailed', messageOf(error))),
+    )
   })
   camera.once('error', error => {
     progress.failure ??= (trust === 'public' ? undefined : trust.failureOf(error)) ?? connectFailure(error, progress)

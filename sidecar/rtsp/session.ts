@@ -1,13 +1,13 @@
 // Between ffmpeg and an RTSP camera stand two conversations. Towards ffmpeg the relay is a plain server with one track. Towards the camera
 // it is a client of its own: it names the stream as the user does, carries the password, which ffmpeg never sees, keeps the session alive,
 // ends it, and forgives what players forgive. Nothing passes that leads elsewhere.
-import { isIPv6 } from 'node:net'
 import { Failure, messageOf } from '../../common/errors.ts'
 import type { RtpCodec } from '../../proto/camera.ts'
 import type { Credentials } from '../../common/net/credentials.ts'
 import { Authorization, safeChallenge, type LoginMemory } from '../../common/net/authorization.ts'
 import type { Headers } from './headers.ts'
 import { KeepAlive, type Lapses } from './keep-alive.ts'
+import type { Datagrams } from './datagrams.ts'
 import { refusalOf } from './refusals.ts'
 import { Rtp } from './rtp.ts'
 import type { SenderClock } from './sender-clock.ts'
@@ -27,8 +27,8 @@ export type RtspOptions = {
   /** `rtsp://camera.example:554/path`, as the user wrote it. */
   url: string
   credentials: Credentials | undefined
-  /** The camera's address, where RTP goes by UDP beside this connection; ffmpeg is told no other. */
-  udpSource: string | undefined
+  /** Where RTP comes by UDP, beside this connection. */
+  udp?: Pick<Datagrams, 'ports' | 'connect'> | undefined
   /** Of no other codec ffmpeg is told. */
   codecs: readonly RtpCodec[]
   learnt: Learnt
@@ -58,6 +58,8 @@ export class RtspSession {
   readonly #options: RtspOptions
   readonly #authorization: Authorization | undefined
   readonly #requests = new UnitReader()
+  /** Where ffmpeg listens, by UDP. */
+  #ffmpegPorts = ''
   readonly #answers = new UnitReader()
   readonly keepAlive: KeepAlive
   #cseq = 0
@@ -162,7 +164,7 @@ export class RtspSession {
       case 'DESCRIBE':
         return void ask([], ['Accept: application/sdp'])
       case 'SETUP':
-        return void ask(this.#names, [`Transport: ${headers.get('transport') ?? ''}`])
+        return void ask(this.#names, [`Transport: ${this.#askedTransport(headers.get('transport') ?? '')}`])
       case 'PLAY':
         return void ask(this.#names, [`Range: ${headers.get('range') ?? 'npt=0.000-'}`])
       case 'TEARDOWN': {
@@ -262,7 +264,7 @@ export class RtspSession {
   }
 
   /** What ffmpeg hears of an agreement. */
-  #agreed({ method, names, headers: lines, answers = '' }: Asked, headers: Headers, body: Buffer): Buffer {
+  #agreed({ method, names, answers = '' }: Asked, headers: Headers, body: Buffer): Buffer {
     switch (method) {
       case 'OPTIONS':
         this.keepAlive.listed(headers.get('public') ?? '')
@@ -278,7 +280,7 @@ export class RtspSession {
         ]
         this.#phase = 'set up'
         this.keepAlive.timeout(headers.get('session') ?? '')
-        return toFfmpeg(answers, [FFMPEG_SESSION, `Transport: ${this.#transport(lines[0] ?? '', headers.get('transport'))}`])
+        return toFfmpeg(answers, [FFMPEG_SESSION, `Transport: ${this.#transport(headers.get('transport'))}`])
       default:
         this.#names = names
         return this.#plays(answers)
@@ -299,20 +301,25 @@ export class RtspSession {
     return descriptionOf(this.#track)
   }
 
-  #transport(asked: string, answered: string | undefined): string {
-    const { udpSource } = this.#options
+  /** By UDP the camera sends to our ports. */
+  #askedTransport(asked: string): string {
+    const { udp } = this.#options
+    this.#ffmpegPorts = clientPorts(asked) ?? ''
+    return udp === undefined ? asked : asked.replace(/client_port=[\d-]+/i, `client_port=${udp.ports}`)
+  }
+
+  #transport(answered: string | undefined): string {
+    const { udp } = this.#options
     const payload = this.#track?.payload ?? 0
-    if (udpSource === undefined) {
+    if (udp === undefined) {
       if (isByUdp(answered)) throw refusalOf('SETUP', 461, '', false)
       this.#rtp = new Rtp(payload, channelsOf(answered, { rtp: 0, rtcp: 1 }), this.#options.cameraClock)
       return 'RTP/AVP/TCP;unicast;interleaved=0-1'
     }
     if (isByTcp(answered)) throw refusalOf('SETUP', 461, '', false)
-    const server = serverPorts(answered)
-    // RTP by UDP is sent and answered by the camera itself, whatever address it claims.
-    const source = isIPv6(udpSource) ? `[${udpSource}]` : udpSource
-    const ports = [`client_port=${clientPorts(asked) ?? ''}`, ...(server === undefined ? [] : [`server_port=${server}`])]
-    return `RTP/AVP;unicast;${ports.join(';')};source=${source}`
+    // Whatever address the camera claims, it is spoken to at its own.
+    udp.connect(this.#ffmpegPorts, serverPorts(answered), payload)
+    return `RTP/AVP;unicast;client_port=${this.#ffmpegPorts};server_port=${udp.ports};source=127.0.0.1`
   }
 
   #plays(answers: string): Buffer {
