@@ -58,6 +58,7 @@ async function run(kube: Kube, namespace: string, name: string, env: Record<stri
   const { stdout } = await promisify(execFile)(process.execPath, [program(name)], {
     env: {
       PATH: process.env['PATH'],
+      NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
       CHRYS_KUBECONFIG: await kube.kubeconfig(JOB),
       CHRYS_NAMESPACE: namespace,
       CHRYS_IDENTITY_PREFIX: PREFIX,
