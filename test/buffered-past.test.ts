@@ -19,8 +19,8 @@ import { until } from './fixtures/wait.ts'
 const CAMERA: FakeCamera = { namespace: 'default', name: 'cam', uid: '11111111-1111-4111-8111-111111111111' }
 const STREAM = packetStream(CAMERA)
 const SMALL = { width: 160, height: 96, fps: 30, seconds: 4, gop: 30 } as const
-/** 100 s, of which a client that takes nothing is sent less than 20. */
-const LONG = { video: { width: 640, height: 360, fps: 30, seconds: 4, gop: 30 }, store: { repeat: 25 } } as const
+/** 48 s, of which a client that takes nothing is sent less than 20. */
+const LONG = { video: { width: 640, height: 360, fps: 30, seconds: 4, gop: 30 }, store: { repeat: 12 } } as const
 
 type Past = AsyncDisposable & {
   nats: NatsServer

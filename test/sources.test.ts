@@ -20,7 +20,7 @@ import { turns } from './fixtures/turns.ts'
 import { until } from './fixtures/wait.ts'
 import { startWebCamera } from './fixtures/web-camera.ts'
 
-const turn = turns(2)
+const turn = turns(3)
 let nats: NatsServer
 let made = 0
 
@@ -49,7 +49,7 @@ async function plays(t: ExecutionContext, sidecar: Sidecar, expected: Expected) 
   await using watching = await sidecar.watch('all')
   const { fps, width, height } = expected
   const lags: number[] = []
-  const count = Math.ceil(fps * 4)
+  const count = Math.ceil(fps * 3)
   for (let seen = 0; seen < count;) {
     await until(() => watching.frames.length > seen, { what: `frame ${seen} of ${count}\n${sidecar.log().slice(-1500)}` })
     const now = Date.now()
