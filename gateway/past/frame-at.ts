@@ -1,6 +1,7 @@
 // The frame that was the newest at a past time: the last one that a replay gives up to then.
 import type { BadMessage, StoredPacket } from '../../proto/messages.ts'
 import type { LiveFrame, Rendition } from '../../proto/rendition.ts'
+import type { Read } from './packet-reader.ts'
 import { decodingMs, replayFrames, type PacketSource } from './replay.ts'
 
 /** Where reading begins for a time: at the keyframe of `startSeq`. `startMs`: when the source itself begins. `endSeq`: where it ends. */
@@ -12,16 +13,24 @@ export type PastPlace = {
 }
 export type PastPacket = Pick<StoredPacket, 'epoch' | 'keyframe' | 'index' | 'timestamp'>
 
+/** `place`: where its frame is decoded from. */
+export type PastFrame = { readonly place: PastPlace; readonly packet: PastPacket }
+
+/** Of what is read to find a packet, so many bytes are kept to decode it. */
+const KEPT_BYTES_MAX = 32 * 2 ** 20
+
 /** The last packet captured at or before `atMs`. */
-export async function packetAt(
-  { source, startSeq, endSeq = Infinity }: PastPlace,
-  atMs: number,
-  signal: AbortSignal,
-): Promise<PastPacket | undefined> {
+export async function packetAt(place: PastPlace, atMs: number, signal: AbortSignal): Promise<PastFrame | undefined> {
+  const { source, startSeq, endSeq = Infinity } = place
   let found: PastPacket | undefined
   let codec: StoredPacket['codec']
-  for await (const { packet, caughtUp, seq = 0 } of source.read(startSeq, () => {}, signal)) {
+  let bytes = 0
+  const kept: Read[] = []
+  for await (const read of source.read(startSeq, () => {}, signal)) {
+    const { packet, caughtUp, seq = 0 } = read
     if (seq > endSeq) break
+    bytes += packet?.data.length ?? 0
+    if (bytes <= KEPT_BYTES_MAX) kept.push(read)
     codec = packet?.codec ?? codec
     if (packet !== undefined) {
       if (decodingMs(packet, codec) > atMs) break
@@ -32,8 +41,16 @@ export async function packetAt(
     }
     if (caughtUp) break
   }
-  return found
+  if (found === undefined) return undefined
+  return { packet: found, place: bytes <= KEPT_BYTES_MAX ? { ...place, source: keptSource(kept) } : place }
 }
+
+/** What has been read already. */
+const keptSource = (kept: readonly Read[]): PacketSource => ({
+  async *read() {
+    yield* kept
+  },
+})
 
 /** What `take` makes of the packet's frame; where it can't be decoded, of the last one before it that can. */
 export async function frameOf<T>(

@@ -3,7 +3,7 @@ import type { StoredPacket } from '../../proto/messages.ts'
 import type { KnownCamera } from '../cameras.ts'
 import type { Archives } from './archives.ts'
 import { BufferRanges } from './buffer-ranges.ts'
-import { packetAt, type PastPacket, type PastPlace } from './frame-at.ts'
+import { packetAt, type PastFrame } from './frame-at.ts'
 import { Losses } from './losses.ts'
 import type { Extent, PacketStream, Read, Source, Stretch } from './packet-reader.ts'
 import { decodingMs, type PacketSource } from './replay.ts'
@@ -14,7 +14,6 @@ const SLACK_MS = 2
 
 /** `isArchived`: what it is read from is the archive. */
 export type PastStretch = Stretch & { readonly source: PacketSource; readonly isArchived: boolean }
-export type PastFrame = { readonly place: PastPlace; readonly packet: PastPacket }
 /** `archive`: its ranges; or why there are none. */
 export type PastRanges = { readonly buffer: readonly TimeRange[]; readonly archive: readonly TimeRange[] | 'none' | 'unreachable' }
 
@@ -43,9 +42,8 @@ export class Past {
     const buffered = await this.#inBuffer(camera, atMs, signal)
     if (!camera.record.archive || (buffered !== undefined && atMs - buffered.packet.timestamp <= maxAgeMs)) return buffered
     const place = { source: this.#archives.from(camera, atMs), startSeq: 0, startMs: 0 }
-    const packet = await packetAt(place, atMs, signal)
-    if (packet === undefined || packet.timestamp <= (buffered?.packet.timestamp ?? 0)) return buffered
-    return { place, packet }
+    const archived = await packetAt(place, atMs, signal)
+    return archived !== undefined && archived.packet.timestamp > (buffered?.packet.timestamp ?? 0) ? archived : buffered
   }
 
   async #inBuffer(camera: KnownCamera, atMs: number, signal: AbortSignal): Promise<PastFrame | undefined> {
@@ -53,8 +51,7 @@ export class Past {
     const extent = await stream.extent(signal)
     if (extent === undefined || atMs < extent.startMs) return undefined
     const place = await stream.placeBefore(atMs, extent, signal)
-    const packet = place && (await packetAt(place, atMs, signal))
-    return packet && { place, packet }
+    return place && (await packetAt(place, atMs, signal))
   }
 
   /** What can be decoded of the frames captured in `range`, from the keyframe at or before its begin on. */
