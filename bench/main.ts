@@ -15,6 +15,7 @@ import { measureOverload } from './overload.ts'
 import { readOptions, usage, type Options } from './options.ts'
 import { measurePackets } from './packets.ts'
 import { measureRenditions } from './renditions.ts'
+import { measureDay } from './page-day.ts'
 import { measurePage } from './page.ts'
 import { report } from './report.ts'
 import type { Scenario } from './scenario.ts'
@@ -54,6 +55,7 @@ const FURTHER: Record<string, Scenario> = {
   overload: measureOverload,
   viewers: measureViewers,
   page: measurePage,
+  'page-day': measureDay,
 }
 
 async function bench(options: Options): Promise<void> {

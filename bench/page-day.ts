@@ -1,21 +1,20 @@
 // A tab that is left open for a day, in minutes: a day of a stream as fast as the browser takes it, and an hour of polls by a clock that is put forward.
 import type { Browser, CDPSession, Page, WebSocketRoute } from 'playwright-core'
-import { Timeline, TIMESCALE } from '../common/media/media-timeline.ts'
-import { mp4Fragment, mp4Head, type Sample } from '../common/media/mp4/fragments.ts'
-import { mp4Track, mp4Type } from '../common/media/mp4/track.ts'
-import type { Packet } from '../proto/messages.ts'
-import type { Codec } from '../proto/state.ts'
+import { TIMESCALE } from '../common/media/media-timeline.ts'
+import { mp4Fragment, mp4Head } from '../common/media/mp4/fragments.ts'
+import { mp4Type } from '../common/media/mp4/track.ts'
 import { testVideo } from '../test/fixtures/media.ts'
+import { asPackets, asSamples } from '../test/fixtures/mp4-samples.ts'
 import { packetsOf } from '../test/fixtures/packets.ts'
-import { bufferedSeconds, openPage } from '../test/fixtures/page.ts'
+import { bufferedSeconds, openPage, startBrowser } from '../test/fixtures/page.ts'
 import { until } from '../test/fixtures/wait.ts'
 import { PICTURES } from './chain.ts'
 import { startStage } from './stage.ts'
 import { figure } from './table.ts'
-import type { Target } from './targets.ts'
+import type { Measured } from './scenario.ts'
 
 const HOURS = 24
-const VIDEO = { width: 320, height: 180, fps: 15, seconds: 10, gop: 150 }
+const VIDEO = { width: 320, height: 180, fps: 5, seconds: 20, gop: 100, bitrate: 40_000 }
 /** What the page may have been sent and not taken, in seconds of the stream. */
 const AHEAD_S = 120
 const POLL_MS = 2_000
@@ -26,7 +25,9 @@ const BUFFERED_MAX_S = 30
 
 type Size = { heap: number; nodes: number; listeners: number }
 
-export async function measureDay(browser: Browser): Promise<{ rows: string[][]; targets: Target[] }> {
+export async function measureDay(): Promise<Measured> {
+  await using started = await startBrowser()
+  const { browser } = started
   await using stage = await startStage({ picture: PICTURES['720p15'], env: {} })
   await stage.addCamera()
   const url = `http://127.0.0.1:${stage.gateway.httpPort}/`
@@ -39,10 +40,15 @@ export async function measureDay(browser: Browser): Promise<{ rows: string[][]; 
   const isSteady = ([before, after]: readonly [Size, Size]) =>
     after.heap - before.heap < HEAP_GROWTH_MAX && after.nodes - before.nodes < NODES_GROWTH_MAX
   return {
-    rows: [
-      ['', 'heap of scripts', 'DOM nodes', 'listeners'],
-      row(`${HOURS} h of a stream, seen large; ${figure(stream.bufferedS, 1)} s in the SourceBuffer`, stream.sizes),
-      row(`${POLLS} polls of the list, the state and the past, streams begun anew`, polls),
+    tables: [
+      {
+        title: 'A tab that is left open',
+        rows: [
+          ['', 'heap of scripts', 'DOM nodes', 'listeners'],
+          row(`${HOURS} h of a stream, seen large; ${figure(stream.bufferedS, 1)} s in the SourceBuffer`, stream.sizes),
+          row(`${POLLS} polls of the list, the state and the past, streams begun again`, polls),
+        ],
+      },
     ],
     targets: [
       {
@@ -52,6 +58,7 @@ export async function measureDay(browser: Browser): Promise<{ rows: string[][]; 
       },
       { what: `a tab does not grow in ${POLLS} polls`, measured: '', met: isSteady(polls) },
     ].map(target => ({ ...target, measured: target.met ? 'steady' : 'grows' })),
+    figures: { stream, polls },
   }
 }
 
@@ -92,30 +99,15 @@ const endOf = (page: Page): Promise<number> =>
 
 /** GOPs of a video that goes on and on, each a fragment. */
 async function loopedStream() {
-  const { packets, info } = await packetsOf(await testVideo(VIDEO))
-  if (info === undefined) throw new Error('no packets')
-  const { codec: name, width, height, pixFmt, timeBase } = info
-  const codec: Codec = {
-    ...{ name, longName: name, width, height, pixFmt, reorder: 0, timeBase },
-    extradata: info.extradata.toString('base64'),
-  }
+  const { packets, codec } = asPackets(await packetsOf(await testVideo(VIDEO)))
+  const { track, samples } = asSamples(packets.slice(0, VIDEO.gop), codec)
   const gopS = VIDEO.gop / VIDEO.fps
   const startMs = Date.now()
-  const gop = packets.slice(0, VIDEO.gop).map(({ pts = 0, dts = pts, key, data }, index): Packet => {
-    const timestamp = startMs + (index * 1000) / VIDEO.fps
-    return { ...{ epoch: startMs, keyframe: 0, index, pts, dts, timestamp, key, corrupt: false, data } }
-  })
-  const [first] = gop
-  const track = first && mp4Track(codec, first)
-  if (track === undefined) throw new Error('no track')
-  const timeline = new Timeline()
-  const duration = TIMESCALE / VIDEO.fps
-  const samples: Sample[] = gop.map(packet => ({ ...timeline.place(packet, codec), packet, duration, data: track.sample(packet) }))
   const gopAt = (i: number): Buffer => {
     const ticks = i * gopS * TIMESCALE
     const later = samples.map(({ packet, ...sample }) => ({
       ...{ ...sample, show: sample.show + ticks, decode: sample.decode + ticks },
-      packet: { ...packet, keyframe: i + 1, timestamp: packet.timestamp + i * gopS * 1000 },
+      packet: { ...packet, epoch: startMs, keyframe: i + 1, timestamp: startMs + i * gopS * 1000 + (packet.index * 1000) / VIDEO.fps },
     }))
     return mp4Fragment(i + 1, later)
   }

@@ -1,13 +1,11 @@
-// The page in a browser: nine tiles at once, cameras that a browser cannot play, and a tab that is left open.
+// The page in a browser: nine tiles at once, and cameras that a browser cannot play.
 import { setTimeout as delay } from 'node:timers/promises'
-import { chromium, type Browser, type Page } from 'playwright-core'
-import { browserPath, BROWSER_MISSING } from '../deploy/setup/test-tools.mjs'
+import type { Browser, Page } from 'playwright-core'
 import { BENCHMARK_VIDEO, testVideo } from '../test/fixtures/media.ts'
-import { BROWSER_FLAGS, openPage } from '../test/fixtures/page.ts'
+import { openPage, startBrowser } from '../test/fixtures/page.ts'
 import { until } from '../test/fixtures/wait.ts'
 import { PICTURES } from './chain.ts'
 import type { Options } from './options.ts'
-import { measureDay } from './page-day.ts'
 import type { Measured } from './scenario.ts'
 import { startStage, type Stage } from './stage.ts'
 import { percentile } from './statistics.ts'
@@ -21,13 +19,10 @@ const WARM_UP_MS = 8_000
 type Tile = { fps: number; gapsMs: number[] }
 
 export async function measurePage(options: Options): Promise<Measured> {
-  const executablePath = browserPath()
-  if (executablePath === undefined) throw new Error(BROWSER_MISSING)
-  const browser = await chromium.launch({ executablePath, args: BROWSER_FLAGS })
-  await using _browser = { [Symbol.asyncDispose]: () => browser.close() }
+  await using started = await startBrowser()
+  const { browser } = started
   const tiles = await measureTiles(browser, options)
   const stills = [await measureStills(browser, 'h265', options), await measureStills(browser, 'mjpeg', options)]
-  const day = await measureDay(browser)
   const fps = Math.min(...tiles.tiles.map(tile => tile.fps))
   const gapMs = percentile(
     tiles.tiles.flatMap(({ gapsMs }) => gapsMs),
@@ -49,13 +44,11 @@ export async function measurePage(options: Options): Promise<Measured> {
           ...stills.map(({ codec, perSecond, ageMs, cpu }) => [codec, figure(perSecond, 1), figure(ageMs), figure(cpu, 1)]),
         ],
       },
-      { title: 'A tab that is left open', rows: day.rows },
     ],
     targets: [
       { what: `${TILES} tiles: ≥ 0.95 of the frames are shown`, measured: figure(fps / PICTURE.fps, 2), met: fps >= 0.95 * PICTURE.fps },
-      ...day.targets,
     ],
-    figures: { tiles, stills, day },
+    figures: { tiles, stills },
   }
 }
 

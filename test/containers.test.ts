@@ -7,10 +7,9 @@ import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import test from 'ava'
 import { mp4File } from '../common/media/mp4/file.ts'
-import { mp4Fragment, mp4Head, type Sample } from '../common/media/mp4/fragments.ts'
+import { mp4Fragment, mp4Head } from '../common/media/mp4/fragments.ts'
 import { Timeline } from '../common/media/media-timeline.ts'
 import { TsMuxer } from '../common/media/mpeg-ts.ts'
-import { mp4Track, type Mp4Track } from '../common/media/mp4/track.ts'
 import { streamExtradata } from '../common/media/parameters.ts'
 import { frameId } from '../proto/frame-id.ts'
 import type { Packet, StoredPacket } from '../proto/messages.ts'
@@ -24,43 +23,15 @@ import type { Past } from '../gateway/past/past.ts'
 import { cameraRecord } from './fixtures/cameras.ts'
 import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { boxesOf, frameEvents } from './fixtures/mp4-boxes.ts'
-import { packetsOf, type Demuxed } from './fixtures/packets.ts'
+import { asPackets, asSamples } from './fixtures/mp4-samples.ts'
+import { packetsOf } from './fixtures/packets.ts'
 import { ffprobePackets, testVideo, type FileVideoOptions } from './fixtures/media.ts'
 import { temporaryFolder } from './fixtures/tmp.ts'
 
 const run = promisify(execFile)
 
-/** As a camera's, numbered. */
-function asPackets({ packets, info }: Demuxed): { packets: Packet[]; codec: Codec } {
-  if (info === undefined) throw new Error('no packets')
-  const codec: Codec = {
-    ...{ name: info.codec, longName: info.codec, width: info.width, height: info.height, pixFmt: info.pixFmt, reorder: 0 },
-    ...{ extradata: info.extradata.toString('base64'), timeBase: info.timeBase },
-  }
-  let keyframe = 0
-  let index = 0
-  return {
-    codec,
-    packets: packets.map(({ pts = 0, dts = pts, key, data }) => {
-      keyframe += key ? 1 : 0
-      index = key ? 0 : index + 1
-      return { epoch: 1_700_000_000_000, keyframe, index, pts, dts, timestamp: 1_700_000_000_000 + pts, key, corrupt: false, data }
-    }),
-  }
-}
-
-function placedIn(packets: readonly Packet[], codec: Codec): { track: Mp4Track; samples: Sample[] } {
-  const [first] = packets
-  const track = first && mp4Track(codec, first)
-  if (track === undefined) throw new Error('no track')
-  const timeline = new Timeline()
-  const placed = packets.map(packet => ({ packet, ...timeline.place(packet, codec), data: track.sample(packet) }))
-  const samples = placed.map((sample, i) => ({ ...sample, duration: (placed[i + 1]?.decode ?? sample.decode + 3000) - sample.decode }))
-  return { track, samples }
-}
-
 function fragmented(packets: readonly Packet[], codec: Codec): Buffer {
-  const { track, samples } = placedIn(packets, codec)
+  const { track, samples } = asSamples(packets, codec)
   return Buffer.concat([
     mp4Head(track),
     mp4Fragment(1, samples.slice(0, 7)),
@@ -133,7 +104,7 @@ for (const [what, options, form] of CASES) {
 for (const form of ['plain', 'fragmented']) {
   test(`a ${form} clip with B-frames begins at 0, and says of each frame at its time which one it is`, async t => {
     const { packets, codec } = asPackets(await packetsOf(await testVideo({ width: 320, height: 192, seconds: 2, gop: 10, bFrames: 2 })))
-    const { track, samples } = placedIn(packets, codec)
+    const { track, samples } = asSamples(packets, codec)
     const firstShow = samples[0]?.show ?? 0
     t.true(firstShow > 0)
     const fragments = () => [mp4Head(track, firstShow), mp4Fragment(1, samples, firstShow)]

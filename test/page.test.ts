@@ -1,12 +1,27 @@
 // The page in a real browser, in front of a real gateway and camera.
 import anyTest, { type TestFn } from 'ava'
-import { chromium, type Browser, type Page } from 'playwright-core'
-import { browserPath, BROWSER_MISSING } from '../deploy/setup/test-tools.mjs'
+import type { Browser, Page } from 'playwright-core'
+import { mp4File } from '../common/media/mp4/file.ts'
+import { mp4Fragment, mp4Head } from '../common/media/mp4/fragments.ts'
 import { annotate, annotation } from './fixtures/annotations.ts'
 import { startCameras, type Cameras, type FakeCamera } from './fixtures/cameras.ts'
 import { grpcClient, startGateway, type Client, type Gateway } from './fixtures/gateway.ts'
+import { testVideo } from './fixtures/media.ts'
+import { boxesOf, frameEvents } from './fixtures/mp4-boxes.ts'
+import { asPackets, asSamples } from './fixtures/mp4-samples.ts'
 import { startNats } from './fixtures/nats.ts'
-import { brightest, BROWSER_FLAGS, bufferedSeconds, drawn, frameNumber, isTooWide, openPage, type Opened } from './fixtures/page.ts'
+import {
+  brightest,
+  bufferedSeconds,
+  drawn,
+  frameNumber,
+  isTooWide,
+  openPage,
+  shownTimes,
+  startBrowser,
+  type Opened,
+} from './fixtures/page.ts'
+import { packetsOf } from './fixtures/packets.ts'
 import { startSidecar, type Sidecar } from './fixtures/sidecar.ts'
 import { until } from './fixtures/wait.ts'
 
@@ -28,8 +43,6 @@ const RATE = 20
 
 test.before(async t => {
   await using stack = new AsyncDisposableStack()
-  const executablePath = browserPath()
-  if (executablePath === undefined) throw new Error(BROWSER_MISSING)
   const nats = stack.use(await startNats())
   const source = { url: `testsrc:?size=${SIZE.width}x${SIZE.height}&rate=${RATE}&gop=${RATE}` }
   const sidecar = stack.use(await startSidecar(nats, { name: 'demo', spec: { source, buffer: BUFFER } }))
@@ -42,8 +55,7 @@ test.before(async t => {
   stack.defer(() => clearInterval(reporting))
   const gateway = stack.use(await startGateway(nats.url))
   const client = stack.use(grpcClient(gateway.port))
-  const browser = await chromium.launch({ executablePath, args: BROWSER_FLAGS })
-  stack.defer(() => browser.close())
+  const { browser } = stack.use(await startBrowser())
   await until(() => gateway.ready(), { what: 'the gateway to be ready' })
   await sidecar.stateWith('packets', ({ connection }) => connection === 'streaming')
   t.context = { browser, cameras, gateway, client, sidecar, url: `http://127.0.0.1:${gateway.httpPort}/`, stack: stack.move() }
@@ -318,6 +330,26 @@ test('200 cameras: only tiles in view have a stream', async t => {
   await Promise.all(many.map(camera => cameras.remove(camera)))
   await until(async () => (await gateway.metric('chrysalis_cameras')) <= 3, { what: 'the cameras to be gone' })
 })
+
+for (const [what, codec, bFrames] of [
+  ['H.264 with B-frames', 'h264', 2],
+  ['AV1', 'av1', 0],
+] as const)
+  test(`the browser shows a clip of ${what} at the times that its events say, plain and in fragments`, async t => {
+    await using opened = await open(t.context)
+    const video = await testVideo({ codec, bFrames, width: 320, height: 192, seconds: 1, gop: 10 })
+    const { packets, codec: described } = asPackets(await packetsOf(video))
+    const { track, samples } = asSamples(packets, described)
+    const firstShow = samples[0]?.show ?? 0
+    const fragments = [mp4Head(track, firstShow), mp4Fragment(1, samples, firstShow)]
+    for (const bytes of [mp4File(track, samples), fragments].map(parts => Buffer.concat(parts))) {
+      const shown = await shownTimes(opened.page, bytes)
+      const said = frameEvents(boxesOf(bytes)).map(({ mediaTime }) => mediaTime)
+      t.true(shown.length > 10, `${shown.length} frames`)
+      for (const time of shown) t.true(Math.min(...said.map(each => Math.abs(each - time))) < 0.004, `${time}: ${said.join(' ')}`)
+      t.true(Math.min(...shown) < 0.07)
+    }
+  })
 
 test('a page that is left open does not grow', async t => {
   await using opened = await open(t.context)

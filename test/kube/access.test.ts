@@ -2,9 +2,7 @@
 import { Metadata, status, type ServiceError } from '@grpc/grpc-js'
 import ava, { type TestFn } from 'ava'
 import { readFile } from 'node:fs/promises'
-import { chromium } from 'playwright-core'
 import { parse } from 'yaml'
-import { browserPath, BROWSER_MISSING } from '../../deploy/setup/test-tools.mjs'
 import { makeAccounts, rule, tokenOf, type Rule } from '../fixtures/access-accounts.ts'
 import { ROWS, type Clients } from '../fixtures/access-rows.ts'
 import { problemsOf } from '../fixtures/access-table.ts'
@@ -12,7 +10,7 @@ import { startCameras, type Cameras, type FakeCamera } from '../fixtures/cameras
 import { framesClient } from '../fixtures/frames-client.ts'
 import { grpcClient, startGateway, type Gateway } from '../fixtures/gateway.ts'
 import { missingControlPlane, startKube, type Kube } from '../fixtures/kube.ts'
-import { BROWSER_FLAGS, openPage } from '../fixtures/page.ts'
+import { openPage, startBrowser } from '../fixtures/page.ts'
 import { startNats } from '../fixtures/nats.ts'
 import { until } from '../fixtures/wait.ts'
 
@@ -89,11 +87,8 @@ for (const name of Object.keys(ROWS)) {
 
 test(titled('the page asks for a token, refuses a wrong one with a sentence, and forgets the right one at logout'), async t => {
   const { gateway, tokens } = t.context
-  const executablePath = browserPath()
-  if (executablePath === undefined) throw new Error(BROWSER_MISSING)
-  const browser = await chromium.launch({ executablePath, args: BROWSER_FLAGS })
-  await using _ = { [Symbol.asyncDispose]: () => browser.close() }
-  await using opened = await openPage(browser, `http://127.0.0.1:${gateway.httpPort}/`)
+  await using started = await startBrowser()
+  await using opened = await openPage(started.browser, `http://127.0.0.1:${gateway.httpPort}/`)
   const { page } = opened
   const login = async (token = '') => {
     await page.getByLabel('Token').fill(token)
