@@ -126,7 +126,8 @@ export class StreamPlayer {
     const video = this.#video
     if (performance.now() - this.#lastMs > SILENCE_MS) return this.#end()
     const { buffered } = video
-    if (buffered.length === 0) return
+    // A jump that is under way decodes from the last keyframe on: another one would begin that again, and a slow browser would never be through.
+    if (buffered.length === 0 || video.seeking) return
     const end = buffered.end(buffered.length - 1)
     const lag = end - video.currentTime
     const wanted = this.#delayS + LAG_S
