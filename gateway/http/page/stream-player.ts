@@ -7,9 +7,12 @@ const QUEUE_BYTES_MAX = 16 * 2 ** 20
 const BEHIND_S = 4
 /** Behind the end of what has come: where frames come evenly, one is enough. */
 const LAG_S = 0.06
-/** Further behind, the video jumps; from `LAG_S` on, it is played a little faster. */
+/** From `LAG_S` on, the video is played a little faster; further behind, it jumps. */
 const LAG_MAX_S = 0.7
 const FASTER = 1.08
+/** A jump decodes from the last keyframe on. On a slow computer that takes as long as what it gains, so it is then played faster for a while. */
+const JUMP_SPACING_MS = 10_000
+const MUCH_FASTER = 1.25
 const CHASE_MS = 200
 /** Nothing came for so long: the connection is tried again. */
 const SILENCE_MS = 10_000
@@ -38,7 +41,7 @@ export class StreamPlayer {
   #lastMs = performance.now()
   #delayS = 0
   #isOver = false
-  #hasBegun = false
+  #jumpedMs = -Infinity
 
   /** `path`: of the stream. */
   constructor(video: HTMLVideoElement, path: string, events: PlayerEvents) {
@@ -126,17 +129,18 @@ export class StreamPlayer {
     const video = this.#video
     if (performance.now() - this.#lastMs > SILENCE_MS) return this.#end()
     const { buffered } = video
-    // A jump that is under way decodes from the last keyframe on: another one would begin that again, and a slow browser would never be through.
     if (buffered.length === 0 || video.seeking) return
-    const end = buffered.end(buffered.length - 1)
+    const [start, end] = [buffered.start(buffered.length - 1), buffered.end(buffered.length - 1)]
     const lag = end - video.currentTime
     const wanted = this.#delayS + LAG_S
-    if (!this.#hasBegun || lag > wanted + LAG_MAX_S || video.currentTime < buffered.start(buffered.length - 1)) {
-      this.#hasBegun = true
-      video.currentTime = Math.max(buffered.start(buffered.length - 1), end - wanted)
-    } else if (lag < wanted - LAG_MAX_S && end - wanted > buffered.start(buffered.length - 1))
-      video.currentTime = Math.max(buffered.start(buffered.length - 1), end - wanted)
-    video.playbackRate = lag > wanted + LAG_S ? FASTER : lag < wanted - LAG_S ? 1 / FASTER : 1
+    const isFar = lag > wanted + LAG_MAX_S
+    const mayJump = performance.now() - this.#jumpedMs > JUMP_SPACING_MS
+    const isEarly = lag < wanted - LAG_MAX_S && end - wanted > start
+    if ((isFar && mayJump) || isEarly || video.currentTime < start) {
+      this.#jumpedMs = performance.now()
+      video.currentTime = Math.max(start, end - wanted)
+    }
+    video.playbackRate = isFar ? MUCH_FASTER : lag > wanted + LAG_S ? FASTER : lag < wanted - LAG_S ? 1 / FASTER : 1
     if (video.paused) void video.play().catch(() => {})
   }
 
