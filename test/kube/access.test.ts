@@ -12,7 +12,7 @@ import { grpcClient, startGateway, type Gateway } from '../fixtures/gateway.ts'
 import { missingControlPlane, startKube, type Kube } from '../fixtures/kube.ts'
 import { openPage, startBrowser } from '../fixtures/page.ts'
 import { startNats } from '../fixtures/nats.ts'
-import { until } from '../fixtures/wait.ts'
+import { until, within } from '../fixtures/wait.ts'
 
 type World = {
   kube: Kube
@@ -107,7 +107,7 @@ test(titled('the page asks for a token, refuses a wrong one with a sentence, and
   t.is(await page.locator('.tile').count(), 0)
 })
 
-test(titled('a revoked right ends a running call within a minute'), async t => {
+test(titled('a revoked right ends a running call and a running stream within a minute'), async t => {
   t.timeout(120_000)
   const { kube, clients, tokens } = t.context
   const stub = clients.image
@@ -115,7 +115,7 @@ test(titled('a revoked right ends a running call within a minute'), async t => {
   stream.on('error', () => {})
   const grant = (rules: Rule[]) =>
     kube.api.request('PATCH', `${RBAC}/namespaces/shop/roles/viewer`, { body: { rules }, contentType: 'application/merge-patch+json' })
-  await grant([rule(['cameras', 'cameras/frames'], ['get'])])
+  await grant([rule(['cameras', 'cameras/frames', 'cameras/annotations'], ['get'])])
   // The refusals of the tests before are kept for ten seconds.
   const open = await until(
     async () => {
@@ -127,10 +127,20 @@ test(titled('a revoked right ends a running call within a minute'), async t => {
     },
     { what: 'the granted right', timeoutMs: 30_000, everyMs: 1_000 },
   )
+  const url = `${clients.url}/cameras/door/annotations`
+  const headers = { authorization: `Bearer ${tokens['viewer']}`, accept: 'text/event-stream' }
+  const events = await until(async () => (r => r.status === 200 && r)(await fetch(url, { headers })), {
+    ...{ what: 'a stream of annotations', timeoutMs: 30_000, everyMs: 1_000 },
+  })
+  const isOver = events.text().then(
+    () => true,
+    () => true,
+  )
   const revokedMs = performance.now()
   await grant([rule(['cameras'], ['get'])])
   const { code, details } = await open.ended
   t.is(code, status.PERMISSION_DENIED, details)
+  t.true(await within(isOver, { what: 'the end of the stream', timeoutMs: 60_000 }))
   t.true(performance.now() - revokedMs < 60_000)
   stream.cancel()
 })

@@ -31,7 +31,18 @@ const RELEASE = 'edge-chrysalis-edge'
 const OPERATOR = `${RELEASE}-operator`
 const ACCOUNTS = [OPERATOR, `${RELEASE}-make-identity`].map(name => serviceAccount(NAMESPACE, name))
 /** Users by name, and the role of the cluster's that they have in one namespace. */
-const PEOPLE = { guard: 'view', maker: 'edit', owner: 'admin' }
+const PEOPLE = { guard: 'view', maker: 'edit', owner: 'admin', program: `${RELEASE}-consumer` }
+/** What each of them may do with a Camera there, of all that there is to do. */
+const RIGHTS: Record<string, Record<string, boolean>> = {
+  'list cameras': { guard: true, maker: true, owner: true, program: false },
+  'create cameras': { guard: false, maker: true, owner: true, program: false },
+  'get cameras': { guard: true, maker: true, owner: true, program: true },
+  'get cameras/frames': { guard: true, maker: true, owner: true, program: true },
+  'get cameras/past': { guard: true, maker: true, owner: true, program: true },
+  'get cameras/annotations': { guard: true, maker: true, owner: true, program: false },
+  'create cameras/annotations': { guard: false, maker: true, owner: true, program: true },
+  'update cameras/forwarding': { guard: false, maker: true, owner: true, program: false },
+}
 const RESTRICTED = { 'pod-security.kubernetes.io/enforce': 'restricted' }
 const CRD = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
 const CAMERAS = 'cameras.video.chrys.cloud'
@@ -94,33 +105,41 @@ for (const [title, values] of Object.entries(MATRIX)) {
   })
 }
 
-test(titled('people with the cluster’s own roles for a namespace may see Cameras there, and make them'), async t => {
-  const { kube } = t.context
-  const group = 'rbac.authorization.k8s.io'
-  const roles = (await render()).filter(({ metadata }) => metadata.namespace === undefined && metadata.name.includes('-cameras-'))
-  for (const role of roles) await kube.apply(pathOf(role), role)
-  for (const [name, clusterRole] of Object.entries(PEOPLE)) {
-    await kube.apply(`/apis/${group}/v1/namespaces/shop/rolebindings/${name}`, {
-      ...{ apiVersion: `${group}/v1`, kind: 'RoleBinding', metadata: { name } },
-      roleRef: { apiGroup: group, kind: 'ClusterRole', name: clusterRole },
-      subjects: [{ apiGroup: group, kind: 'User', name }],
-    })
-  }
-  const may = async (user: string, verb: string, namespace = 'shop') => {
-    const api = new KubeApi(await kube.kubeconfig(user))
-    const body = { spec: { resourceAttributes: { group: 'video.chrys.cloud', resource: 'cameras', verb, namespace } } }
-    const { status } = await api.request<{ status: { allowed: boolean } }>(
-      'POST',
-      '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
-      { body },
-    )
-    return status.allowed
-  }
-  for (const user of Object.keys(PEOPLE)) await until(() => may(user, 'list'), { what: `${user} to see Cameras` })
-  t.deepEqual(await Promise.all(Object.keys(PEOPLE).map(user => may(user, 'create'))), [false, true, true])
-  t.false(await may('owner', 'list', NAMESPACE))
-  for (const role of roles) await kube.api.request('DELETE', pathOf(role)) // helm's own come later
-})
+test(
+  titled('people and programs with a role for a namespace may do with its Cameras what the role says, and nothing elsewhere'),
+  async t => {
+    const { kube } = t.context
+    const group = 'rbac.authorization.k8s.io'
+    const roles = (await render()).filter(({ metadata }) => metadata.namespace === undefined && /-cameras-|-consumer$/.test(metadata.name))
+    for (const role of roles) await kube.apply(pathOf(role), role)
+    for (const [name, clusterRole] of Object.entries(PEOPLE)) {
+      await kube.apply(`/apis/${group}/v1/namespaces/shop/rolebindings/${name}`, {
+        ...{ apiVersion: `${group}/v1`, kind: 'RoleBinding', metadata: { name } },
+        roleRef: { apiGroup: group, kind: 'ClusterRole', name: clusterRole },
+        subjects: [{ apiGroup: group, kind: 'User', name }],
+      })
+    }
+    const may = async (user: string, what: string, namespace = 'shop') => {
+      const api = new KubeApi(await kube.kubeconfig(user))
+      const [, verb, resource, subresource] = /^(\w+) (\w+)\/?(\w*)$/.exec(what) ?? []
+      const body = { spec: { resourceAttributes: { group: 'video.chrys.cloud', resource, subresource, verb, namespace } } }
+      const { status } = await api.request<{ status: { allowed: boolean } }>(
+        'POST',
+        '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+        { body },
+      )
+      return status.allowed
+    }
+    const people = Object.keys(PEOPLE)
+    for (const user of people) await until(() => may(user, 'get cameras/frames'), { what: `${user} to see Cameras` })
+    for (const [what, expected] of Object.entries(RIGHTS)) {
+      const allowed = await Promise.all(people.map(async user => [user, await may(user, what)] as const))
+      t.deepEqual(Object.fromEntries(allowed), expected, what)
+      for (const user of people) t.false(await may(user, what, NAMESPACE), `${what} elsewhere`)
+    }
+    for (const role of roles) await kube.api.request('DELETE', pathOf(role)) // helm's own come later
+  },
+)
 
 type Secret = { data: Record<string, string> }
 const get = async <T>({ api }: Kube, path: string): Promise<T | undefined> => {
