@@ -147,7 +147,7 @@ export function toEnv<G extends Settings>(values: GivenValues<G>): Record<string
 export type ProbesAt = { host: string; port: number; metricsPort?: number | undefined }
 
 export type ServiceConfig = {
-  nats: { url: string; credsFile: string | undefined; replicas: number }
+  nats: { url: string; credsFile: string | undefined; ca: string | undefined; replicas: number }
   probes: ProbesAt
   log: LogConfig
 }
@@ -155,7 +155,12 @@ export type LogConfig = { level: LogLevel; format: LogFormat }
 
 /** What every process is told that keeps running. */
 export const serviceConfig = (values: Values<typeof SERVICE>): ServiceConfig => ({
-  nats: { url: values.CHRYS_NATS_URL, credsFile: values.CHRYS_NATS_CREDS_FILE, replicas: values.CHRYS_NATS_REPLICAS },
+  nats: {
+    url: values.CHRYS_NATS_URL,
+    credsFile: values.CHRYS_NATS_CREDS_FILE,
+    ca: values.CHRYS_NATS_CA,
+    replicas: values.CHRYS_NATS_REPLICAS,
+  },
   probes: { host: values.CHRYS_PROBE_HOST, port: values.CHRYS_PROBE_PORT, metricsPort: values.CHRYS_METRICS_PORT },
   log: logConfig(values),
 })

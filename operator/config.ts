@@ -28,6 +28,8 @@ export type OperatorConfig = ServiceConfig & {
     gatewayNamespace: string
     natsUrl: string
     natsReplicas: number
+    /** Who signed the certificate of its servers; undefined: an authority that camera pods know. */
+    natsCa: string | undefined
     /** A Secret in each camera's namespace with the key `user.creds`. */
     natsSecret: string | undefined
     /** A folder with the keys that NATS users are made with, one for each camera; undefined: they all use `natsSecret`. */
@@ -72,6 +74,7 @@ export function readConfig(env: Env): OperatorConfig {
       gatewayNamespace: values.CHRYS_NAMESPACE,
       natsUrl: values.CHRYS_SIDECAR_NATS_URL ?? service.nats.url,
       natsReplicas: service.nats.replicas,
+      natsCa: service.nats.ca,
       natsSecret,
       signingDir,
       userValidity: { days: values.CHRYS_NATS_USER_DAYS },

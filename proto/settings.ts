@@ -71,6 +71,8 @@ function isEndpoint({ protocol, hostname, hash }: URL): string | undefined {
   return hash === '' ? undefined : 'must have no #fragment'
 }
 
+const isCertificate: Check = text => (/^-----BEGIN CERTIFICATE-----\s/.test(text) ? undefined : 'must be a certificate in PEM')
+
 const PORT = { type: 'integer', min: 0, max: 65_535 } as const
 const NATS_SCHEMES = ['nats:', 'tls:'] as const
 const AMOUNT = { type: 'bytes', min: '1', max: '16Ti' } as const
@@ -97,6 +99,10 @@ const PROGRAM = {
 export const SERVICE = {
   CHRYS_NATS_URL: { type: 'url', schemes: NATS_SCHEMES, required: true, about: 'NATS server: `nats://host:port` or `tls://host:port`.' },
   CHRYS_NATS_CREDS_FILE: { type: 'readable', about: 'NATS credentials file. It is read again at each connect.' },
+  CHRYS_NATS_CA: {
+    ...{ type: 'text', check: isCertificate, otherwise: 'the system’s authorities' },
+    about: 'Authorities (PEM) of which one signed the certificate of a NATS server at `tls://`.',
+  },
   CHRYS_NATS_REPLICAS: {
     ...{ type: 'integer', min: 1, max: 5, default: 1 },
     about:
@@ -338,7 +344,12 @@ const isHost: Check = text => (/^[A-Za-z0-9*.:-]{1,253}$/.test(text) ? undefined
 export const MAKE_CERTIFICATES = {
   CHRYS_NAMESPACE: { ...NAMESPACE, about: 'Namespace of the Secrets.' },
   CHRYS_IDENTITY_PREFIX: { type: 'text', required: true, check: isObjectPrefix, about: 'What the Secrets’ names begin with.' },
-  CHRYS_CERTIFICATE_NAMES: { type: 'list', check: isHost, about: 'DNS names and IP addresses that the certificate is for.' },
+  CHRYS_CERTIFICATE_NAMES: {
+    type: 'list',
+    check: isHost,
+    about: 'DNS names and IP addresses of the gateway. Empty: it gets no certificate.',
+  },
+  CHRYS_NATS_CERTIFICATE_NAMES: { type: 'list', check: isHost, about: 'DNS names of the NATS servers. Empty: they get no certificate.' },
   CHRYS_KUBECONFIG: KUBECONFIG,
   ...PROGRAM,
 } as const satisfies Settings

@@ -41,7 +41,7 @@ const named = (objects: Rendered[], kind: string, suffix: string): Rendered => {
   return found
 }
 const authority = newAuthority(Date.now())
-const { cert, key } = newServerCertificate(authority, ['edge'], Date.now())
+const { cert, key } = newServerCertificate(authority, { names: ['edge'] }, Date.now())
 /** What is mounted, where it must not be empty. */
 const FILES: Record<string, string> = { CHRYS_TLS_CERT_FILE: cert, CHRYS_TLS_KEY_FILE: key, CHRYS_TLS_CLIENT_CA_FILE: authority.cert }
 const containerOf = (objects: Rendered[], component: string): Container => {
@@ -286,13 +286,19 @@ test(titled('what kubectl applies has no hooks, and the keys are made by a Job w
   t.not((await jobs({ image: { tag: 'next' } }))[0]?.name, job?.name)
 })
 
-for (const replicas of [1, 3]) {
-  test(titled(`nats-server takes the configuration: ${replicas}`), async t => {
+for (const [replicas, enabled] of [
+  [1, false],
+  [3, false],
+  [3, true],
+] as const) {
+  test(titled(`nats-server takes the configuration: ${replicas}${enabled ? ' with TLS' : ''}`), async t => {
     await using folder = await temporaryFolder()
     for (const folderName of ['nats', 'nats-keys']) await mkdir(folder.file(folderName))
-    const objects = await render({ nats: { replicas } })
+    const objects = await render({ nats: { replicas, tls: { enabled } } })
     const { data = {} } = named(objects, 'ConfigMap', '-nats')
-    await writeFile(folder.file('nats/nats.conf'), data['nats.conf'] ?? '')
+    for (const [name, text] of Object.entries({ 'ca.crt': authority.cert, 'tls.crt': cert, 'tls.key': key }))
+      await writeFile(folder.file(name), text)
+    await writeFile(folder.file('nats/nats.conf'), data['nats.conf']?.replaceAll('/etc/nats-tls', folder.path) ?? '')
     await writeFile(folder.file('nats-keys/accounts.conf'), 'max_connections: 1000\n')
     const env = { ...process.env, ...(replicas === 1 ? {} : { POD_NAME: 'edge-nats-0' }) }
     await t.notThrowsAsync(promisify(execFile)(natsServerPath(process.env), ['-t', '-c', folder.file('nats/nats.conf')], { env }))

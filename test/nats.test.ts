@@ -4,10 +4,14 @@ import { once } from 'node:events'
 import { rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import pino from 'pino'
+import { connect } from 'nats'
 import { connectNats } from '../common/nats/connect.ts'
 import { isTooOld } from '../common/nats/server-version.mjs'
+import { newAuthority, newServerCertificate, type Pair } from '../operator/identity/certificates.ts'
 import { startIdentity } from './fixtures/identity.ts'
 import { startNats } from './fixtures/nats.ts'
+import { freePort } from './fixtures/ports.ts'
+import { temporaryFolder, type TemporaryFolder } from './fixtures/tmp.ts'
 import { until, within } from './fixtures/wait.ts'
 
 test('a server that refuses us again and again is away once, and back once', async t => {
@@ -52,6 +56,48 @@ for (const [what, spoil] of [
     t.true(nats.connected())
   })
 }
+
+/** A server as the chart configures it, with a certificate of the chart's authority for `localhost`. */
+async function startTls(
+  authority: Pair,
+  folder: TemporaryFolder,
+  { name, routes }: { name: string; routes: [own: number, other: number] },
+) {
+  const { cert, key } = newServerCertificate(authority, { names: ['localhost', '127.0.0.1'], isNats: true }, Date.now())
+  const file = async (end: string, text: string) => {
+    await writeFile(folder.file(`${name}${end}`), text)
+    return JSON.stringify(folder.file(`${name}${end}`))
+  }
+  const certificate = `cert_file: ${await file('.crt', cert)}, key_file: ${await file('.key', key)}`
+  const [own, other] = routes
+  const cluster = `name: edge, listen: "127.0.0.1:${own}", routes: ["nats://127.0.0.1:${other}"]`
+  const extraConfig = `server_name: ${name}\ntls { ${certificate}, timeout: 5 }
+cluster { ${cluster}, tls { ${certificate}, ca_file: ${await file('-ca.crt', authority.cert)}, timeout: 5 } }`
+  const server = await startNats({ extraConfig })
+  return Object.assign(server, { tlsUrl: `tls://localhost:${server.port}` })
+}
+
+test('with TLS a process trusts the authority that it is given, and servers are a cluster with those of the same authority only', async t => {
+  await using folder = await temporaryFolder()
+  await using stack = new AsyncDisposableStack()
+  const [authority, another] = [newAuthority(Date.now()), newAuthority(Date.now())]
+  const [a, b, c] = await Promise.all([freePort(), freePort(), freePort()])
+  const one = stack.use(await startTls(authority, folder, { name: 'one', routes: [a, b] }))
+  stack.use(await startTls(authority, folder, { name: 'two', routes: [b, a] }))
+  const stranger = stack.use(await startTls(another, folder, { name: 'stranger', routes: [c, a] }))
+  const link = async ({ tlsUrl: url }: { tlsUrl: string }, { cert: ca }: Pair) => {
+    const signal = AbortSignal.timeout(3_000)
+    return connectNats('test', { url, ca, credsFile: undefined }, pino({ level: 'silent' }), signal)
+  }
+  const nats = stack.use(await link(one, authority))
+  await until(() => nats.nc.info?.connect_urls?.length === 2, { what: 'a cluster of two' })
+  await nats.nc.flush()
+  await t.throwsAsync(link(one, another), { message: /stopped before NATS was reached/ })
+  const alone = stack.use(await link(stranger, another))
+  t.is(alone.nc.info?.connect_urls?.length ?? 1, 1)
+  // Who does not speak TLS is refused.
+  await t.throwsAsync(connect({ servers: `localhost:${one.port}`, reconnect: false, timeout: 3_000, tls: null }))
+})
 
 test('versions of nats-server are compared by their numbers', t => {
   t.deepEqual(['2.9.10', '2.11.99', '2.12.0', '2.15.1', '3.0.0'].map(isTooOld), [true, true, false, false, false])

@@ -50,7 +50,7 @@ test('the pod fits Pod Security restricted', t => {
 
 test('the sidecar is told who it is and what to do, and nothing secret', t => {
   const spec = { source: { url: 'rtsp://h/', transport: 'udp' as const, credentialsSecretRef: { name: 's' } }, pod: { image: 'x' } }
-  const { env, container } = desired(spec, { denyCidrs: ['10.0.0.0/8', '127.0.0.0/8'] })
+  const { env, container } = desired(spec, { denyCidrs: ['10.0.0.0/8', '127.0.0.0/8'], natsCa: 'authority' })
   t.deepEqual(container.args, ['node', '--max-semi-space-size=1', 'sidecar/main.ts'])
   const { CHRYS_CAMERA_SPEC, ...rest } = env
   t.deepEqual(rest, {
@@ -63,6 +63,7 @@ test('the sidecar is told who it is and what to do, and nothing secret', t => {
     CHRYS_CREDENTIALS_DIR: '/run/chrysalis/credentials',
     CHRYS_DENY_CIDRS: '10.0.0.0/8,127.0.0.0/8',
     CHRYS_NATS_URL: 'nats://nats:4222',
+    CHRYS_NATS_CA: 'authority',
     CHRYS_PROBE_HOST: '0.0.0.0',
     CHRYS_PROBE_PORT: '9091',
     CHRYS_METRICS_PORT: '9090',

@@ -52,8 +52,10 @@ const PINGS = { alone: { pingInterval: 10_000, maxPingOut: 2 }, cluster: { pingI
 /** True where our user may make no streams: what cameras share is made by others then (proto/permissions.ts). */
 export const isConfined = (nc: NatsConnection): boolean => CONFINED.has(nc)
 
-/** `credsFile` or `creds`: the user. */
-export type NatsOptions = { url: string; replicas?: number } & ({ credsFile: string | undefined } | { creds: () => string })
+/** `credsFile` or `creds`: the user. `ca`: who signed the server's certificate, where the URL is tls://; one of the system's authorities unless given. */
+export type NatsOptions = { url: string; ca?: string | undefined; replicas?: number } & (
+  { credsFile: string | undefined } | { creds: () => string }
+)
 
 const credsIn = (file: string | undefined) => (file === undefined ? undefined : () => readFileSync(file, 'utf8'))
 
@@ -63,7 +65,7 @@ const credsIn = (file: string | undefined) => (file === undefined ? undefined : 
  */
 export async function connectNats(
   name: string,
-  { url, replicas = 1, ...given }: NatsOptions,
+  { url, ca, replicas = 1, ...given }: NatsOptions,
   log: Logger,
   signal: AbortSignal,
 ): Promise<Nats> {
@@ -72,7 +74,7 @@ export async function connectNats(
   const connecting = connect({
     servers: url.replace(/^(nats|tls):\/\//, ''),
     name,
-    ...(url.startsWith('tls:') ? { tls: {} } : {}),
+    ...(url.startsWith('tls:') ? { tls: ca === undefined ? {} : { ca } } : {}),
     ...(creds === undefined ? {} : { authenticator: credsFrom(creds) }),
     ...(user?.inbox === undefined ? {} : { inboxPrefix: user.inbox }),
     waitOnFirstConnect: true,

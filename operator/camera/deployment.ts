@@ -180,6 +180,7 @@ function environment(camera: Camera, settings: PodSettings, volumes: Mounted[]):
     CHRYS_CAMERA_SPEC: sortedJson(spec),
     CHRYS_DEVICE_ID: namespace === settings.gatewayNamespace ? name : `${namespace}/${name}`,
     CHRYS_NATS_URL: settings.natsUrl,
+    CHRYS_NATS_CA: settings.natsCa,
     CHRYS_NATS_REPLICAS: settings.natsReplicas === 1 ? undefined : settings.natsReplicas,
     CHRYS_PROBE_HOST: '0.0.0.0',
     CHRYS_PROBE_PORT: PROBE_PORT,

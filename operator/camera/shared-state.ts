@@ -49,7 +49,7 @@ const QUIET: ReadonlySet<string> = new Set([
 type Heard = { state: CameraState; digest: string; heardAt: number; silent: boolean }
 
 type Options = {
-  nats: { url: string; credsFile: string | undefined; replicas?: number }
+  nats: { url: string; credsFile: string | undefined; ca?: string | undefined; replicas?: number }
   metrics: OperatorMetrics
   log: Logger
   /** Something about the camera has changed. */

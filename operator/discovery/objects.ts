@@ -110,6 +110,7 @@ export function discoveryDeployment(
       CHRYS_DISCOVERY_UID: uid,
       CHRYS_DISCOVERY_SPEC: sortedJson({ cidrs, interfaces, profile, interval }),
       CHRYS_NATS_URL: settings.natsUrl,
+      CHRYS_NATS_CA: settings.natsCa,
       // In the node's network ports are the node's: none is taken there, so nothing can be probed.
       CHRYS_PROBE_HOST: hostNetwork ? '127.0.0.1' : '0.0.0.0',
       CHRYS_PROBE_PORT: hostNetwork ? 0 : PROBE_PORT,

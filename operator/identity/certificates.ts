@@ -1,4 +1,4 @@
-// An authority of the chart's own, and the gateway's certificate that it signs. Pure, but for keys and the clock's time, which are given.
+// An authority of the chart's own, and the certificates that it signs, of the gateway and of NATS' servers. Pure, but for keys and the clock's time, which are given.
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import forge from 'node-forge'
@@ -26,20 +26,27 @@ export function newAuthority(nowMs: number): Pair {
   )
 }
 
-/** `names`: DNS names and IP addresses. */
-export function newServerCertificate(authority: Pair, names: readonly string[], nowMs: number): Pair {
+export type Server = {
+  /** DNS names and IP addresses. */
+  names: readonly string[]
+  /** It is not renewed before the authority is, as nats-server reads its certificate only when it starts; and it is shown to other servers. */
+  isNats?: boolean
+}
+
+export function newServerCertificate(authority: Pair, { names, isNats = false }: Server, nowMs: number): Pair {
   const { publicKey, privateKey } = newKeys()
   const issuer = pki.certificateFromPem(authority.cert)
   const altNames = names.map(name => (isIP(name) === 0 ? { type: 2, value: name } : { type: 7, ip: name }))
   return sign(
     {
-      ...{ name: 'Chrysalis Edge gateway', publicKey, days: SERVER_DAYS, nowMs },
+      ...{ name: isNats ? 'Chrysalis Edge NATS' : 'Chrysalis Edge gateway', publicKey, nowMs },
+      days: isNats ? (Date.parse(new X509Certificate(authority.cert).validTo) - nowMs) / DAY_MS : SERVER_DAYS,
       issuer: { name: String(issuer.subject.getField('CN').value), key: pki.privateKeyFromPem(authority.key) },
     },
     [
       { name: 'basicConstraints', cA: false, critical: true },
       { name: 'keyUsage', digitalSignature: true, keyEncipherment: true, critical: true },
-      { name: 'extKeyUsage', serverAuth: true },
+      { name: 'extKeyUsage', serverAuth: true, clientAuth: isNats },
       { name: 'subjectAltName', altNames },
     ],
     privateKey,
@@ -47,13 +54,15 @@ export function newServerCertificate(authority: Pair, names: readonly string[], 
 }
 
 /** Whether the certificate is of no use, or will soon not be: a third of its validity is left, it is another authority's, or for other names. */
-export function needsRenewal(pair: Partial<Pair>, authority: Pair, names: readonly string[], nowMs: number): boolean {
+export function needsRenewal(pair: Partial<Pair>, authority: Pair, { names, isNats = false }: Server, nowMs: number): boolean {
   try {
     const cert = new X509Certificate(pair.cert ?? '')
     const ofAuthority = new X509Certificate(authority.cert)
     const isFor = names.every(name => (isIP(name) === 0 ? cert.checkHost(name) : cert.checkIP(name)) !== undefined)
     const count = cert.subjectAltName?.split(', ').length ?? 0
-    return pair.key === undefined || !cert.verify(ofAuthority.publicKey) || !isFor || count !== names.length || isOld(cert, nowMs)
+    return (
+      pair.key === undefined || !cert.verify(ofAuthority.publicKey) || !isFor || count !== names.length || (!isNats && isOld(cert, nowMs))
+    )
   } catch {
     return true
   }

@@ -21,7 +21,7 @@ const CALL_MS = 5_000
 const REVOKED_MAX = 8_000
 
 export type RevocationsOptions = {
-  nats: { url: string; replicas: number }
+  nats: { url: string; ca?: string | undefined; replicas: number }
   /** A folder with the keys that NATS users are made with. */
   signingDir: string
   /** For so long users are valid. */
@@ -101,7 +101,7 @@ export class Revocations {
       const keys = await readKeys(signingDir)
       this.#system = await connectNats(
         'operator, of the system',
-        { url: nats.url, replicas: nats.replicas, creds: () => systemCreds(keys) },
+        { url: nats.url, ca: nats.ca, replicas: nats.replicas, creds: () => systemCreds(keys) },
         log,
         signal,
       )

@@ -165,7 +165,7 @@ test(
   async t => {
     const { kube } = t.context
     const namespace = await place(kube, 'certificates')
-    const make = (names: string) => run(kube, namespace, 'make-certificates', { CHRYS_CERTIFICATE_NAMES: names })
+    const make = (names: string, more = {}) => run(kube, namespace, 'make-certificates', { CHRYS_CERTIFICATE_NAMES: names, ...more })
     const log = await make('edge,edge.cams.svc')
     const made = await secrets(kube, namespace)
     t.deepEqual(Object.keys(made).sort(), ['edge-ca', 'edge-gateway-tls'])
@@ -179,6 +179,10 @@ test(
     const certificate = new X509Certificate(renewed['edge-gateway-tls']?.['tls.crt'] ?? '')
     t.is(certificate.checkIP('10.0.0.9'), '10.0.0.9')
     t.true(certificate.verify(new X509Certificate(made['edge-ca']?.['tls.crt'] ?? '').publicKey))
+    await make('edge,10.0.0.9', { CHRYS_NATS_CERTIFICATE_NAMES: 'edge-nats.cams.svc' })
+    const both = await secrets(kube, namespace)
+    t.deepEqual(both['edge-gateway-tls'], renewed['edge-gateway-tls'])
+    t.is(new X509Certificate(both['edge-nats-tls']?.['tls.crt'] ?? '').checkHost('edge-nats.cams.svc'), 'edge-nats.cams.svc')
     t.deepEqual(permissions(await rulesOf('certificates')).sort(), permissions(await rulesOf('identity')).sort())
   },
 )

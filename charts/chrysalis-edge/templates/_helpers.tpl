@@ -139,8 +139,14 @@ readinessProbe:
 {{- if not .Values.nats.external.url }}yes{{ end }}
 {{- end }}
 
+{{/* The Secret with the certificate of the chart's own NATS. */}}
+{{- define "chrysalis.natsCertificate" -}}
+{{- if and (include "chrysalis.embeddedNats" .) .Values.nats.tls.enabled }}{{ include "chrysalis.fullname" . }}-nats-tls{{ end }}
+{{- end }}
+
 {{- define "chrysalis.natsUrl" -}}
-{{- .Values.nats.external.url | default (printf "nats://%s-nats.%s.svc:4222" (include "chrysalis.fullname" .) .Release.Namespace) -}}
+{{- $scheme := ternary "tls" "nats" (ne (include "chrysalis.natsCertificate" .) "") -}}
+{{- .Values.nats.external.url | default (printf "%s://%s-nats.%s.svc:4222" $scheme (include "chrysalis.fullname" .) .Release.Namespace) -}}
 {{- end }}
 
 {{/* The Secret with which a component of ours presents itself to NATS; none where an external one asks for nothing. (list . component) */}}
@@ -161,6 +167,9 @@ readinessProbe:
 - { name: CHRYS_PROBE_PORT, value: '9091' }
 - { name: CHRYS_METRICS_PORT, value: '9090' }
 - { name: CHRYS_NATS_URL, value: {{ include "chrysalis.natsUrl" $root | quote }} }
+{{- with include "chrysalis.natsCertificate" $root }}
+- { name: CHRYS_NATS_CA, valueFrom: { secretKeyRef: { name: {{ quote . }}, key: ca.crt } } }
+{{- end }}
 {{- $replicas := ternary $root.Values.nats.external.replicas $root.Values.nats.replicas (ne $root.Values.nats.external.url "") | int }}
 {{- if gt $replicas 1 }}
 - { name: CHRYS_NATS_REPLICAS, value: {{ quote $replicas }} }
@@ -212,7 +221,13 @@ readinessProbe:
 {{- $secrets = append $secrets (printf "%s-nats-%s" $name .) -}}
 {{- end -}}
 {{- if .Values.gateway.tls.selfSigned.enabled -}}
-{{- $secrets = concat $secrets (list (printf "%s-ca" $name) (printf "%s-gateway-tls" $name)) -}}
+{{- $secrets = append $secrets (printf "%s-gateway-tls" $name) -}}
+{{- end -}}
+{{- with include "chrysalis.natsCertificate" . -}}
+{{- $secrets = append $secrets . -}}
+{{- end -}}
+{{- if or .Values.gateway.tls.selfSigned.enabled .Values.nats.tls.enabled -}}
+{{- $secrets = append $secrets (printf "%s-ca" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- with $secrets }}{{ toYaml . }}{{ end -}}
@@ -233,12 +248,20 @@ jetstream {
   max_file_store: {{ include "chrysalis.bytes" .Values.nats.jetstream.maxFile }}
   sync_interval: {{ .Values.nats.jetstream.syncInterval }}
 }
+{{- $certificate := "cert_file: /etc/nats-tls/tls.crt, key_file: /etc/nats-tls/tls.key" }}
+{{- if include "chrysalis.natsCertificate" . }}
+tls { {{ $certificate }}, timeout: 5 }
+{{- end }}
 {{- if gt (int .Values.nats.replicas) 1 }}
 {{- $name := include "chrysalis.fullname" . }}
 {{- $namespace := .Release.Namespace }}
 cluster {
   name: {{ $name }}
   listen: 0.0.0.0:6222
+  {{- if include "chrysalis.natsCertificate" . }}
+  # Servers show each other the certificate.
+  tls { {{ $certificate }}, ca_file: /etc/nats-tls/ca.crt, timeout: 5 }
+  {{- end }}
   # A server that stands still is noticed within seconds.
   ping_interval: "2s"
   ping_max: 2
