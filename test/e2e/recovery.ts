@@ -51,11 +51,11 @@ export async function recoveryOf(cluster: Cluster, pod: Pod, container: string, 
   return { what, readyMs, ...interruption(times, begun) }
 }
 
-/** The times of all frames from a little before `since` until they have come steadily for three seconds. */
-export async function steadyFrames(cluster: Cluster, since: number, what: string): Promise<number[]> {
+/** The times of all frames from a little before `from` until they have come steadily for three seconds after `since`. */
+export async function steadyFrames(cluster: Cluster, since: number, what: string, from = since): Promise<number[]> {
   return until(
     async () => {
-      const { now, frames } = await clientReport(cluster, since - 2_000)
+      const { now, frames } = await clientReport(cluster, from - 2_000)
       const times = frames.map(({ at }) => at)
       const recent = [now - STEADY_MS, ...times.filter(at => at > now - STEADY_MS), now]
       const isSteady = now - since > STEADY_MS && recent.every((at, i) => i === 0 || at - (recent[i - 1] ?? at) < GAP_MS)

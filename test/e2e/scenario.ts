@@ -129,8 +129,15 @@ async function killEach(cluster: Cluster): Promise<Recovery[]> {
 
 async function upgrade(cluster: Cluster, helm: (...args: string[]) => Promise<void>, args: string[], uid: string): Promise<string> {
   const begun = Date.now()
+  const cameraPods = async () => (await podsOf(cluster)).filter(pod => component(pod) === 'camera')
+  const [before] = await cameraPods()
   await helm('upgrade', ...args)
-  const times = await steadyFrames(cluster, Date.now(), 'frames after the upgrade')
+  const isReplaced = async () => {
+    const [pod, ...others] = await cameraPods()
+    return others.length === 0 && pod !== undefined && pod.metadata.uid !== before?.metadata.uid
+  }
+  await until(isReplaced, { what: 'a new pod in place of the camera’s', timeoutMs: 90_000, everyMs: 200 })
+  const times = await steadyFrames(cluster, Date.now(), 'frames after the upgrade', begun)
   const camera = await get<Camera>(cluster.api, `${CAMERAS}/${CAMERA}`)
   if (camera?.metadata.uid !== uid) throw new Error('the Camera is not the one of before')
   const { gapMs } = interruption(times, begun)
