@@ -3,12 +3,15 @@
 import { headers as newHeaders, type MsgHdrs } from 'nats'
 import * as v from 'valibot'
 import { PIXELS_MAX, SEAL_BYTES_MAX, unseal, type Seal } from './frame.ts'
+import { frameBytes, PIXEL_FORMATS, type LiveFrame } from './rendition.ts'
 import { Codec } from './state.ts'
 import { HEADER } from './subjects.ts'
 
 const WIRE_VERSION = '1'
 /** Beyond this no packet or frame is believed: the largest picture there is. */
 const SIZE_MAX = PIXELS_MAX * 3 + SEAL_BYTES_MAX
+/** Of one frame. */
+const JPEG_MAX = 64 * 2 ** 20
 const PARTS_MAX = 1024
 const TEN_YEARS_MS = 10 * 365.25 * 86_400_000
 
@@ -97,6 +100,27 @@ export type Frame = {
   lease?: MemoryLease | undefined
 }
 
+const fraction = v.pipe(v.number(), v.finite(), v.minValue(0))
+const rectangle = { x: natural, y: natural, width: natural, height: natural }
+
+const RenditionHeader = v.object({
+  ...FrameHeader.entries,
+  /** Its place, as a Packet has it. */
+  keyframe: natural,
+  index: natural,
+  corrupt: flag,
+  gap: flag,
+  format: v.picklist(PIXEL_FORMATS),
+  geometry: v.object({
+    source: v.object({ width: natural, height: natural }),
+    region: v.object(rectangle),
+    scaleX: fraction,
+    scaleY: fraction,
+    padLeft: natural,
+    padTop: natural,
+  }),
+})
+
 export type MemoryLease = {
   hold(): void
   /** By each who holds it, once. */
@@ -122,6 +146,14 @@ export function frameMessages(uid: string, frame: Frame, payloadMax: number): Ou
   const { message, epoch, seq, timestamp, camera, key, width, height } = frame
   const header = { epoch, seq, timestamp, camera, key: key ? 1 : 0, width, height, size: message.length }
   return inParts({ [HEADER.camera]: uid, [HEADER.frame]: JSON.stringify(header) }, message, payloadMax)
+}
+
+/** The messages that carry one frame of a rendition. `seq` rises with each frame that the sidecar publishes. */
+export function renditionMessages(uid: string, frame: LiveFrame, seq: number, payloadMax: number): Outgoing[] {
+  const { epoch, timestamp, camera, key, width, height, keyframe, index, corrupt, gap, format, geometry, data } = frame
+  const place = { epoch, seq, timestamp, camera, keyframe, index, width, height, format, geometry, size: data.length }
+  const header = { ...place, key: key ? 1 : 0, corrupt: corrupt ? 1 : 0, gap: gap ? 1 : 0 }
+  return inParts({ [HEADER.camera]: uid, [HEADER.frame]: JSON.stringify(header) }, data, payloadMax)
 }
 
 function inParts(fields: Record<string, string>, payload: Uint8Array, payloadMax: number): Outgoing[] {
@@ -173,6 +205,20 @@ export class Reassembly {
     const seal = unseal(data, width, height)
     if (seal === undefined) throw new BadMessage('shape', `no frame of ${width}×${height}`)
     return { ...rest, key: key === 1, seal, message: Buffer.from(data.buffer, data.byteOffset, data.length) }
+  }
+
+  /** The frame of a rendition that this message completes; undefined while parts are missing. Throws BadMessage. */
+  rendition(message: Incoming): (LiveFrame & { seq: number }) | undefined {
+    const { key, corrupt, gap, size, ...rest } = this.#header(message, HEADER.frame, RenditionHeader)
+    const { format, width, height } = rest
+    const expected = frameBytes(format, width, height)
+    if (expected === undefined ? size > JPEG_MAX : size !== expected) {
+      throw new BadMessage('shape', `${size} bytes for ${format} of ${width}×${height}`)
+    }
+    const data = this.#join(message, size)
+    if (data === undefined) return undefined
+    const bytes = Buffer.from(data.buffer, data.byteOffset, data.length)
+    return { ...rest, key: key === 1, corrupt: corrupt === 1, gap: gap === 1, data: bytes, message: undefined, lease: undefined }
   }
 
   #header<T extends { timestamp: number }>(message: Incoming, name: string, schema: v.GenericSchema<unknown, T>): T {

@@ -29,6 +29,8 @@ import {
   GATEWAY_PROBLEMS,
   GROUP_SUBJECTS,
   packetStream,
+  renditionSubjects,
+  RENDITION_SUBJECTS,
   packetSubject,
   PACKET_SUBJECTS,
   RECENT_STREAM,
@@ -66,6 +68,7 @@ export function cameraPermissions(ref: CameraRef): Permissions {
         unstoredSubject(ref),
         substreamSubject(ref),
         frameSubject(ref),
+        renditionSubjects(ref),
         bufferSubject(ref),
         bucketSubject(BUCKET.states, key),
         bucketSubject(BUCKET.leases, key),
@@ -144,7 +147,18 @@ const gatewayPermissions = (): Permissions => ({
       ARCHIVE_SUBJECTS,
     ],
   },
-  sub: { allow: [inbox('gateway'), FRAME_SUBJECTS, PACKET_SUBJECTS, UNSTORED_SUBJECTS, SUBSTREAM_SUBJECTS, GROUP_SUBJECTS] },
+  sub: {
+    allow: [
+      inbox('gateway'),
+      DEMAND_SUBJECTS,
+      FRAME_SUBJECTS,
+      RENDITION_SUBJECTS,
+      PACKET_SUBJECTS,
+      UNSTORED_SUBJECTS,
+      SUBSTREAM_SUBJECTS,
+      GROUP_SUBJECTS,
+    ],
+  },
 })
 
 export const rolePermissions = (role: Role): Permissions => (role === 'operator' ? operatorPermissions() : gatewayPermissions())

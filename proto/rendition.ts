@@ -4,7 +4,13 @@ import type { CameraTime, MemoryLease } from './messages.ts'
 export const PIXEL_FORMATS = ['BGR24', 'RGB24', 'GRAY8', 'I420', 'NV12', 'JPEG'] as const
 export type PixelFormat = (typeof PIXEL_FORMATS)[number]
 
-export type Fit = 'stretch' | 'letterbox' | 'crop'
+export const FITS = ['stretch', 'letterbox', 'crop'] as const
+export type Fit = (typeof FITS)[number]
+
+/** Of a frame, in pixels. */
+export const SIDE_MAX = 8192
+/** Of a camera, made at one place at once, besides the one of the Image service. */
+export const RENDITIONS_MAX = 8
 
 export type Size = { readonly width: number; readonly height: number }
 /** A rectangle in pixels; 0, 0 is the top left corner. */
@@ -107,6 +113,16 @@ export type RenditionDemand = {
   readonly wants: 'all' | 'keyframes'
   /** So many frames a second are enough; undefined: every frame. */
   readonly maxFps: number | undefined
+}
+
+/** Pixels of a frame in this rendition, of a source of that size; undefined where ffmpeg alone knows. */
+export function frameSize({ width, height, region, scale }: Rendition, source: Size): Size | undefined {
+  if (scale !== undefined) return undefined
+  const shown = region ?? source
+  if (width > 0 && height > 0) return { width, height }
+  if (width > 0) return { width, height: Math.round((width * shown.height) / shown.width) }
+  if (height > 0) return { width: Math.round((height * shown.width) / shown.height), height }
+  return { width: shown.width, height: shown.height }
 }
 
 /** What the Image service gives of a camera, as its spec.decoding says. */

@@ -257,7 +257,7 @@ export const GATEWAY = {
   CHRYS_RAW_FRAMES_MAX_MB: {
     ...{ type: 'integer', min: 0, max: 1_000_000, default: 48 },
     about:
-      'Megabytes of raw frames a second above which a camera with `decoding.placement: Auto` is decoded in the gateway. All cameras together are moved up to four times as many, and no frame above 8 MiB.',
+      'Megabytes of frames a second up to which a camera with `decoding.placement: Auto` is decoded in its pod, where several gateways want its frames. All cameras together are moved up to four times as many, and no frame above 8 MiB.',
   },
   CHRYS_DECODERS_MAX: {
     ...{ type: 'integer', min: 0, max: 1_000 },

@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import type { AnyReason } from './reasons.ts'
 import { PLACEMENTS, SPEC_BOUNDS } from './camera.ts'
 import type { DiscoveryReport } from './discovery.ts'
+import { FITS, PIXEL_FORMATS, RENDITIONS_MAX, SIDE_MAX } from './rendition.ts'
 import { isLabelKey, isLabelValue, LABELS_MAX } from './labels.ts'
 import { isCameraName, isNamespace } from './subjects.ts'
 
@@ -164,6 +165,8 @@ export const CameraState = v.object({
   buffer: Part,
   /** Packets are published also while the buffer takes none. Absent: they are not, as in sidecars of 0.2.0. */
   publishesUnstored: v.optional(v.literal(true)),
+  /** It makes renditions that a Demand asks for. Absent: it does not, as sidecars of 0.2.0. */
+  makesRenditions: v.optional(v.literal(true)),
   /** Absent where the spec asks for none. */
   proxy: v.optional(Activity),
   archive: v.optional(Activity),
@@ -223,6 +226,25 @@ export type CameraLease = v.InferOutput<typeof CameraLease>
 export const Revocation = v.object({ v: v.literal(1), at: count, until: count })
 export type Revocation = v.InferOutput<typeof Revocation>
 
+const side = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(SIDE_MAX))
+const pixel = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535))
+
+/** A rendition that is wanted of a sidecar. */
+const WantedRendition = v.object({
+  rendition: v.object({
+    width: side,
+    height: side,
+    fit: v.picklist(FITS),
+    padColor: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xff_ff_ff)),
+    region: v.optional(v.object({ x: pixel, y: pixel, width: pixel, height: pixel })),
+    format: v.picklist(PIXEL_FORMATS),
+    quality: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100)),
+  }),
+  wants: v.picklist(['all', 'keyframes']),
+  maxFps: v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(1_000))),
+})
+export type WantedRendition = v.InferOutput<typeof WantedRendition>
+
 /**
  * gateway → sidecar, on the demand subject, every second while clients ask: what it wants decoded there. Of the substream: that its packets
  * are wanted.
@@ -232,7 +254,7 @@ export const Demand = v.object({
   gateway: text(64),
   /** Absent: of the main stream. */
   stream: v.optional(v.literal('sub')),
-  /** `none`: this gateway wants nothing any more. */
+  /** The frames of the Image service. `none`: not from the sidecar. */
   wants: v.picklist(['all', 'keyframes', 'none']),
   /** So many frames a second are enough. */
   maxFps: v.optional(v.pipe(v.number(), v.minValue(0.1), v.maxValue(1_000))),
@@ -241,6 +263,10 @@ export const Demand = v.object({
   taken: v.optional(v.object({ epoch: count, seq: count, run: count })),
   /** How it goes where the gateway decodes by itself, so that the camera's status tells it. */
   decoding: v.optional(Activity),
+  /** Renditions that the sidecar is to make. */
+  renditions: v.optional(v.pipe(v.array(WantedRendition), v.maxLength(RENDITIONS_MAX))),
+  /** Bytes a second of all frames that this gateway's consumers want, wherever they are decoded. Absent: it wants none, or does not know. */
+  rate: v.optional(count),
 })
 export type Demand = v.InferOutput<typeof Demand>
 

@@ -2,6 +2,8 @@
 // else, from validated parts only: nats.js checks no more than that a subject is not empty, so an unchecked id
 // could carry a space, a wildcard or a line break into the protocol.
 
+import { createHash } from 'node:crypto'
+
 /** A camera's identity in the cluster. Both parts are DNS labels. */
 export type CameraRef = { readonly namespace: string; readonly name: string }
 
@@ -34,6 +36,12 @@ export const UNSTORED_SUBJECTS = 'chrys.unstored.*.*'
 export const substreamSubject = (ref: CameraRef): string => `chrys.substream.${checked(ref, '.')}`
 export const SUBSTREAM_SUBJECTS = 'chrys.substream.*.*'
 export const frameSubject = (ref: CameraRef): string => `chrys.frames.${checked(ref, '.')}`
+/** Frames of one rendition that gateways have asked the camera's sidecar for. `key`: as renditionKey says. */
+export const renditionSubject = (ref: CameraRef, key: string): string =>
+  `${frameSubject(ref)}.${createHash('sha256').update(key).digest('hex').slice(0, 16)}`
+/** All of one camera's. */
+export const renditionSubjects = (ref: CameraRef): string => `${frameSubject(ref)}.*`
+export const RENDITION_SUBJECTS = 'chrys.frames.*.*.*'
 export const demandSubject = (ref: CameraRef): string => `chrys.demand.${checked(ref, '.')}`
 export const DEMAND_SUBJECTS = 'chrys.demand.*.*'
 /** Request-reply: the camera's sidecar asks the operator to make its packet stream (BufferRequest). */

@@ -12,6 +12,7 @@ import type { Health } from './health.ts'
 import { liveCount, type Metrics } from './metrics.ts'
 import type { PacketSink } from './packet-sink.ts'
 import { FramePublisher } from './publish/frame-publisher.ts'
+import { RenditionPublisher } from './publish/rendition-publisher.ts'
 
 /** `gop` has each packet before it is pushed here. Frames have a connection of their own, so that nothing else waits behind them. */
 export type DecodingParts = { nats: Nats; frames: Nats; config: SidecarConfig; gop: Gop; health: Health; metrics: Metrics; log: Logger }
@@ -26,10 +27,15 @@ export class DecodingSink implements PacketSink {
   constructor({ nats, frames, config, gop, health, metrics, log }: DecodingParts) {
     this.#health = health
     const publisher = new FramePublisher(frames, config.camera, metrics, log)
+    const ofRenditions = new Map<string, RenditionPublisher>()
     this.#live = new LiveDecoder({
       ...{ deviceId: config.deviceId, gop, count: liveCount(metrics), log },
-      publish: (_, { message, ...frame }, seq) => {
+      publish: (key, frame, seq) => {
+        const { message } = frame
+        const rendition = ofRenditions.get(key)
         if (message !== undefined) publisher.offer({ ...frame, message, seq })
+        else if (rendition !== undefined) rendition.offer(frame, seq)
+        else frame.lease?.release()
       },
       onHealth: here => {
         metrics.decoderRunning.set(here.active ? 1 : 0)
@@ -38,9 +44,14 @@ export class DecodingSink implements PacketSink {
       },
     })
     this.#demand = followDemand(nats.nc, config.camera, 'main', {
-      onWants: ({ wants, maxFps }) => {
+      onWants: ({ wants, maxFps, renditions }) => {
+        for (const key of ofRenditions.keys()) if (renditions.every(other => other.key !== key)) ofRenditions.delete(key)
+        for (const { key } of renditions) {
+          if (!ofRenditions.has(key)) ofRenditions.set(key, new RenditionPublisher(frames, config.camera, key, metrics, log))
+        }
         for (const label of ['all', 'keyframes']) metrics.demand.set({ wants: label }, wants === label ? 1 : 0)
-        this.#live.setDemand(wants === 'none' ? [] : [{ ...imageDemand(config.decoding, wants), maxFps }])
+        const image = wants === 'none' ? [] : [{ ...imageDemand(config.decoding, wants), maxFps }]
+        this.#live.setDemand([...image, ...renditions])
       },
       onElsewhere: elsewhere => {
         this.#elsewhere = elsewhere

@@ -3,6 +3,7 @@
 import type { NatsConnection } from 'nats'
 import type { StreamName } from '../proto/camera.ts'
 import { BadMessage, parseJson } from '../proto/messages.ts'
+import { renditionKey, RENDITIONS_MAX, type RenditionDemand } from '../proto/rendition.ts'
 import { Demand, type Activity } from '../proto/state.ts'
 import { demandSubject, type CameraRef } from '../proto/subjects.ts'
 import type { Taken } from './publish/send-window.ts'
@@ -12,7 +13,11 @@ const TTL_MS = 5_000
 const GATEWAYS_MAX = 64
 
 /** What gateways want together. */
-export type Wanted = { readonly wants: Demand['wants']; readonly maxFps: number | undefined }
+export type Wanted = {
+  readonly wants: Demand['wants']
+  readonly maxFps: number | undefined
+  readonly renditions: readonly RenditionDemand[]
+}
 type Wish = Omit<Demand, 'gateway'> & { untilMs: number }
 
 /** Pure: who wants what, and until when. */
@@ -20,7 +25,7 @@ export class Wishes {
   readonly #byGateway = new Map<string, Wish>()
 
   note({ gateway, ...wish }: Demand, nowMs: number): void {
-    if (wish.wants === 'none' && wish.decoding === undefined) this.#byGateway.delete(gateway)
+    if (wish.wants === 'none' && wish.decoding === undefined && wish.renditions === undefined) this.#byGateway.delete(gateway)
     else if (this.#byGateway.has(gateway) || this.#byGateway.size < GATEWAYS_MAX)
       this.#byGateway.set(gateway, { ...wish, untilMs: nowMs + TTL_MS })
   }
@@ -35,7 +40,23 @@ export class Wishes {
         most = Math.max(most, wish.maxFps ?? Infinity)
       }
     }
-    return { wants, maxFps: most === 0 || most === Infinity ? undefined : most }
+    return { wants, maxFps: most === 0 || most === Infinity ? undefined : most, renditions: this.#renditions() }
+  }
+
+  /** Of each rendition what all gateways want together; where there are too many, those of the gateways whose names come first, as gateways know. */
+  #renditions(): RenditionDemand[] {
+    const wanted = new Map<string, RenditionDemand>()
+    const inOrder = [...this.#byGateway].toSorted(([a], [b]) => (a < b ? -1 : 1))
+    for (const one of inOrder.flatMap(([, { renditions = [] }]) => renditions)) {
+      const rendition = { region: undefined, ...one.rendition }
+      const key = renditionKey(rendition)
+      const known = wanted.get(key)
+      if (known === undefined && wanted.size >= RENDITIONS_MAX) continue
+      const wants = known?.wants === 'all' ? 'all' : one.wants
+      const isLimited = one.maxFps !== undefined && (known === undefined || known.maxFps !== undefined)
+      wanted.set(key, { key, rendition, wants, maxFps: isLimited ? Math.max(one.maxFps ?? 0, known?.maxFps ?? 0) : undefined })
+    }
+    return [...wanted.values()]
   }
 
   /** The last frames that gateways took which want some. To be called after `union`. */
@@ -78,15 +99,16 @@ export function followDemand(
   { onWants, onElsewhere, onTaken, onBad }: DemandEvents,
 ): Disposable {
   const wishes = new Wishes()
-  let last: Wanted = { wants: 'none', maxFps: undefined }
+  let last = JSON.stringify({ wants: 'none', renditions: [] })
   let told: Activity | undefined
   const settle = () => {
     const wanted = wishes.union(performance.now())
     const elsewhere = wishes.elsewhere()
     if (JSON.stringify(elsewhere) !== JSON.stringify(told)) onElsewhere((told = elsewhere))
     onTaken(wishes.taken())
-    if (wanted.wants === last.wants && wanted.maxFps === last.maxFps) return
-    last = wanted
+    const text = JSON.stringify(wanted)
+    if (text === last) return
+    last = text
     onWants(wanted)
   }
   const subscription = nc.subscribe(demandSubject(ref), {

@@ -52,6 +52,7 @@ export const initialState = ({ camera, archive, proxy, substream }: SidecarConfi
   decoding: { active: false, ok: true },
   buffer: { ok: true },
   publishesUnstored: true,
+  makesRenditions: true,
   ...(archive === undefined ? {} : { archive: { active: false, ok: true } }),
   ...(proxy === undefined ? {} : { proxy: { active: false, ok: true } }),
   ...(substream === undefined ? {} : { substream: { connection: 'off', fps: 0 } }),

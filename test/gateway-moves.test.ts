@@ -16,6 +16,7 @@ const SETTLED = { epoch: Date.now() - 60_000, fps: 30 }
 test('a camera that is watched goes to the gateway and back, as its size, its spec and its buffer change: no frame twice, none backwards', async t => {
   const { cameras, gateway } = t.context
   const camera = await addCamera(t, decodedIn('Auto'))
+  using _another = cameras.anotherGateway(camera)
   const report = (change: object) => cameras.report(camera, { ...SETTLED, ...change })
   await report({ codec: { ...HD, width: 640, height: 360 } })
   await using client = grpcClient(gateway.port)
@@ -58,6 +59,7 @@ test('a camera that is watched goes to the gateway and back, as its size, its sp
 test('the limit is the gateway’s own: with another one it decodes what it did not before', async t => {
   const { nats, cameras } = t.context
   const camera = await addCamera(t, decodedIn('Auto'))
+  using _another = cameras.anotherGateway(camera)
   await cameras.report(camera, { ...SETTLED, codec: { ...HD, width: 640, height: 360 } })
   using _sending = sendBoth(camera)
   for (const [limit, decoded] of [

@@ -87,7 +87,8 @@ test('a watched camera becomes larger than what is moved raw, and small again', 
   // 320×240 at 15 fps is 3.5 MB/s, 640×480 four times that.
   const env = { CHRYS_RAW_FRAMES_MAX_MB: '8' }
   await using setting = await setUp({ camera: { width: 320, height: 240, gop: 15 }, placement: 'Auto', env })
-  const { camera } = setting
+  const { camera, cameras, sidecar } = setting
+  const another = cameras.anotherGateway(sidecar.camera)
   await frames(t, setting, 'small frames', ({ width }) => width === 320)
   t.is((await decodedIn(setting)).gateway, 0)
   await camera.changeSize(640, 480)
@@ -107,7 +108,40 @@ test('a watched camera becomes larger than what is moved raw, and small again', 
     return (await setting.gateway.metric('chrysalis_decoder_running')) === 0
   }
   await until(isBack, { what: 'frames decoded in the sidecar alone' })
+  another[Symbol.dispose]()
+  await until(isMoved, { what: 'frames decoded in the gateway, when it is the only one that wants them' })
   await frames(t, setting, 'frames in the end', ({ width }) => width === 320)
+})
+
+test('a rendition that two gateways want is made once, in the camera’s pod; every frame of it comes once as it goes there and back', async t => {
+  await using setting = await setUp({ camera: { width: 320, height: 240, gop: 15 }, placement: 'Auto' })
+  const { cameras, gateway, sidecar } = setting
+  await using client = framesClient(gateway.port)
+  const wish = { cameras: ['cam'], rendition: { width: 80 }, mode: 'MODE_EVERY' as const }
+  using call = client.watch({ wish, credit: 5_000 })
+  await call.frameCount(15)
+  const decodersHere = () => gateway.metric('chrysalis_decoder_running')
+  t.is(await decodersHere(), 1)
+  const another = cameras.anotherGateway(sidecar.camera)
+  await until(async () => (await decodersHere()) === 0, { what: 'the rendition to be made in the pod' })
+  const [there, ofPod] = [call.frames.length, await decodedIn(setting)]
+  await call.frameCount(there + 15)
+  const after = await decodedIn(setting)
+  t.true(after.sidecar > ofPod.sidecar && after.gateway === ofPod.gateway)
+  another[Symbol.dispose]()
+  await until(async () => (await decodersHere()) === 1, { what: 'the rendition to be made here again' })
+  const back = call.frames.length
+  await call.frameCount(back + 15)
+  t.true(call.frames.every(({ width, height, data }) => width === 80 && height === 60 && data.length === 80 * 60 * 3))
+  const times = call.frames.map(frame => frame.capture_time_ms)
+  t.true(
+    times.every((time, i) => i === 0 || time > (times[i - 1] ?? 0)),
+    times.join(' '),
+  )
+  t.is(
+    call.frames.reduce((sum, { skipped }) => sum + skipped, 0),
+    0,
+  )
 })
 
 test('frames decoded in the gateway come back after NATS was away, and after the camera was', async t => {

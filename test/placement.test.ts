@@ -6,7 +6,7 @@ import { ffmpegPath } from '../common/media/ffmpeg-path.ts'
 import { scaledSize } from '../common/media/scale.ts'
 import { decodersMax, memoryMax } from '../gateway/config.ts'
 import { MemoryBudget, ringsPart } from '../gateway/memory-budget.ts'
-import { Admission } from '../gateway/frames/admission.ts'
+import { Admission, type Takes } from '../gateway/frames/admission.ts'
 import {
   decide,
   decoderWeight,
@@ -18,6 +18,9 @@ import {
   type Where,
 } from '../gateway/frames/placement.ts'
 import { decodingOf, Wishes } from '../sidecar/demand.ts'
+import { FULL_BGR24, imageDemand, renditionKey, type Rendition } from '../proto/rendition.ts'
+import { OtherWishes } from '../gateway/frames/other-gateways.ts'
+import { demandSubject } from '../proto/subjects.ts'
 import { cameraState } from './fixtures/cameras.ts'
 
 const MB = 1e6
@@ -27,6 +30,7 @@ const FACTS: PlacementFacts = {
   rawRate: 187 * MB,
   rawRateMax: 48 * MB,
   before: undefined,
+  others: 1,
   hasRenditions: false,
   hasImage: true,
   hasPackets: true,
@@ -38,7 +42,8 @@ const FACTS: PlacementFacts = {
 const SOME = { maxFps: 7 }
 const CASES: [string, Partial<PlacementFacts>, Where | 'refused', Room?][] = [
   ['a large camera is decoded in the gateway', {}, 'Gateway'],
-  ['a small one in its own pod', { rawRate: 41 * MB }, 'Sidecar'],
+  ['a small one that other gateways want too in its own pod', { rawRate: 41 * MB }, 'Sidecar'],
+  ['a small one that this gateway alone wants in the gateway', { rawRate: 1 * MB, others: 0 }, 'Gateway'],
   ['the limit itself is still small', { rawRate: 48 * MB }, 'Sidecar'],
   ['one that has become a little smaller stays', { rawRate: 45 * MB, before: 'Gateway' }, 'Gateway'],
   ['one that has become much smaller goes back', { rawRate: 30 * MB, before: 'Gateway' }, 'Sidecar'],
@@ -95,9 +100,75 @@ for (const [title, decoding, fps, expected] of [
   ['of a scale that can’t be read', { scale: 'iw/oops:1' }, 30, undefined],
 ] as const) {
   test(`the rate of raw frames: ${title}`, t => {
-    t.is(rawRate(HD, fps, { keyFramesOnly: false, placement: 'Auto', ...decoding }), expected)
+    t.is(rawRate(HD, fps, [imageDemand({ keyFramesOnly: false, ...decoding }, 'all')]), expected)
   })
 }
+
+const asDemand = (change: Partial<Rendition>, maxFps?: number) => {
+  const rendition = { ...FULL_BGR24, ...change }
+  return { key: renditionKey(rendition), rendition, wants: 'all', maxFps } as const
+}
+
+test('the rate of all renditions that are wanted is their sum', t => {
+  const demand = [
+    asDemand({ width: 640 }, 5),
+    asDemand({ width: 320, height: 180, format: 'GRAY8' }),
+    asDemand({ height: 540, format: 'NV12' }),
+  ]
+  t.is(rawRate(HD, 30, demand), 640 * 360 * 3 * 5 + 320 * 180 * 30 + 960 * 540 * 1.5 * 30)
+  t.is(rawRate(HD, 30, [asDemand({ region: { x: 0, y: 0, width: 100, height: 50 } })]), 100 * 50 * 3 * 30)
+  t.true((rawRate(HD, 30, [asDemand({ format: 'JPEG' })]) ?? 0) < 1920 * 1080 * 30)
+  t.is(rawRate(HD, 30, []), 0)
+})
+
+const CAMERA = { namespace: 'a', name: 'b' }
+
+test('other gateways count that want small frames of the camera, as long as they say so', t => {
+  const others = new OtherWishes('me')
+  const say = (gateway: string, rate: number | undefined, nowMs = 0) =>
+    others.note(demandSubject(CAMERA), { v: 1, gateway, wants: 'none', ...(rate === undefined ? {} : { rate }) }, nowMs)
+  say('me', 1)
+  say('small', 10)
+  say('large', 1000)
+  say('unknown', undefined)
+  t.is(others.upTo(100, CAMERA, 0), 1)
+  t.is(others.upTo(100, { namespace: 'a', name: 'other' }, 0), 0)
+  say('small', undefined, 1)
+  t.is(others.upTo(100, CAMERA, 1), 0)
+  say('small', 10, 2)
+  others.expire(6_000)
+  t.is(others.upTo(100, CAMERA, 6_000), 0)
+})
+
+test('where gateways want more renditions than a pod makes, those whose names come first have them', t => {
+  const wanted = (width: number) => ({ rendition: { ...rest, width }, wants: 'all' }) as const
+  const { scale: _s, thinnedTo: _t, region: _r, ...rest } = FULL_BGR24
+  const b = { v: 1, gateway: 'b', wants: 'none', renditions: [1, 2, 3, 4, 5].map(wanted) } as const
+  const a = { v: 1, gateway: 'a', wants: 'none', renditions: [10, 2, 30, 40, 50].map(wanted) } as const
+  const wishes = new Wishes()
+  const others = new OtherWishes('b')
+  for (const demand of [b, a]) {
+    wishes.note({ ...demand, renditions: [...demand.renditions] }, 0)
+    others.note(demandSubject(CAMERA), { ...demand, renditions: [...demand.renditions] }, 0)
+  }
+  t.deepEqual(
+    wishes.union(0).renditions.map(({ rendition }) => rendition.width),
+    [10, 2, 30, 40, 50, 1, 3, 4],
+  )
+  t.is(others.renditionsBefore(CAMERA, 0).length, 5)
+})
+
+test('of one rendition a pod makes what its most eager gateway wants', t => {
+  const { scale: _s, thinnedTo: _t, region: _r, ...rendition } = FULL_BGR24
+  const wishes = new Wishes()
+  const says = (gateway: string, wish: { wants: 'all' | 'keyframes'; maxFps?: number }) =>
+    wishes.note({ v: 1, gateway, wants: 'none', renditions: [{ rendition, ...wish }] }, 0)
+  says('a', { wants: 'keyframes', maxFps: 1 })
+  says('b', { wants: 'keyframes', maxFps: 5 })
+  t.like(wishes.union(0).renditions, { length: 1, 0: { wants: 'keyframes', maxFps: 5 } })
+  says('c', { wants: 'all' })
+  t.like(wishes.union(0).renditions, { length: 1, 0: { wants: 'all', maxFps: undefined } })
+})
 
 test('a camera of larger pictures than 1080p takes as much of the decoders as its pictures are larger', t => {
   const weights = [
@@ -112,7 +183,13 @@ test('a camera of larger pictures than 1080p takes as much of the decoders as it
 })
 
 const PLENTY = new MemoryBudget(1e12)
-const HD_AT_30 = { codec: { name: 'h264', ...HD }, fps: 30, decoding: { keyFramesOnly: false, placement: 'Auto' }, wants: 'all' } as const
+const HD_AT_30 = {
+  codec: { name: 'h264', ...HD },
+  fps: 30,
+  decoding: { keyFramesOnly: false, placement: 'Auto' },
+  wants: 'all',
+  imageWants: 'all',
+} as const
 const UHD_AT_5 = { ...HD_AT_30, codec: { name: 'h264', width: 3840, height: 2160 }, fps: 5 } as const
 const SMALL = { ...HD_AT_30, codec: { name: 'h264', width: 320, height: 192 }, fps: 25 } as const
 
@@ -162,6 +239,20 @@ test('frames are moved by bytes a second, and none that is large against what NA
   })
   t.deepEqual(admission.sent(SMALL, {}), { maxFps: 16 }) // what is left of 192 MB/s
   t.is(admission.sent(SMALL, { raw: small[0] }), 'all')
+})
+
+test('renditions that camera pods make are moved up to what one camera may move, and the Image service’s frames count for themselves', t => {
+  const admission = new Admission({ decodersMax: 2, rawRateMax: 48 * MB }, PLENTY)
+  const [one, other]: [Takes, Takes] = [{}, {}]
+  const cost = { ...UHD_AT_5, imageWants: 'none' } as const
+  t.is(admission.sent(cost, one), 'all') // none of its frames are sent, however large
+  t.true(admission.madeThere(40 * MB, one))
+  admission.take(one, cost, { where: 'Sidecar', room: 'all' }, 40 * MB)
+  t.true(admission.madeThere(40 * MB, one))
+  t.false(admission.madeThere(9 * MB, other))
+  t.is(admission.raw.besides(undefined), 0)
+  admission.take(one, cost, { where: 'Gateway', room: 'all' })
+  t.true(admission.madeThere(40 * MB, other))
 })
 
 test('a camera that memory has no room for is refused with a sentence that says so', t => {
@@ -257,12 +348,12 @@ test('gateways that decode by themselves want nothing of the sidecar, which tell
 test('the sidecar gives as many frames as the gateway that wants most of them', t => {
   const wishes = new Wishes()
   wishes.note({ v: 1, gateway: 'a', wants: 'all', maxFps: 7 }, 0)
-  t.deepEqual(wishes.union(0), { wants: 'all', maxFps: 7 })
+  t.like(wishes.union(0), { wants: 'all', maxFps: 7 })
   wishes.note({ v: 1, gateway: 'b', wants: 'keyframes', maxFps: 9 }, 0)
   wishes.note({ v: 1, gateway: 'c', wants: 'none', maxFps: 20 }, 0)
-  t.deepEqual(wishes.union(0), { wants: 'all', maxFps: 9 })
+  t.like(wishes.union(0), { wants: 'all', maxFps: 9 })
   wishes.note({ v: 1, gateway: 'b', wants: 'all' }, 0)
-  t.deepEqual(wishes.union(0), { wants: 'all', maxFps: undefined })
+  t.like(wishes.union(0), { wants: 'all', maxFps: undefined })
 })
 
 test('of decoding here and elsewhere, what is wrong is told first', t => {

@@ -6,6 +6,7 @@ import type { MemoryBudget } from '../memory-budget.ts'
 import { decoderBytes, receivingBytes } from '../memory-budget.ts'
 import { Holdings, type Holding } from '../holdings.ts'
 import { LINKS } from './frame-links.ts'
+import type { Wants } from './demand.ts'
 import { decoderLoad, hasRoom, KEYFRAMES_FPS, rawFrameBytes, type Decision, type Room } from './placement.ts'
 
 /** So much beside what whole cameras may take is left for those that are given keyframes alone. */
@@ -25,7 +26,9 @@ export type Cost = {
   fps: number | undefined
   decoding: CameraRecord['decoding']
   /** All that is wanted of it. */
-  wants: 'all' | 'keyframes' | 'none'
+  wants: Wants
+  /** Of the Image service's frames. */
+  imageWants: Wants
 }
 
 export class Admission {
@@ -36,7 +39,9 @@ export class Admission {
   readonly decoders = new Holdings()
   /** Bytes a second of frames that sidecars send. */
   readonly raw = new Holdings()
-  /** Bytes of them that may be on their way. */
+  /** Bytes a second of renditions that camera pods make. */
+  readonly renditions = new Holdings()
+  /** Bytes of frames that may be on their way. */
   readonly windows = new Holdings()
   readonly memory: MemoryBudget
 
@@ -61,8 +66,14 @@ export class Admission {
     return decoderLoad(codec, areKeyframes ? Math.min(KEYFRAMES_FPS, fps ?? KEYFRAMES_FPS) : fps)
   }
 
-  /** For frames that the camera's pod sends; `own`: what the camera has already. */
-  sent({ codec, fps, decoding, wants }: Cost, own: Takes): Room {
+  /** For so many bytes a second of renditions that the camera's pod makes: all of them together are as many as one camera may move. */
+  madeThere(rate: number, own: Takes): boolean {
+    return this.renditions.besides(own.renditions) + rate <= this.#rawRateMax
+  }
+
+  /** For the Image service's frames that the camera's pod sends; `own`: what the camera has already. */
+  sent({ codec, fps, decoding, imageWants: wants }: Cost, own: Takes): Room {
+    if (wants === 'none') return 'all'
     const bytes = rawFrameBytes(codec, decoding.scale)
     if (bytes === undefined) return 'all'
     if (bytes > RAW_FRAME_BYTES_MAX || this.windows.besides(own.window) + windowOf(bytes) > WINDOWS_MAX) return 'none'
@@ -75,14 +86,15 @@ export class Admission {
     return maxFps >= 1 ? { maxFps } : 'none'
   }
 
-  /** Bytes a second. */
-  rate({ codec, fps, decoding, wants }: Cost, room: Room): number {
+  /** Bytes a second of the Image service's frames. */
+  rate({ codec, fps, decoding, imageWants: wants }: Cost, room: Room): number {
+    if (wants === 'none') return 0
     const most = wants === 'keyframes' || decoding.keyFramesOnly ? KEYFRAMES_FPS : (decoding.maxFps ?? Infinity)
     return (rawFrameBytes(codec, decoding.scale) ?? 0) * Math.min(fps ?? 0, most, typeof room === 'object' ? room.maxFps : Infinity)
   }
 
   /** Takes for a camera what it is given, in place of what it took; of decoders it takes what it has until the last of them has ended. */
-  take(takes: Takes, cost: Cost, decision: Decision): void {
+  take(takes: Takes, cost: Cost, decision: Decision, renditionsRate = 0): void {
     if (decision === 'refused') return release(takes)
     const { where, room } = decision
     if (takes.decoder !== undefined) {
@@ -94,7 +106,9 @@ export class Admission {
     takes.raw ??= this.raw.enter(0)
     takes.raw.amount = where === 'Gateway' ? 0 : this.rate(cost, room)
     takes.window ??= this.windows.enter(0)
-    takes.window.amount = where === 'Gateway' ? 0 : windowOf(rawFrameBytes(cost.codec, cost.decoding.scale))
+    takes.renditions ??= this.renditions.enter(0)
+    takes.renditions.amount = where === 'Gateway' ? 0 : renditionsRate
+    takes.window.amount = where === 'Gateway' || cost.imageWants === 'none' ? 0 : windowOf(rawFrameBytes(cost.codec, cost.decoding.scale))
   }
 
   /** Why a camera is given fewer frames, or none. */
@@ -113,12 +127,13 @@ export class Admission {
 export type Takes = {
   decoder?: Holding | undefined
   raw?: Holding | undefined
+  renditions?: Holding | undefined
   window?: Holding | undefined
   memory?: Holding | undefined
 }
 
 /** All but its decoder, which ends by itself. */
 export function release(takes: Takes): void {
-  for (const holding of [takes.raw, takes.window, takes.memory]) holding?.[Symbol.dispose]()
-  takes.raw = takes.window = takes.memory = undefined
+  for (const holding of [takes.raw, takes.renditions, takes.window, takes.memory]) holding?.[Symbol.dispose]()
+  takes.raw = takes.renditions = takes.window = takes.memory = undefined
 }

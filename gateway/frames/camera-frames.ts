@@ -4,6 +4,7 @@ import {
   FULL_BGR24,
   imageDemand,
   IMAGE_KEY,
+  RENDITIONS_MAX,
   renditionKey,
   type LiveFrame,
   type Rendition,
@@ -21,9 +22,6 @@ import type { Place } from './sidecar-frames.ts'
 import { RenditionFrames, type Why } from './rendition-frames.ts'
 import { streamLabel } from './substream.ts'
 import { Takeover } from './takeover.ts'
-
-/** Beside the one of the Image service. */
-const RENDITIONS_MAX = 8
 
 export type CameraFramesParts = { ringBytesMax: number; metrics: Metrics }
 
@@ -118,6 +116,11 @@ export class CameraFrames {
   wants(nowMs: number): Wants {
     const each = [...this.#renditions.values()].map(({ wishes }) => wishes.wants(nowMs))
     return each.find(wants => wants === 'all') ?? each.find(wants => wants === 'keyframes') ?? 'none'
+  }
+
+  /** Of the Image service alone. */
+  imageWants(nowMs: number): Wants {
+    return this.#renditions.get(IMAGE_KEY)?.wishes.wants(nowMs) ?? 'none'
   }
 
   /** Renditions beside the one of the Image service are wanted. */

@@ -1,6 +1,7 @@
 // What this gateway's consumers want of a camera, and telling the camera's sidecar.
 import type { Nats } from '../../common/nats/connect.ts'
-import { encodeState, type Demand } from '../../proto/state.ts'
+import { IMAGE_KEY, type RenditionDemand } from '../../proto/rendition.ts'
+import { encodeState, type Demand, type WantedRendition } from '../../proto/state.ts'
 import { demandSubject, type CameraRef } from '../../proto/subjects.ts'
 
 /** A request keeps its wish up for this long. */
@@ -50,6 +51,16 @@ export class Wishes {
     return [...this.#asked.values()]
   }
 }
+
+/** What a sidecar is told of renditions. */
+export const wantedRenditions = (demand: readonly RenditionDemand[]): WantedRendition[] =>
+  demand
+    .filter(({ key }) => key !== IMAGE_KEY)
+    .map(({ rendition: { width, height, fit, padColor, region, format, quality }, wants, maxFps }) => ({
+      rendition: { width, height, fit, padColor, format, quality, ...(region === undefined ? {} : { region }) },
+      wants,
+      ...(maxFps === undefined ? {} : { maxFps }),
+    }))
 
 /** Tells the camera's sidecar. Nothing is said while NATS is unreachable; the next repetition makes up for it. */
 export function sayDemand(nats: Nats, ref: CameraRef, demand: Demand): void {

@@ -1,7 +1,8 @@
 // Where a camera's live frames are decoded: in its own pod, or here. Pure.
 import { scaledSize } from '../../common/media/scale.ts'
 import type { Placement } from '../../proto/camera.ts'
-import type { CameraRecord, CameraState } from '../../proto/state.ts'
+import { frameBytes, frameSize, type RenditionDemand } from '../../proto/rendition.ts'
+import type { CameraState } from '../../proto/state.ts'
 
 export type Where = 'Sidecar' | 'Gateway'
 
@@ -10,13 +11,15 @@ export type Room = 'all' | 'none' | 'keyframes' | { readonly maxFps: number }
 
 export type PlacementFacts = {
   placement: Placement
-  /** Bytes of raw frames that would have to be moved in a second; undefined while that is not known. */
+  /** Bytes of the frames that this gateway's consumers want, in a second: what would have to be moved. Undefined while that is not known. */
   rawRate: number | undefined
   /** The highest such rate at which frames are decoded in the camera's pod. */
   rawRateMax: number
   /** Where they are decoded now. */
   before: Where | undefined
-  /** Renditions are wanted beside the Image service's frames: sidecars make none. */
+  /** Gateways that want small frames of it, besides this one. */
+  others: number
+  /** Renditions are wanted beside the Image service's frames, and the sidecar does not make them. */
   hasRenditions: boolean
   /** Those are wanted. */
   hasImage: boolean
@@ -48,14 +51,16 @@ const rank = (room: Room): number => (typeof room === 'object' ? 2 : { all: 3, k
 
 /** Where the camera may be decoded, the better place first. */
 function preferred(facts: PlacementFacts): Where[] {
-  const { placement, rawRate, rawRateMax, before, hasPackets, here, raw, failedHere } = facts
+  const { placement, rawRate, rawRateMax, others, before, hasPackets, here, raw, failedHere } = facts
   if (!hasPackets) return ['Sidecar']
   if (rendersHere(facts)) return ['Gateway']
   if (placement === 'Gateway') return ['Gateway']
   // Frames that must not be moved are decoded here, whatever the spec says.
   if (placement === 'Sidecar' || failedHere) return raw === 'none' ? ['Gateway'] : ['Sidecar']
   if (rawRate === undefined) return here === 'none' || raw !== 'none' ? ['Sidecar'] : ['Gateway']
-  return rawRate > rawRateMax * (before === 'Gateway' ? STAY : 1) ? ['Gateway', 'Sidecar'] : ['Sidecar', 'Gateway']
+  // Moving frames costs more than decoding them, and a pod decodes once for all gateways.
+  const isSmall = rawRate <= rawRateMax * (before === 'Gateway' ? STAY : 1)
+  return others > 0 && isSmall ? ['Sidecar', 'Gateway'] : ['Gateway', 'Sidecar']
 }
 
 /** Renditions are made here, unless that takes frames from the Image service's clients. */
@@ -110,9 +115,19 @@ export function rawFrameBytes(codec: Pixels | undefined, scale: string | undefin
   return size && size.width * size.height * 3
 }
 
-/** Bytes of raw frames in a second, as they would cross the network; undefined before the camera's size is known. */
-export function rawRate(codec: Pixels | undefined, fps: number | undefined, decoding: CameraRecord['decoding']): number | undefined {
-  const bytes = rawFrameBytes(codec, decoding.scale)
-  if (bytes === undefined || fps === undefined) return undefined
-  return bytes * Math.min(fps, decoding.maxFps ?? Infinity, decoding.keyFramesOnly ? KEYFRAMES_FPS : Infinity)
+/** JPEG files have about so many bytes a pixel, at the usual quality. */
+const JPEG_BYTES = 0.25
+
+/** Bytes of frames in a second, as they would cross the network; undefined before the camera's size is known. */
+export function rawRate(codec: Pixels | undefined, fps: number | undefined, demand: readonly RenditionDemand[]): number | undefined {
+  if (codec === undefined || codec.width === 0 || fps === undefined) return undefined
+  let rate = 0
+  for (const { rendition, wants, maxFps = Infinity } of demand) {
+    const { scale, thinnedTo = Infinity, format } = rendition
+    const size = scale === undefined ? frameSize(rendition, codec) : scaledSize(scale, codec)
+    if (size === undefined) return undefined
+    const bytes = frameBytes(format, size.width, size.height) ?? size.width * size.height * JPEG_BYTES
+    rate += bytes * Math.min(fps, maxFps, thinnedTo, wants === 'keyframes' ? KEYFRAMES_FPS : Infinity)
+  }
+  return rate
 }

@@ -1,9 +1,8 @@
 // Checks what a consumer says of a rendition. Every transport fills in the fields and gets the same answers.
-import { PIXEL_FORMATS, type Fit, type PixelFormat, type Region, type Rendition, type Size } from '../../proto/rendition.ts'
+import { FITS, PIXEL_FORMATS, SIDE_MAX, type Fit, type PixelFormat, type Region, type Rendition, type Size } from '../../proto/rendition.ts'
 import { planOf } from '../../common/media/rendition-plan.ts'
 import { Refusal } from '../refusal.ts'
 
-const SIDE_MAX = 8192
 const FPS_MAX = 1_000
 
 export type RenditionFields = {
@@ -26,7 +25,7 @@ export function checkedRendition(fields: RenditionFields, source?: Size): Rendit
     const isEven = format === 'I420' || format === 'NV12'
     if (isEven && side % 2 !== 0) throw invalid(name, `must be even for ${format}`)
   }
-  if (!['stretch', 'letterbox', 'crop'].includes(fit)) throw invalid('fit', 'must be stretch, letterbox or crop')
+  if (!FITS.includes(fit)) throw invalid('fit', 'must be stretch, letterbox or crop')
   if (!Number.isInteger(padColor) || padColor < 0 || padColor > 0xff_ff_ff) throw invalid('pad_color', 'must be 0xRRGGBB')
   if (!PIXEL_FORMATS.includes(format)) throw invalid('format', `must be one of ${PIXEL_FORMATS.join(', ')}`)
   if (!Number.isInteger(quality) || quality < 0 || quality > 100) throw invalid('jpeg_quality', 'must be a whole number from 1 to 100')

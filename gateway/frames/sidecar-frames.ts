@@ -5,9 +5,9 @@ import type { Logger } from '../../common/log.ts'
 import type { Nats } from '../../common/nats/connect.ts'
 import type { Seal } from '../../proto/frame.ts'
 import { BadMessage, Reassembly, type Frame } from '../../proto/messages.ts'
-import { frameSubject, refText } from '../../proto/subjects.ts'
+import { frameSubject, refText, renditionSubject } from '../../proto/subjects.ts'
 import { frameInPlace } from '../../common/patches/grpc-framing.ts'
-import { frameBytes, IMAGE_KEY, type Geometry, type LiveFrame } from '../../proto/rendition.ts'
+import { frameBytes, IMAGE_KEY, type Geometry, type LiveFrame, type RenditionDemand } from '../../proto/rendition.ts'
 import type { KnownCamera } from '../cameras.ts'
 import type { Metrics } from '../metrics.ts'
 import { ORDER_FORGOTTEN_MS } from './rendition-frames.ts'
@@ -32,10 +32,12 @@ export class SidecarFrames implements Upstream {
   readonly #reassembly: Reassembly
   readonly #subscription: Subscription
   readonly #reconnected: Disposable
-  readonly #link: Disposable
+  readonly #link: Disposable & { readonly nats: Nats }
+  /** What is heard of renditions, by their keys. */
+  readonly #renditions = new Map<string, Subscription>()
   /** Since it last began to listen. */
   #hasAny = false
-  #last: { epoch: number; seq: number; receivedMs: number } | undefined
+  #last: Last
 
   constructor(link: Disposable & { readonly nats: Nats }, known: KnownCamera, events: SidecarEvents, metrics: Metrics, log: Logger) {
     const { ref, uid } = known
@@ -66,16 +68,48 @@ export class SidecarFrames implements Upstream {
     return this.#subscription.isClosed()
   }
 
-  /** The FrameSource tells the sidecar. */
-  want(): void {}
+  /** The FrameSource tells the sidecar; here it is listened to what that gives. */
+  want(demand: readonly RenditionDemand[]): void {
+    for (const [key, subscription] of this.#renditions) {
+      if (demand.some(other => other.key === key)) continue
+      subscription.unsubscribe()
+      this.#renditions.delete(key)
+    }
+    for (const { key } of demand) if (key !== IMAGE_KEY && !this.#renditions.has(key)) this.#listen(key)
+  }
 
   tick(): void {}
 
   end(): Promise<void> {
     this.#reconnected[Symbol.dispose]()
     this.#subscription.unsubscribe()
+    this.want([])
     this.#link[Symbol.dispose]()
     return Promise.resolve()
+  }
+
+  #listen(key: string): void {
+    const reassembly = new Reassembly(this.#known.uid)
+    let hasAny = false
+    let last: Last
+    const subscription = this.#link.nats.nc.subscribe(renditionSubject(this.#known.ref, key), {
+      callback: (error, message) => {
+        if (error !== null) return
+        try {
+          const frame = reassembly.rendition(message)
+          if (frame === undefined) return
+          hasAny = true
+          last = inTurn(last, frame, performance.now())
+          this.#metrics.framesReceived.inc({ camera: this.#camera })
+          this.#metrics.bytesReceived.inc({ camera: this.#camera }, frame.data.length)
+          this.#events.onFrame(key, frame)
+        } catch (bad) {
+          if (!(bad instanceof BadMessage)) throw bad
+          if (bad.reason !== 'incomplete' || hasAny) this.#events.onBad(bad)
+        }
+      },
+    })
+    this.#renditions.set(key, subscription)
   }
 
   #receive(message: Msg): void {
@@ -84,7 +118,7 @@ export class SidecarFrames implements Upstream {
       if (frame === undefined) return
       this.#hasAny = true
       this.#events.onTaken({ epoch: frame.epoch, seq: frame.seq })
-      this.#check(frame, performance.now())
+      this.#last = inTurn(this.#last, frame, performance.now())
       this.#metrics.framesReceived.inc({ camera: this.#camera })
       this.#metrics.bytesReceived.inc({ camera: this.#camera }, frame.message.length)
       // Over the end of its NATS headers, which have been read. What came in parts was put together elsewhere.
@@ -111,14 +145,15 @@ export class SidecarFrames implements Upstream {
       ...{ width, height, format: 'BGR24', data, geometry, message, lease },
     }
   }
+}
 
-  /** Throws BadMessage for a frame that comes after its turn. */
-  #check({ epoch, seq }: Frame, nowMs: number): void {
-    const last = this.#last
-    const rises = last === undefined || epoch > last.epoch || (epoch === last.epoch && seq > last.seq)
-    if (!rises && nowMs - last.receivedMs < ORDER_FORGOTTEN_MS) {
-      throw new BadMessage('sequence', `frame ${epoch}/${seq} after ${last.epoch}/${last.seq}`)
-    }
-    this.#last = { epoch, seq, receivedMs: nowMs }
+type Last = { epoch: number; seq: number; receivedMs: number } | undefined
+
+/** Throws BadMessage for a frame that comes after its turn. */
+function inTurn(last: Last, { epoch, seq }: { epoch: number; seq: number }, nowMs: number): Last {
+  const rises = last === undefined || epoch > last.epoch || (epoch === last.epoch && seq > last.seq)
+  if (!rises && nowMs - last.receivedMs < ORDER_FORGOTTEN_MS) {
+    throw new BadMessage('sequence', `frame ${epoch}/${seq} after ${last.epoch}/${last.seq}`)
   }
+  return { epoch, seq, receivedMs: nowMs }
 }

@@ -14,7 +14,7 @@ import type { Nats } from '../../common/nats/connect.ts'
 import type { BadMessage } from '../../proto/messages.ts'
 import type { StreamName } from '../../proto/camera.ts'
 import type { Rendition, RenditionDemand } from '../../proto/rendition.ts'
-import type { Activity, Demand } from '../../proto/state.ts'
+import type { Demand } from '../../proto/state.ts'
 import { refText } from '../../proto/subjects.ts'
 import type { KnownCamera } from '../cameras.ts'
 import type { Metrics } from '../metrics.ts'
@@ -22,12 +22,15 @@ import { ringsPart, type MemoryBudget } from '../memory-budget.ts'
 import { Refusal } from '../refusal.ts'
 import { Admission, windowOf, type Cost } from './admission.ts'
 import { CameraFrames } from './camera-frames.ts'
+import { costOf, place } from './camera-placement.ts'
 import { DEMAND_INTERVAL_MS, sayDemand } from './demand.ts'
 import { GatewayDecoder, type DecoderSource } from './gateway-decoder.ts'
 import type { FrameLinks } from './frame-links.ts'
-import { decide, rawFrameBytes, rawRate, type Decision, type Room } from './placement.ts'
+import { hearDemands, OtherWishes } from './other-gateways.ts'
+import { rawFrameBytes, type Decision } from './placement.ts'
 import { Registry } from './registry.ts'
-import type { RenditionFrames, Why } from './rendition-frames.ts'
+import type { RenditionFrames } from './rendition-frames.ts'
+import { sidecarDemand, streamIn } from './sidecar-demand.ts'
 import { SidecarFrames, type Place } from './sidecar-frames.ts'
 import { isStreaming, renditionFrom, substreamOf } from './substream.ts'
 import type { OnFrame, Upstream } from './upstream.ts'
@@ -35,8 +38,6 @@ import type { OnFrame, Upstream } from './upstream.ts'
 const FLUSH_MS = 1_000
 /** ffmpegs that don't end are killed before. */
 const END_MS = 7_000
-/** What failed here is left to the camera's own pod for so long. */
-const FAILED_MS = 60_000
 
 /** What a consumer wants of a camera, for ten seconds from when it asks. */
 export type Wish = {
@@ -66,6 +67,7 @@ export class FrameSource {
   readonly #admission: Admission
   readonly #gateway: string
   readonly #limits: FrameSourceLimits
+  readonly #others: OtherWishes
   readonly #metrics: Metrics
   readonly #log: Logger
   readonly #logBad: (message: string) => void
@@ -76,6 +78,7 @@ export class FrameSource {
   constructor(gateway: string, limits: FrameSourceLimits, memory: MemoryBudget, metrics: Metrics, log: Logger) {
     this.#gateway = gateway
     this.#limits = limits
+    this.#others = new OtherWishes(gateway)
     this.#metrics = metrics
     this.#log = log
     this.#admission = new Admission(limits, memory)
@@ -90,10 +93,12 @@ export class FrameSource {
     this.#nats = nats
     this.#links = links
     const timer = setInterval(() => this.#tick(nats), DEMAND_INTERVAL_MS)
+    const demands = hearDemands(nats, this.#others, ({ reason }) => this.#metrics.badMessages.inc({ reason }))
     const reconnected = nats.onReconnect(() => this.#tick(nats))
     return {
       [Symbol.asyncDispose]: async () => {
         clearInterval(timer)
+        demands[Symbol.dispose]()
         reconnected[Symbol.dispose]()
         for (const camera of this.#cameras.all) this.#end(camera)
         this.#nats = undefined
@@ -168,6 +173,7 @@ export class FrameSource {
 
   #tick(nats: Nats): void {
     const nowMs = performance.now()
+    this.#others.expire(nowMs)
     const wanting = { all: 0, keyframes: 0, none: 0 }
     let [refused, thinned] = [0, 0]
     for (const camera of this.#cameras.all) {
@@ -203,12 +209,13 @@ export class FrameSource {
   /** Gets the camera's frames from where they are to come from now, and says so unless that is what was said last. */
   #settle(nats: Nats, camera: CameraFrames, nowMs: number): Decision {
     const cost = costOf(camera, nowMs)
-    const decision = this.#decide(camera, cost, nowMs)
+    const placing = { ...this.#limits, admission: this.#admission, others: this.#others }
+    const { decision, renditionsRate } = place(camera, cost, placing, nowMs)
     const { upstreams, known } = camera
     const before = upstreams.wanted?.where
     const { ref, uid, deviceId } = known
     const source: DecoderSource = { ref, uid, deviceId, ...streamIn(camera) }
-    this.#admission.take(camera.takes, cost, decision)
+    this.#admission.take(camera.takes, cost, decision, renditionsRate)
     if (decision === 'refused') upstreams.useNone()
     else upstreams.use(decision.where, onFrame => this.#open(nats, camera, source, { cost, ...decision }, onFrame))
     const demand = thinned(camera.demand(nowMs), decision)
@@ -220,25 +227,6 @@ export class FrameSource {
     if (decision === 'refused' || decision.room !== 'all') this.#logRefused(camera.camera)
     this.#say(nats, camera, decision)
     return decision
-  }
-
-  #decide(camera: CameraFrames, cost: Cost, nowMs: number): Decision {
-    const { known, upstreams, takes } = camera
-    const state = known.report?.state
-    const here = upstreams.all.find(upstream => upstream instanceof GatewayDecoder)
-    if (here !== undefined && (here.isClosed || here.hasFailed(nowMs))) camera.failedHereUntilMs = nowMs + FAILED_MS
-    return decide({
-      placement: cost.decoding.placement,
-      rawRate: rawRate(cost.codec, cost.fps, cost.decoding),
-      rawRateMax: this.#limits.rawRateMax,
-      before: upstreams.wanted?.where,
-      hasRenditions: camera.hasRenditions(nowMs),
-      hasImage: camera.hasImage(nowMs),
-      hasPackets: state === undefined || state.buffer.ok || state.publishesUnstored === true,
-      here: this.#admission.here(cost, takes),
-      raw: this.#admission.sent(cost, takes),
-      failedHere: nowMs < camera.failedHereUntilMs,
-    })
   }
 
   /** The camera's frames as its sidecar decodes them, or decoded here. */
@@ -272,70 +260,17 @@ export class FrameSource {
   /** Tells the sidecar what it is to decode, and how decoding here goes, unless it was told just so. */
   #say(nats: Nats, camera: CameraFrames, decision: Decision): void {
     if (!this.#cameras.isOpen(camera)) return
-    const nowMs = performance.now()
-    const { upstreams } = camera
-    const isSent = upstreams.all.some(({ where }) => where === 'Sidecar')
-    const room = decision === 'refused' ? 'none' : decision.room
-    const wants = isSent ? (room === 'keyframes' ? 'keyframes' : camera.wants(nowMs)) : 'none'
-    const maxFps = isSent && typeof room === 'object' ? room.maxFps : undefined
-    const here = upstreams.wanted instanceof GatewayDecoder ? upstreams.wanted.report(nowMs) : undefined
-    const decoding = room === 'all' ? here : this.#shortage(camera, room, here)
-    const image = decoding === undefined || decoding.ok ? undefined : { reason: decoding.reason ?? '', message: decoding.message ?? '' }
-    const isSidecars = decision !== 'refused' && decision.where === 'Sidecar'
-    const renditions = isSidecars && camera.hasRenditions(nowMs) ? this.#whyNoRenditions(camera) : image
-    camera.why = { image, renditions }
-    const demand = this.#demandOf(camera, { wants, maxFps, ...(decoding === undefined ? {} : { decoding }) }, nowMs)
+    const { demand, isSent, why } = sidecarDemand(this.#gateway, camera, decision, this.#admission, performance.now())
+    camera.why = why
     const text = JSON.stringify(demand)
     if (text === camera.said) return
     camera.said = text
     camera.demanded = demand
     sayDemand(nats, camera.ref, isSent ? { ...demand, taken: camera.taken } : demand)
   }
-
-  /** Of the substream only packets are wanted, and how its decoding goes is no matter of the main one. */
-  #demandOf(camera: CameraFrames, main: Pick<Demand, 'wants' | 'maxFps' | 'decoding'>, nowMs: number): Demand {
-    const { stream } = streamIn(camera)
-    const demand = { v: 1, gateway: this.#gateway } as const
-    return stream === undefined ? { ...demand, ...main } : { ...demand, stream, wants: camera.wants(nowMs) }
-  }
-
-  /** The sidecar makes none, and they are not made here. */
-  #whyNoRenditions({ known, failedHereUntilMs }: CameraFrames): Why {
-    const buffer = known.report?.state.buffer
-    if (performance.now() < failedHereUntilMs)
-      return { reason: 'NoDecodableFrames', message: 'decoding in the gateway failed and is tried again within a minute' }
-    if (buffer?.ok === false)
-      return { reason: buffer.reason ?? 'NoPackets', message: buffer.message ?? 'the camera’s packets are not published' }
-    return { reason: 'DecodersBusy', message: this.#admission.busy }
-  }
-
-  /** What is given fewer frames, or none; what is wrong with its decoder counts more. */
-  #shortage(camera: CameraFrames, room: Room, here: Activity | undefined): Activity {
-    if (here?.ok === false) return here
-    const given =
-      room === 'none' ? '' : room === 'keyframes' ? 'only keyframes are given: ' : `only ${maxFpsOf(room)} frames a second are given: `
-    return {
-      active: here?.active ?? false,
-      ok: false,
-      reason: 'DecodersBusy',
-      message: given + this.#admission.why(costOf(camera, performance.now()), camera.takes),
-    }
-  }
 }
-
-const streamIn = ({ known: { stream } }: CameraFrames) => (stream === undefined ? {} : { stream })
 
 type Opening = Exclude<Decision, 'refused'> & { cost: Cost }
-
-const maxFpsOf = (room: Room): number | undefined => (typeof room === 'object' ? room.maxFps : undefined)
-
-/** What is known of what the camera costs, by its sidecar's last report. */
-function costOf(camera: CameraFrames, nowMs: number): Cost {
-  const { known, rate } = camera
-  const state = known.report?.state
-  if (state !== undefined) rate.learn(state)
-  return { codec: state?.codec, fps: rate.fps, decoding: known.record.decoding, wants: camera.wants(nowMs) }
-}
 
 /** What decoders here are to give of it. */
 const thinned = (demand: readonly RenditionDemand[], decision: Decision): readonly RenditionDemand[] =>

@@ -1,11 +1,18 @@
 import type { LiveFrame } from '../../proto/rendition.ts'
 import type { OnFrame, Upstream } from './upstream.ts'
 
-/** The upstream of a camera and, while it moves, the one that is to take over: frames come from the old one until the new one has given its first. */
+/** So long after the new upstream's first frame the old one goes on, where it gave renditions of which the new one has given none yet. */
+const GRACE_MS = 1_000
+
+/** The upstream of a camera and, while it moves, the one that is to take over: each rendition's frames come from the old one until the new one gives its first. */
 export class Takeover {
   readonly #onFrame: OnFrame
   #current: Upstream | undefined
   #next: Upstream | undefined
+  /** Renditions that the old one has given. */
+  #given = new Set<string>()
+  /** Those that the new one has given, and since when. */
+  #taken: { readonly keys: Set<string>; readonly sinceMs: number } | undefined
   readonly #ending = new Set<Promise<void>>()
 
   constructor(onFrame: OnFrame) {
@@ -23,6 +30,7 @@ export class Takeover {
 
   /** Frames are to come from the upstream of this key, which is made where there is none. */
   use(key: string, make: (onFrame: OnFrame) => Upstream): void {
+    if (this.#taken !== undefined && performance.now() - this.#taken.sinceMs > GRACE_MS) this.#complete()
     if (this.wanted?.key === key && !this.wanted.isClosed) return
     this.#endNext()
     if (this.#current?.key === key && !this.#current.isClosed) return
@@ -46,15 +54,26 @@ export class Takeover {
 
   #frame(upstream: Upstream, rendition: string, frame: LiveFrame): void {
     if (upstream === this.#next) {
-      this.#end(this.#current)
-      this.#current = upstream
-      this.#next = undefined
-    }
-    if (upstream === this.#current) this.#onFrame(rendition, frame)
-    else frame.lease?.release()
+      this.#taken ??= { keys: new Set(), sinceMs: performance.now() }
+      this.#taken.keys.add(rendition)
+      if ([...this.#given].every(key => this.#taken?.keys.has(key))) this.#complete()
+      this.#onFrame(rendition, frame)
+    } else if (upstream === this.#current && this.#taken?.keys.has(rendition) !== true) {
+      this.#given.add(rendition)
+      this.#onFrame(rendition, frame)
+    } else frame.lease?.release()
+  }
+
+  #complete(): void {
+    this.#end(this.#current)
+    this.#current = this.#next
+    this.#next = undefined
+    this.#given = this.#taken?.keys ?? new Set()
+    this.#taken = undefined
   }
 
   #endNext(): void {
+    this.#taken = undefined
     this.#end(this.#next)
     this.#next = undefined
   }
@@ -62,6 +81,7 @@ export class Takeover {
   #endCurrent(): void {
     this.#end(this.#current)
     this.#current = undefined
+    this.#given = new Set()
   }
 
   #end(upstream: Upstream | undefined): void {
