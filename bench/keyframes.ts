@@ -1,17 +1,13 @@
 // Fifty cameras of which one client wants a small frame a second each: keyframes are enough.
-import { packetMessages, type Packet } from '../proto/messages.ts'
-import type { Codec } from '../proto/state.ts'
-import { packetSubject } from '../proto/subjects.ts'
-import { startCameras, type Cameras, type FakeCamera } from '../test/fixtures/cameras.ts'
+import { startCameras } from '../test/fixtures/cameras.ts'
 import { startGateway } from '../test/fixtures/gateway.ts'
-import { BENCHMARK_VIDEO, testVideo } from '../test/fixtures/media.ts'
 import { startNats } from '../test/fixtures/nats.ts'
-import { packetsOf } from '../test/fixtures/packets.ts'
 import { until } from '../test/fixtures/wait.ts'
 import { PICTURES } from './chain.ts'
 import { watchClient } from './clients.ts'
 import { between, parseMetrics, total } from './counters.ts'
 import type { Options } from './options.ts'
+import { playCameras } from './played-cameras.ts'
 import type { Measured } from './scenario.ts'
 import { rolesText, spend } from './spend.ts'
 import { figure } from './table.ts'
@@ -27,13 +23,7 @@ export async function measureKeyframes({ seconds, env }: Options): Promise<Measu
   await using cameras = await startCameras(nats.url)
   await using gateway = await startGateway(nats.url, { CHRYS_DECODERS_MAX: String(2 * CAMERAS), ...env })
   await until(() => gateway.ready(), { what: 'the gateway' })
-  const video = await readVideo()
-  const all = Array.from({ length: CAMERAS }, (_, i): FakeCamera => ({ namespace: 'default', name: `bench-${i}`, uid: `uid-${i}` }))
-  for (const camera of all) {
-    await cameras.put(camera)
-    await cameras.report(camera, { codec: video.codec, fps })
-  }
-  using _playing = play(cameras, all, video)
+  using _playing = await playCameras(cameras, CAMERAS, { width, height, fps, gop: fps })
   const wish = { selector: '', rendition: { width: 640 }, maxFps: 1 }
   await using client = await watchClient(gateway.port, wish)
   await client.firstFrameMs()
@@ -73,46 +63,4 @@ export async function measureKeyframes({ seconds, env }: Options): Promise<Measu
     ],
     figures: { spent, decoded },
   }
-}
-
-type Video = { codec: Codec; packets: readonly { key: boolean; data: Buffer }[] }
-
-async function readVideo(): Promise<Video> {
-  const { packets, info } = await packetsOf(await testVideo({ ...BENCHMARK_VIDEO, width, height, fps, gop: fps }))
-  if (info === undefined) throw new Error('no packets')
-  const { codec: name, extradata, pixFmt } = info
-  const codec: Codec = {
-    ...{ name, longName: name, width, height, pixFmt, reorder: 0, timeBase: [1, 90_000] },
-    extradata: extradata.toString('base64'),
-  }
-  return { codec, packets: packets.map(({ key, data }) => ({ key, data: Buffer.from(data) })) }
-}
-
-/** Each camera at its own time, as cameras are. */
-function play({ nc }: Cameras, all: readonly FakeCamera[], { codec, packets }: Video): Disposable {
-  const epoch = Date.now()
-  const sent = all.map((_, i) => i % fps)
-  const send = (camera: FakeCamera, seq: number, ahead: number) => {
-    const { key, data } = packets[seq % packets.length] as Video['packets'][number]
-    const pts = (seq * 90_000) / fps
-    const place = {
-      epoch,
-      keyframe: Math.floor(seq / fps) + 1,
-      index: seq % fps,
-      pts,
-      dts: pts,
-      timestamp: Math.round(epoch + (1000 * (seq - ahead)) / fps),
-    }
-    const packet: Packet = { ...place, key, corrupt: false, data }
-    for (const { headers, payload } of packetMessages(camera.uid, packet, 0, codec, 2 ** 20))
-      nc.publish(packetSubject(camera), payload, { headers })
-  }
-  const timer = setInterval(() => {
-    for (const [i, camera] of all.entries()) {
-      const due = (i % fps) + Math.floor(((Date.now() - epoch) / 1000 + i / CAMERAS / fps) * fps)
-      for (let seq = sent[i] ?? 0; seq < due; seq++) send(camera, seq, i % fps)
-      sent[i] = Math.max(sent[i] ?? 0, due)
-    }
-  }, 5)
-  return { [Symbol.dispose]: () => clearInterval(timer) }
 }

@@ -5,19 +5,27 @@ import { testVideo } from '../test/fixtures/media.ts'
 import type { Picture } from './chain.ts'
 import type { Options } from './options.ts'
 import type { Measured, Table } from './scenario.ts'
+import { playCameras } from './played-cameras.ts'
 import { startStage, type Stage, type StageCamera } from './stage.ts'
 import { figure } from './table.ts'
 import type { Target } from './targets.ts'
 import { measureUsage } from './usage.ts'
 
 const INNOCENT = { width: 640, height: 360, fps: 15, gop: 15, seconds: 10 }
-type Shape = { name: string; count: number; video: { width: number; height: number; fps: number; gop: number; seconds: number } }
+type Shape = {
+  name: string
+  count: number
+  video: { width: number; height: number; fps: number; gop: number; seconds: number }
+  /** Without sidecars, which would fill the machine. */
+  isPlayed?: boolean
+}
 /** With room for one camera of 1080p at 30 frames a second, so for one of 4K at 5. */
 const GATEWAY_ENV = { CHRYS_DECODERS_MAX: '1' }
 const SHAPES: readonly Shape[] = [
   { name: '3 of 4K at 5 fps', count: 3, video: { width: 3840, height: 2160, fps: 5, gop: 10, seconds: 10 } },
   { name: '1 of 39 megapixels at 2 fps', count: 1, video: { width: 7200, height: 5408, fps: 2, gop: 4, seconds: 6 } },
   { name: '20 of 320×192 at 25 fps', count: 20, video: { width: 320, height: 192, fps: 25, gop: 25, seconds: 10 } },
+  { name: '40 of 1080p at 30 fps', count: 40, video: { width: 1920, height: 1080, fps: 30, gop: 60, seconds: 20 }, isPlayed: true },
 ]
 const WARM_UP_MS = 8_000
 const LOSS_MAX = 0.1
@@ -44,16 +52,16 @@ type Row = {
   rss: number
 }
 
-async function measureShape({ name, count, video }: Shape, { seconds, env }: Options): Promise<Row> {
-  const file = await testVideo(video)
+async function measureShape({ name, count, video, isPlayed = false }: Shape, { seconds, env }: Options): Promise<Row> {
   const picture: Picture = { name: '640×360', ...INNOCENT }
   await using stage = await startStage({ picture, env, gatewayEnv: GATEWAY_ENV, file: await testVideo(INNOCENT) })
   const innocent = await stage.addCamera()
   await using first = watch(stage, innocent)
   await delay(WARM_UP_MS)
   const alone = await rateOf([first], seconds)
-  const others: StageCamera[] = []
-  for (let i = 0; i < count; i++) others.push(await stage.addCamera(file))
+  using playing = isPlayed ? await playCameras(stage.records, count, video) : undefined
+  const others: Device[] = playing?.devices.map(device => ({ device })) ?? []
+  for (let i = others.length; i < count; i++) others.push(await stage.addCamera(await testVideo(video)))
   await using watching = watchAll(stage, others)
   await delay(WARM_UP_MS)
   const before = await stage.gateway.metric('chrysalis_nats_reconnects_total')
@@ -72,10 +80,11 @@ async function measureShape({ name, count, video }: Shape, { seconds, env }: Opt
   }
 }
 
+type Device = Pick<StageCamera, 'device'>
 type Watching = AsyncDisposable & { readonly count: number }
 
 /** A client that takes every frame. */
-function watch(stage: Stage, { device }: StageCamera): Watching {
+function watch(stage: Stage, { device }: Device): Watching {
   const client = grpcClient(stage.gateway.port)
   const stream = client.stream()
   let [count, isOver] = [0, false]
@@ -97,7 +106,7 @@ function watch(stage: Stage, { device }: StageCamera): Watching {
   }
 }
 
-function watchAll(stage: Stage, cameras: readonly StageCamera[]): AsyncDisposable & { readonly all: readonly Watching[] } {
+function watchAll(stage: Stage, cameras: readonly Device[]): AsyncDisposable & { readonly all: readonly Watching[] } {
   const all = cameras.map(camera => watch(stage, camera))
   return { all, [Symbol.asyncDispose]: async () => void (await Promise.all(all.map(one => one[Symbol.asyncDispose]()))) }
 }
@@ -110,7 +119,7 @@ async function rateOf(watching: readonly Watching[], seconds: number): Promise<n
 }
 
 /** Other calls, one after the other, by a client of its own. */
-function callAgain(stage: Stage, { device }: StageCamera): AsyncDisposable & { readonly slowestMs: number } {
+function callAgain(stage: Stage, { device }: Device): AsyncDisposable & { readonly slowestMs: number } {
   const client = grpcClient(stage.gateway.port)
   let [slowestMs, isOver] = [0, false]
   const run = async () => {

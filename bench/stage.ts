@@ -1,6 +1,6 @@
 // Any number of cameras around one nats-server and one gateway, as real processes.
 import type { Placement } from '../proto/camera.ts'
-import { cameraRecord, startCameras } from '../test/fixtures/cameras.ts'
+import { cameraRecord, startCameras, type Cameras } from '../test/fixtures/cameras.ts'
 import { startGateway, type Gateway } from '../test/fixtures/gateway.ts'
 import { startNats } from '../test/fixtures/nats.ts'
 import { startCamera, type CameraCodec } from '../test/fixtures/rtsp-camera.ts'
@@ -31,6 +31,8 @@ export type StageOptions = {
 export type StageCamera = { readonly device: string; readonly sidecar: Sidecar; readonly cameraPid: number }
 
 export type Stage = AsyncDisposable & {
+  /** What is known of cameras. */
+  readonly records: Cameras
   readonly gateway: Gateway
   readonly cameras: readonly StageCamera[]
   readonly clients: readonly Client[]
@@ -73,6 +75,7 @@ export async function startStage(options: StageOptions): Promise<Stage> {
   stack.defer(removeClients)
   const owned = stack.move()
   return {
+    records,
     gateway,
     cameras,
     clients,
