@@ -246,13 +246,15 @@ test('renditions that camera pods make are moved up to what one camera may move,
   const [one, other]: [Takes, Takes] = [{}, {}]
   const cost = { ...UHD_AT_5, imageWants: 'none' } as const
   t.is(admission.sent(cost, one), 'all') // none of its frames are sent, however large
-  t.true(admission.madeThere(40 * MB, one))
-  admission.take(one, cost, { where: 'Sidecar', room: 'all' }, 40 * MB)
-  t.true(admission.madeThere(40 * MB, one))
-  t.false(admission.madeThere(9 * MB, other))
+  t.true(admission.madeThere(12 * MB, one))
+  t.false(admission.madeThere(13 * MB, one)) // more than its part of a link
+  admission.take(one, cost, { where: 'Sidecar', room: 'all' }, 12 * MB)
+  for (let i = 0; i < 3; i++) admission.take({}, cost, { where: 'Sidecar', room: 'all' }, 12 * MB)
+  t.true(admission.madeThere(12 * MB, one))
+  t.false(admission.madeThere(1 * MB, other))
   t.is(admission.raw.besides(undefined), 0)
   admission.take(one, cost, { where: 'Gateway', room: 'all' })
-  t.true(admission.madeThere(40 * MB, other))
+  t.true(admission.madeThere(12 * MB, other))
 })
 
 test('a camera that memory has no room for is refused with a sentence that says so', t => {

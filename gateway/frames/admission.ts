@@ -66,9 +66,12 @@ export class Admission {
     return decoderLoad(codec, areKeyframes ? Math.min(KEYFRAMES_FPS, fps ?? KEYFRAMES_FPS) : fps)
   }
 
-  /** For so many bytes a second of renditions that the camera's pod makes: all of them together are as many as one camera may move. */
+  /**
+   * For so many bytes a second of renditions that the camera's pod makes. All of them together are as many as one camera may move, and its part of a
+   * link: a gateway that stands still for five seconds has no more than 64 MiB on its way, beyond which NATS cuts it off.
+   */
   madeThere(rate: number, own: Takes): boolean {
-    return this.renditions.besides(own.renditions) + rate <= this.#rawRateMax
+    return rate <= this.#rawRateMax / LINKS && this.renditions.besides(own.renditions) + rate <= this.#rawRateMax
   }
 
   /** For the Image service's frames that the camera's pod sends; `own`: what the camera has already. */
