@@ -77,7 +77,8 @@ test('the limit is the gateway’s own: with another one it decodes what it did 
     }
     await until(isSettled, { what: `${decoded} decoders with a limit of ${limit} MB` })
     const given = decoded === 1 ? 'chrysalis_frames_decoded_total' : 'chrysalis_frames_received_total'
-    await until(async () => (await isSettled()) && (await gateway.metric(given, labelOf(camera))) > 0, { what: given })
+    const gives = async () => (await isSettled()) && (await gateway.metric(given, labelOf(camera))) > 0
+    t.true(await until(gives, { what: given }))
   }
 })
 
