@@ -37,13 +37,13 @@ test('everything that can be told', t => {
     CHRYS_SIDECAR_RESOURCES: '{"limits":{"memory":"2Gi"}}',
     CHRYS_DENY_CIDRS: '10.0.0.0/8,127.0.0.0/8',
     CHRYS_VERSION: '1.2.3',
-    CHRYS_NATS_CA: '-----BEGIN CERTIFICATE-----\n',
+    CHRYS_NATS_CA: '-----BEGIN CERTIFICATE-----\nMIIB',
   })
   t.like(sidecar, {
     imagePullPolicy: 'Never',
     natsUrl: 'tls://nats.other:4222',
     natsSecret: 'nats-user',
-    natsCa: '-----BEGIN CERTIFICATE-----\n',
+    natsCa: '-----BEGIN CERTIFICATE-----\nMIIB',
     resources: { limits: { memory: '2Gi' } },
     version: '1.2.3',
   })
