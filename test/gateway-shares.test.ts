@@ -7,12 +7,15 @@ import { annotate, annotation } from './fixtures/annotations.ts'
 import { startCloud } from './fixtures/cloud.ts'
 import { startCameras, type Cameras } from './fixtures/cameras.ts'
 import { failure, grpcClient, startGateway, type Client, type Gateway } from './fixtures/gateway.ts'
-import { startNats } from './fixtures/nats.ts'
+import { startNats, type NatsServer } from './fixtures/nats.ts'
 import { until } from './fixtures/wait.ts'
 
-type World = { gateway: Gateway; cameras: Cameras; stack: AsyncDisposableStack }
+type World = { nats: NatsServer; gateway: Gateway; cameras: Cameras; stack: AsyncDisposableStack }
 const test = anyTest as TestFn<World>
 const CAMERA = { namespace: 'default', name: 'door', uid: 'uid-door' }
+const HEALTH = '/grpc.health.v1.Health/Watch'
+/** A message without fields, framed. */
+const EMPTY = Buffer.alloc(5)
 const REQUEST = { device_id: 'door', key_frame_only: false }
 
 test.before(async t => {
@@ -21,7 +24,7 @@ test.before(async t => {
   const cameras = stack.use(await startCameras(nats.url, [CAMERA]))
   const gateway = stack.use(await startGateway(nats.url, { CHRYS_GRPC_MAX_CALLS: '100', CHRYS_GRPC_REFLECTION: '0' }))
   await until(() => gateway.ready(), { what: 'the gateway' })
-  t.context = { gateway, cameras, stack: stack.move() }
+  t.context = { nats, gateway, cameras, stack: stack.move() }
 })
 test.after.always(t => t.context.stack.disposeAsync())
 
@@ -53,12 +56,17 @@ test('one connection has half of all calls at most, and another still gets some'
   t.is(rest, 25)
 })
 
-/** Watches the health many times on one connection, bare HTTP/2; says how many calls were refused. */
-async function watchHealth(port: number, count: number): Promise<{ session: ClientHttp2Session; refused: () => number }> {
+/** Makes many calls on one connection, bare HTTP/2, with `request`, or with none yet; says how many were refused. */
+async function makeCalls(
+  port: number,
+  path: string,
+  count: number,
+  request?: Buffer,
+): Promise<{ session: ClientHttp2Session; refused: () => number }> {
   const session = connectHttp2(`http://127.0.0.1:${port}`)
   await once(session, 'connect')
   const [headers, statuses] = [
-    { ':method': 'POST', ':path': '/grpc.health.v1.Health/Watch', 'content-type': 'application/grpc', te: 'trailers' },
+    { ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' },
     new Array<string>(),
   ]
   for (let i = 0; i < count; i++) {
@@ -69,7 +77,7 @@ async function watchHealth(port: number, count: number): Promise<{ session: Clie
       .on('trailers', note)
       .on('error', () => {})
       .resume()
-    stream.end(Buffer.alloc(5))
+    if (request !== undefined) stream.end(request)
   }
   return { session, refused: () => statuses.filter(code => code === String(status.RESOURCE_EXHAUSTED)).length }
 }
@@ -77,16 +85,30 @@ async function watchHealth(port: number, count: number): Promise<{ session: Clie
 test('health that is watched again and again is refused beyond a share of each connection, counted, and others are served', async t => {
   const { gateway } = t.context
   const running = () => gateway.metric('chrysalis_calls_running', 'method="health or reflection"')
-  const floods: Awaited<ReturnType<typeof watchHealth>>[] = []
-  for (let i = 0; i < 4; i++) floods.push(await watchHealth(gateway.port, 100))
+  const floods: Awaited<ReturnType<typeof makeCalls>>[] = []
+  for (let i = 0; i < 4; i++) floods.push(await makeCalls(gateway.port, HEALTH, 100, EMPTY))
   await until(() => floods.some(({ refused }) => refused() > 20), { what: 'refusals' })
   t.true((await running()) <= 256)
-  const late = await watchHealth(gateway.port, 1)
+  const late = await makeCalls(gateway.port, HEALTH, 1, EMPTY)
   await using client = grpcClient(gateway.port)
   t.is((await client.latest(REQUEST)).device_id, 'door')
   t.is(late.refused(), 0)
   for (const { session } of [...floods, late]) session.destroy()
   await until(async () => (await running()) === 0, { what: 'their end' })
+})
+
+test('of 10,000 streams those beyond the limit are refused at once, and others are served', async t => {
+  await using gateway = await startGateway(t.context.nats.url)
+  await until(() => gateway.ready(), { what: 'the gateway' })
+  const path = '/chrys.cloud.videostreaming.v1beta1.Image/VideoLatestImage'
+  const floods = await Promise.all(Array.from({ length: 20 }, () => makeCalls(gateway.port, path, 500)))
+  await until(() => floods.reduce((sum, { refused }) => sum + refused(), 0) >= 9_000, { what: 'refusals', timeoutMs: 60_000 })
+  await using client = grpcClient(gateway.port)
+  const startMs = performance.now()
+  t.is((await client.latest(REQUEST)).device_id, 'door')
+  t.true(performance.now() - startMs < 1_000, `${performance.now() - startMs} ms`)
+  for (const { session } of floods) session.destroy()
+  await until(async () => (await gateway.metric('chrysalis_calls_running', 'method="VideoLatestImage"')) <= 1, { what: 'their end' })
 })
 
 test('where reflection is off, the services are not described', async t => {

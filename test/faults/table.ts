@@ -1,17 +1,13 @@
 // Faults, injected for real, and what each costs: docs/reliability.md keeps what `npm run test:faults` prints of this table.
-import { execFile } from 'node:child_process'
-import { copyFile, mkdir, open, readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { promisify } from 'node:util'
-import { ANNOTATION_STREAM } from '../../proto/subjects.ts'
-import { annotate, annotation, stored } from '../fixtures/annotations.ts'
-import { startCameras } from '../fixtures/cameras.ts'
-import { grpcClient, startGateway } from '../fixtures/gateway.ts'
-import { startNats } from '../fixtures/nats.ts'
+import { testVideo } from '../fixtures/media.ts'
 import { end } from '../fixtures/processes.ts'
-import { temporaryFolder } from '../fixtures/tmp.ts'
-import { until } from '../fixtures/wait.ts'
+import { startCamera } from '../fixtures/rtsp-camera.ts'
+import { noMemoryGroup } from './memory-group.ts'
+import { noOldVersion } from './old-version.ts'
+import { damagedStore, outOfMemory, powerCut, skew, wholeNode } from './stored.ts'
 import { World } from './world.ts'
 
 export type Result = {
@@ -36,11 +32,12 @@ export type Fault = {
   inject: () => Promise<Result>
 }
 
-const run = promisify(execFile)
-const DOOR = { namespace: 'default', name: 'door', uid: 'uid-door' }
 const kill = (pid: number, signal: NodeJS.Signals) => process.kill(pid, signal)
 /** A machine that also runs other tests pauses by itself. */
 const OTHER_MS = 2_500
+const FLAP_MS = 15_000
+/** Tries back off: each second would be 15. */
+const FLAP_TRIES_MAX = 10
 
 async function ofDoor(
   act: (world: World) => Promise<void> | void,
@@ -64,99 +61,52 @@ async function ofAll(act: (world: World) => Promise<void> | void, limitMs: numbe
   return { recoveryMs: Math.max(await world.recovered('door', since, limitMs), await world.recovered('yard', since, limitMs)) }
 }
 
-const idsIn = async (nats: Parameters<typeof stored>[0]) =>
-  new Set((await stored(nats, ANNOTATION_STREAM)).flatMap(({ header }) => header.get('Nats-Msg-Id')))
-
-const missingIn = (found: ReadonlySet<string>, acknowledged: readonly string[]) =>
-  `${acknowledged.filter(id => ![...found].some(each => each.endsWith(id))).length} of ${acknowledged.length} annotations`
-
-/** Annotates so often, and returns the ids that were acknowledged. */
-async function acknowledge(port: number, count: number): Promise<string[]> {
-  await using client = grpcClient(port)
-  const ids: string[] = []
-  for (let i = 0; i < count; i++) {
-    const id = `id-${String(i).padStart(4, '0')}`
-    await until(() => annotate(client, annotation({ object_id: id }), id, 10_000), { what: 'an acknowledgement', timeoutMs: 60_000 })
-    ids.push(id)
+/** The way to a camera, cut each second for as long as `isFlapping`. */
+async function flappingWay(port: number): Promise<AsyncDisposable & { url: string; isFlapping: boolean; connections: number }> {
+  const sockets = new Set<Socket>()
+  const server = createServer(client => {
+    way.connections++
+    const camera = connect(port, '127.0.0.1')
+    for (const socket of [client, camera]) sockets.add(socket.on('error', () => {}))
+    client.pipe(camera).pipe(client)
+    for (const [socket, other] of [
+      [client, camera],
+      [camera, client],
+    ] as const)
+      socket.on('close', () => other.destroy())
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const cut = () => {
+    for (const socket of sockets) socket.destroy()
+    sockets.clear()
   }
-  return ids
+  const timer = setInterval(() => way.isFlapping && cut(), 1_000)
+  const way = {
+    url: `rtsp://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    ...{ isFlapping: false, connections: 0 },
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      server.close()
+      cut()
+    },
+  }
+  return way
 }
 
-async function mounted(folder: string, image: string): Promise<AsyncDisposable> {
-  await mkdir(folder)
-  await run('mount', ['-o', 'loop', image, folder])
-  return { [Symbol.asyncDispose]: async () => void (await run('umount', ['-l', folder])) }
-}
-
-async function powerCut(): Promise<Result> {
-  await using folder = await temporaryFolder()
-  const [image, copy, volume, after] = ['image', 'copy', 'volume', 'after'].map(name => folder.file(name)) as [
-    string,
-    string,
-    string,
-    string,
-  ]
-  await run('truncate', ['-s', '256M', image])
-  await run('mkfs.ext4', ['-q', image])
-  await using _device = await mounted(volume, image)
-  const options = { jetstreamLimits: { file: 200 << 20 }, syncAlways: true }
-  await using nats = await startNats({ ...options, storeDir: join(volume, 'js') })
-  await using _cameras = await startCameras(nats.url, [DOOR])
-  await using gateway = await startGateway(nats.url)
-  const acknowledged = await acknowledge(gateway.port, 200)
-  // What has not been written back to the device by now is what a power cut takes.
-  await copyFile(image, copy)
-  await using _afterwards = await mounted(after, copy)
-  const from = performance.now()
-  await using second = await startNats({ ...options, storeDir: join(after, 'js') })
-  const found = await idsIn(second)
-  const recoveryMs = performance.now() - from
-  return { recoveryMs, lost: missingIn(found, acknowledged) }
-}
-
-async function wholeNode(): Promise<Result> {
-  await using world = await World.start()
+async function flapping(): Promise<Result> {
+  await using camera = await startCamera({ file: await testVideo({ width: 320, height: 192, seconds: 1 }) })
+  await using way = await flappingWay(Number(new URL(camera.url).port))
+  await using world = await World.start({ door: { url: way.url + new URL(camera.url).pathname } })
   await world.watch('door')
   await world.watch('yard')
-  const acknowledged = await acknowledge(world.gateway.port, 50)
+  const before = way.connections
   const since = performance.now()
-  const dying = [world.nats.kill(), world.gateway.stop('SIGKILL'), end(world.door.child, 'SIGKILL'), end(world.yard.child, 'SIGKILL')]
-  await Promise.all(dying)
-  await Promise.all([world.nats.restart(), world.restartGateway(), world.door.restart(), world.yard.restart()])
-  const recoveryMs = Math.max(await world.recovered('door', since, 60_000), await world.recovered('yard', since, 60_000))
-  const found = await idsIn(world.nats)
-  return { recoveryMs, lost: missingIn(found, acknowledged) }
-}
-
-async function damagedStore(): Promise<Result> {
-  await using nats = await startNats()
-  await using _cameras = await startCameras(nats.url, [DOOR])
-  await using gateway = await startGateway(nats.url)
-  await acknowledge(gateway.port, 50)
-  await nats.kill()
-  const folder = await blocksOf(nats.storeDir)
-  const [block = ''] = (await readdir(folder)).filter(name => name.endsWith('.blk'))
-  const file = await open(join(folder, block), 'r+')
-  await file.truncate(Math.floor((await stat(join(folder, block))).size / 2))
-  await file.close()
-  const from = performance.now()
-  await nats.restart()
-  await until(
-    async () => {
-      await using client = grpcClient(gateway.port)
-      await annotate(client, annotation(), 'after', 5_000)
-      return true
-    },
-    { what: 'an annotation that is taken again', timeoutMs: 60_000 },
-  )
-  const left = await idsIn(nats)
-  return { recoveryMs: performance.now() - from, lost: `${51 - left.size} of 50 annotations, by the damage itself` }
-}
-
-async function blocksOf(store: string): Promise<string> {
-  const found = (await readdir(store, { recursive: true })).find(path => path.endsWith(`${ANNOTATION_STREAM}/msgs`))
-  if (found === undefined) throw new Error(`no blocks of ${ANNOTATION_STREAM}`)
-  return join(store, found)
+  way.isFlapping = true
+  await delay(FLAP_MS)
+  way.isFlapping = false
+  const tries = way.connections - before
+  if (tries > FLAP_TRIES_MAX) throw new Error(`${tries} connections in ${FLAP_MS / 1000} s`)
+  return { recoveryMs: (await world.recovered('door', since, 60_000)) - FLAP_MS, otherMs: world.longestGapMs('yard', since) }
 }
 
 const noRoot = process.getuid?.() === 0 ? undefined : 'needs root'
@@ -202,6 +152,13 @@ export const FAULTS: readonly Fault[] = [
       }, 20_000),
   },
   {
+    title: 'a camera’s connection is cut each second for 15 s',
+    user: 'frames of this camera come and go; it is tried again less and less often',
+    limitMs: 30_000,
+    otherMs: OTHER_MS,
+    inject: flapping,
+  },
+  {
     title: 'the gateway is killed, and started again',
     elsewhere: true,
     user: 'calls end with UNAVAILABLE; frames pause',
@@ -245,5 +202,20 @@ export const FAULTS: readonly Fault[] = [
     limitMs: 60_000,
     missing: noRoot,
     inject: powerCut,
+  },
+  {
+    title: 'the kernel kills a camera’s sidecar for lack of memory, and it is started again',
+    user: 'frames of this camera pause; in a cluster the reason is OOMKilled',
+    limitMs: 20_000,
+    otherMs: OTHER_MS,
+    missing: noMemoryGroup,
+    inject: outOfMemory,
+  },
+  {
+    title: 'a sidecar of the last release at the new gateway, which is then rolled back to that release',
+    user: 'calls end with UNAVAILABLE at the rollback; frames pause',
+    limitMs: 20_000,
+    missing: noOldVersion,
+    inject: skew,
   },
 ]
