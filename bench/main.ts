@@ -20,6 +20,7 @@ import { measurePage } from './page.ts'
 import { report } from './report.ts'
 import type { Scenario } from './scenario.ts'
 import { measurePythonClient } from './python-client.ts'
+import { measureSite } from './site.ts'
 import { measureSoak } from './soak.ts'
 import { measureThinLink } from './thin-link.ts'
 import { judge, type Results } from './targets.ts'
@@ -56,6 +57,7 @@ const FURTHER: Record<string, Scenario> = {
   viewers: measureViewers,
   page: measurePage,
   'page-day': measureDay,
+  site: measureSite,
 }
 
 async function bench(options: Options): Promise<void> {
