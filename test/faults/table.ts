@@ -2,9 +2,11 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { startGateway } from '../fixtures/gateway.ts'
 import { testVideo } from '../fixtures/media.ts'
-import { end } from '../fixtures/processes.ts'
+import { descendants, end } from '../fixtures/processes.ts'
 import { startCamera } from '../fixtures/rtsp-camera.ts'
+import { until } from '../fixtures/wait.ts'
 import { noMemoryGroup } from './memory-group.ts'
 import { noOldVersion } from './old-version.ts'
 import { damagedStore, outOfMemory, powerCut, skew, wholeNode } from './stored.ts'
@@ -109,6 +111,22 @@ async function flapping(): Promise<Result> {
   return { recoveryMs: (await world.recovered('door', since, 60_000)) - FLAP_MS, otherMs: world.longestGapMs('yard', since) }
 }
 
+/** Their clients watch the same cameras, which their pods decode once for both. */
+async function oneOfTwoGateways(): Promise<Result> {
+  await using world = await World.start({ where: 'Sidecar' })
+  await world.watch('door')
+  await world.watch('yard')
+  const second = await startGateway(world.nats.url)
+  await until(() => second.ready(), { what: 'the second gateway' })
+  const decoders = [world.gateway, second].flatMap(({ pid }) => descendants(pid)).length
+  if (decoders > 0) throw new Error(`${decoders} decoders run in the gateways`)
+  const first = world.gateway
+  const since = performance.now()
+  world.gateway = second
+  await first.stop('SIGKILL')
+  return { recoveryMs: Math.max(await world.recovered('door', since, 20_000), await world.recovered('yard', since, 20_000)) }
+}
+
 const noRoot = process.getuid?.() === 0 ? undefined : 'needs root'
 
 export const FAULTS: readonly Fault[] = [
@@ -164,6 +182,12 @@ export const FAULTS: readonly Fault[] = [
     user: 'calls end with UNAVAILABLE; frames pause',
     limitMs: 20_000,
     inject: () => ofAll(world => world.restartGateway(), 20_000),
+  },
+  {
+    title: 'one of two gateways is killed, and its clients go to the other',
+    user: 'calls end with UNAVAILABLE; frames pause',
+    limitMs: 5_000,
+    inject: oneOfTwoGateways,
   },
   {
     title: 'nats-server is killed, and started again',
