@@ -76,7 +76,7 @@ async function makeCalls(
       .on('response', note)
       .on('trailers', note)
       .on('error', () => {})
-      .on('end', () => stream.close()) // else a refused one keeps its place on the connection
+      .on('end', () => stream.end()) // else a refused one keeps its place on the connection
       .resume()
     if (request !== undefined) stream.end(request)
   }
