@@ -73,7 +73,7 @@ test('small frames come from the substream, large ones from the main stream, and
   )
   t.is(new Set(small.frames.map(({ id }) => id)).size, small.frames.length)
 
-  // What is in use already gives single frames too; whoever insists gets what it insists on.
+  // What is in use already gives single frames too, and a client may insist on either.
   t.is((await client.snapshot({ camera: 'door', rendition: size })).stream, 'STREAM_SUB')
   t.is((await client.snapshot({ camera: 'door', rendition: size, stream: 'STREAM_MAIN' })).stream, 'STREAM_MAIN')
   const region = { x: 0, y: 0, width: 100, height: 100 }
