@@ -20,7 +20,11 @@ type Shape = {
   isPlayed?: boolean
 }
 /** With room for one camera of 1080p at 30 frames a second, so for one of 4K at 5. */
-const GATEWAY_ENV = { CHRYS_DECODERS_MAX: '1' }
+const GATEWAY_ENV = {
+  CHRYS_DECODERS_MAX: '1',
+  // As in local mode, since the pods are on this machine too.
+  CHRYS_RAW_FRAMES_MAX_MB: '0',
+}
 const SHAPES: readonly Shape[] = [
   { name: '3 of 4K at 5 fps', count: 3, video: { width: 3840, height: 2160, fps: 5, gop: 10, seconds: 10 } },
   { name: '1 of 39 megapixels at 2 fps', count: 1, video: { width: 7200, height: 5408, fps: 2, gop: 4, seconds: 6 } },

@@ -139,6 +139,8 @@ async function runGateway({ status, logs, env, signals, port, httpPort }: Starte
   const settings = {
     ...{ CHRYS_NAMESPACE: NAMESPACE, CHRYS_GRPC_HOST: '127.0.0.1', CHRYS_GRPC_PORT: port, CHRYS_PROBE_PORT: probePort },
     ...{ CHRYS_HTTP_HOST: '127.0.0.1', CHRYS_HTTP_PORT: httpPort },
+    // What sidecars decode takes from the same cores, and costs twice as much. A camera too many gives fewer frames instead.
+    CHRYS_RAW_FRAMES_MAX_MB: 0,
   }
   const own = { ...cloudEnv(process.env), ...toEnv<Omit<typeof GATEWAY, Exclude<keyof typeof SERVICE, 'CHRYS_PROBE_PORT'>>>(settings) }
   await keepRunning(
