@@ -138,7 +138,7 @@ for (const [path, status, message] of [
   ['/cameras/demo/frame.jpg?fit=cover', 400, 'fit must be one of stretch, letterbox, crop'],
   ['/cameras/demo/frame.jpg?quality=101', 400, 'quality must be a number from 0 to 100'],
   ['/cameras/demo/frame.jpg?width=1&width=2', 400, 'width is given twice'],
-  ['/cameras/demo/frame.jpg?fps=1', 400, 'fps is no parameter of frame.jpg; there are width, height, fit, quality, at, max-age'],
+  ['/cameras/demo/frame.jpg?fps=1', 400, 'fps is no parameter of frame.jpg; there are width, height, fit, quality, at, max-age, stream'],
   ['/cameras/demo/frame.jpg?at=1e3', 400, 'at must be a time such as 2026-01-31T12:00:00Z, or in ms since 1970'],
   ['/cameras/demo/frame.jpg?at=-1', 400, 'at must be a time such as 2026-01-31T12:00:00Z, or in ms since 1970'],
   [
@@ -150,11 +150,11 @@ for (const [path, status, message] of [
   ['/cameras/demo/clip.mp4?to=1', 400, 'from is required'],
   ['/cameras/demo/clip.mp4?from=2&to=1', 400, 'from must be before to'],
   ['/cameras/demo/clip.mp4?from=1&to=2', 404, 'camera "demo" has no frames in this time; its past says what there is'],
-  ['/cameras/demo/live.mp4?fps=1', 400, 'fps is no parameter of live.mp4; there is none'],
+  ['/cameras/demo/live.mp4?fps=1', 400, 'fps is no parameter of live.mp4; there is only stream'],
   ['/cameras/demo/past?from=yesterday', 400, 'from must be a time such as 2026-01-31T12:00:00Z, or in ms since 1970'],
   ['/cameras/demo/past?to=2026-01-31', 400, 'to must be a time such as 2026-01-31T12:00:00Z, or in ms since 1970'],
   ['/cameras/demo/past?from=5&to=4', 400, 'from must be before to'],
-  ['/cameras/demo/live.mjpeg?max-age=1', 400, 'max-age is no parameter of live.mjpeg; there are width, height, fit, quality, fps'],
+  ['/cameras/demo/live.mjpeg?max-age=1', 400, 'max-age is no parameter of live.mjpeg; there are width, height, fit, quality, fps, stream'],
 ] as const)
   test(`${path} is answered with ${status}`, async t => {
     const answer = await raw(t.context.gateway.httpPort, path)

@@ -61,7 +61,7 @@ export function checkNames(resource: Resource, query: URLSearchParams): void {
   const known = KNOWN[resource]
   for (const name of query.keys()) {
     if (!known.includes(name)) {
-      const offer = known.length === 0 ? 'is none' : `are ${known.join(', ')}`
+      const offer = known.length === 0 ? 'is none' : `${known.length === 1 ? 'is only' : 'are'} ${known.join(', ')}`
       throw new Refusal('invalid', `${name.slice(0, 40)} is no parameter of ${resource}; there ${offer}`)
     }
     if (query.getAll(name).length > 1) throw new Refusal('invalid', `${name} is given twice`)
