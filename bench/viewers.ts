@@ -15,8 +15,8 @@ const PAST_MS_MAX = 500
 const PAST_REQUESTS = 40
 /** Of the buffer, what is asked for. */
 const PAST_SPAN_MS = 20_000
-/** Until programs have compiled what they run often. */
-const WARM_UP_MS = 15_000
+/** Until programs have compiled what they run often: what runs thirty times a second takes its time. */
+const WARM_UP_MS = 40_000
 
 type Row = { format: string; viewers: number; cpu: number; firstMs: number; noise: number }
 
