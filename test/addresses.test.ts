@@ -37,7 +37,7 @@ test('a relay goes on to the next address where one does not answer or refuses, 
 })
 
 test('RTP by UDP passes ports of ours: from the camera to ffmpeg and back, and from nowhere else', async t => {
-  const transport = 'RTP/AVP;unicast;client_port=5-6'
+  const transport = 'RTP/AVP;unicast;client_port=5-6;server_port=70000-70001' // no ports: those that it sends from count
   const answer = `RTSP/1.0 200 OK\r\nCSeq: 1\r\nTransport: ${transport}\r\n\r\n`
   await using camera = await listen(createServer(client => client.on('error', () => {}).once('data', () => client.write(answer))))
   const learnt = { lapses: 0, strength: 0, silences: 0 }
@@ -56,6 +56,23 @@ test('RTP by UDP passes ports of ours: from the camera to ffmpeg and back, and f
   t.is(await heard(source), 'report')
   for (const socket of [ffmpeg, source, stranger]) socket.close()
   client.destroy()
+})
+
+test('what a camera says before it is asked does not reach ffmpeg', async t => {
+  const elsewhere = 'RTSP/1.0 302 Found\r\nCSeq: 1\r\nLocation: rtsp://192.0.2.1/\r\n\r\n'
+  await using camera = await listen(createServer(client => client.on('error', () => {}).write(elsewhere)))
+  const learnt = { lapses: 0, strength: 0, silences: 0 }
+  for (const udp of [false, true]) {
+    const rtsp = { url: `rtsp://${host}/video`, credentials: undefined, codecs: [], udp, learnt }
+    await using relay = await openRelay({ host, addresses: ADDRESSES, port: camera.port, tls: false, rtsp })
+    const client = connect(relay.port, relay.host)
+    let heard = ''
+    client.setEncoding('utf8').on('data', (piece: string) => (heard += piece))
+    await until(() => relay.progress.unpackedBytes > 0, { what: 'the camera’s words' })
+    client.end()
+    await within(once(client, 'close'), { what: 'the end' })
+    t.is(heard, '')
+  }
 })
 
 async function udpSocket(address: string): Promise<UdpSocket> {

@@ -110,8 +110,8 @@ async function bound(type: 'udp4' | 'udp6', port: number): Promise<Socket> {
 /** An IPv4 address, however a socket of IPv6 names it. */
 const plain = (address: string): string => address.replace(/^::ffff:(?=[\d.]+$)/i, '')
 
-/** `5004-5005`, or the first of them alone. */
+/** `5004-5005`, or the first of them alone; none where they are no ports. */
 function pairOf(ports: string): number[] {
-  const [first, second] = ports.split('-').map(Number)
-  return first === undefined || first === 0 ? [] : [first, second ?? first + 1]
+  const [first = 0, second = first + 1] = ports.split('-').map(Number)
+  return [first, second].every(port => port >= 1 && port <= 65_535) ? [first, second] : []
 }

@@ -119,6 +119,8 @@ function relay(
       if (progress.unpackedBytes > (target.unpackedMax ?? Infinity)) progress.failure ??= unpacked()
       const chunk = memory.subarray(0, count)
       if (conversation !== undefined) conversation.received(chunk)
+      // Of RTSP nothing reaches ffmpeg that no conversation has read.
+      else if (rtsp !== undefined) camera.destroy(new Failure('InvalidStream', 'the camera speaks before it is asked'))
       else if (progress.failure !== undefined) camera.destroy()
       else {
         progress.lastByteAt = performance.now()
