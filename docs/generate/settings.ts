@@ -105,7 +105,7 @@ ${settingTable(OPERATOR, SERVICE)}
 
 ${settingTable(MAKE_IDENTITY)}
 
-\`operator/make-certificates.ts\` makes the gateway's certificate with the chart's own authority ([install.md](install.md#tls-for-clients)):
+\`operator/make-certificates.ts\` makes the certificates of the gateway and of NATS with the chart's own authority ([install.md](install.md#tls-for-clients)):
 
 ${settingTable(MAKE_CERTIFICATES)}
 
