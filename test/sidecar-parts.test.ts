@@ -8,6 +8,8 @@ import { imageDemand } from '../proto/rendition.ts'
 import { parseJson, type Packet } from '../proto/messages.ts'
 import { Demand, type Codec } from '../proto/state.ts'
 import { denied, resolveHost } from '../common/net/address.ts'
+import { ReadableFiles } from '../sidecar/archive/readable-files.ts'
+import { SegmentIndex } from '../sidecar/archive/retention.ts'
 import { Wishes } from '../sidecar/demand.ts'
 import { Gop } from '../common/media/gop.ts'
 import { LiveDecoder } from '../common/media/live-decoder.ts'
@@ -26,6 +28,18 @@ function ffmpegSource(url: string, transport: 'tcp' | 'udp' = 'tcp'): FfmpegSour
   if (!('input' in source)) throw new Error('ffmpeg does not read it')
   return source as FfmpegSource
 }
+
+test('a file of the archive that is finished while it is looked for is no unreadable one', async t => {
+  const complaints: string[] = []
+  const onUnreadable = (message: string) => complaints.push(message)
+  const files = new ReadableFiles({ folder: import.meta.dirname, index: () => new SegmentIndex(), open: () => [], onUnreadable })
+  const file = { startMs: 1, durationMs: 1 }
+  const capture = { epoch: 1, keyframe: 1, times: [], ptsSeconds: 0 }
+  await t.throwsAsync(files.packets({ ...file, open: { part: 'gone', startMs: 1, endMs: 2, capture } }, 0), { code: 'ENOENT' })
+  t.deepEqual(complaints, [])
+  t.is(await files.packets(file, 0), undefined)
+  t.is(complaints.length, 1)
+})
 
 // What ffmpeg is told.
 

@@ -179,10 +179,15 @@ export class SharedState {
     return [...refs.values()]
   }
 
-  /** Of a camera that was deleted unseen. */
+  /** Of a camera that was deleted unseen. A record that says nothing does not keep what is left of it. */
   #uidOf(ref: CameraRef): string | undefined {
     const record = this.#records.get(cameraKey(ref))
-    return record === undefined ? this.#reports.get(refText(ref))?.state.uid : parseJson(CameraRecord, Buffer.from(record)).uid
+    try {
+      if (record !== undefined) return parseJson(CameraRecord, Buffer.from(record)).uid
+    } catch (error) {
+      if (!(error instanceof BadMessage)) throw error
+    }
+    return this.#reports.get(refText(ref))?.state.uid
   }
 
   #connected(): Nats {

@@ -15,7 +15,7 @@ import {
 import { BadMessage, parseJson } from '../../proto/messages.ts'
 import { archiveSubject, type CameraRef } from '../../proto/subjects.ts'
 import type { FilePackets } from './file-packets.ts'
-import { ReadableFiles, type FileList, type ReadableFile, type ReadableOptions } from './readable-files.ts'
+import { isGone, ReadableFiles, type FileList, type ReadableFile, type ReadableOptions } from './readable-files.ts'
 
 /** Questions that are being answered; more are told to come again. */
 const ASKED_MAX = 8
@@ -73,6 +73,8 @@ export class ArchiveAnswers {
       return await this.#packets('at' in request ? request.at : request.fromMs)
     } catch (error) {
       if (error instanceof BadMessage) return undefined
+      // It was finished or removed meanwhile: the next question finds it so.
+      if (isGone(error)) return encodeAnswer({ v: 1, problem: 'busy' })
       this.#warn(messageOf(error).replace(/ '.*/, '')) // without the path
       return encodeAnswer({ v: 1, problem: 'unreadable' })
     } finally {

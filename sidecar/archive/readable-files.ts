@@ -34,7 +34,10 @@ export class ReadableFiles {
     return new FileList(this.#options.index(), this.#options.open())
   }
 
-  /** Undefined where it cannot be read. `sample`: of a file that is being written, the one that must be there, if it is. */
+  /**
+   * Undefined where it cannot be read; rejects where it was finished meanwhile, and so has another name. `sample`: of a file that is being
+   * written, the one that must be there, if it is.
+   */
   async packets(file: ReadableFile, sample: number): Promise<FilePackets | undefined> {
     const name = file.open?.part ?? segmentName(file)
     try {
@@ -42,6 +45,7 @@ export class ReadableFiles {
       return file.open === undefined || sample < kept.count ? kept : await this.#keep(name, file, undefined)
     } catch (error) {
       this.#kept.delete(name)
+      if (file.open !== undefined && isGone(error)) throw error
       this.#options.onUnreadable(messageOf(error).replace(/ '.*/, '')) // without the path
       return undefined
     }
@@ -56,6 +60,8 @@ export class ReadableFiles {
     return kept
   }
 }
+
+export const isGone = (error: unknown): boolean => (error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT'
 
 export class FileList {
   readonly #index: SegmentIndex

@@ -86,7 +86,9 @@ export class Segment {
   /** What can be read of it while it is written: each fragment is in the file when the next one begins. */
   get readable(): OpenFile | undefined {
     const [{ part, startMs }, endMs] = [this, this.#keyframeMs]
-    return this.#kind === 'gop' || endMs <= startMs ? undefined : { part, startMs, endMs, capture: this.#notes.captured }
+    return this.#kind === 'gop' || this.#run === undefined || endMs <= startMs
+      ? undefined
+      : { part, startMs, endMs, capture: this.#notes.captured }
   }
 
   /** Resolves when the next packet may come. Rejects with Failure when the file can't be written. */
