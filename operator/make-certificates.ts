@@ -1,5 +1,5 @@
-// Makes and renews the certificates of the gateway and of NATS' servers, with an authority of its own (docs/install.md). Run at each installation and upgrade, and every
-// day; it changes nothing that need not change.
+// Makes the certificates of the gateway and of NATS' servers, with an authority of its own (docs/install.md), and renews the gateway's. Run at
+// each installation and upgrade, and every day; it changes nothing that need not change.
 import { messageOf } from '../common/errors.ts'
 import { createLog } from '../common/log.ts'
 import { readSettings, logConfig } from '../common/env.ts'

@@ -1,4 +1,5 @@
-// An authority of the chart's own, and the certificates that it signs, of the gateway and of NATS' servers. Pure, but for keys and the clock's time, which are given.
+// An authority of the chart's own, and the certificates that it signs, of the gateway and of NATS' servers. Pure, but for new keys; the time is
+// given.
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import forge from 'node-forge'

@@ -17,7 +17,7 @@ const DAY_SECONDS = 86_400
 /** A server that was started anew knows of no revocation until it is told. */
 const TELL_MS = 15_000
 const CALL_MS = 5_000
-/** The bucket has room for them. Of more, those that expire first are taken again. */
+/** The bucket has room for them. Of more, those that expire first may connect again. */
 const REVOKED_MAX = 8_000
 
 export type RevocationsOptions = {
@@ -57,7 +57,7 @@ export class Revocations {
     this.#own = undefined
   }
 
-  /** The camera's user may not connect any more, and is cut off. Rejects when NATS does not keep that; then each server is told. */
+  /** The camera's user may not connect any more, and is cut off. Rejects when NATS does not keep that; servers that cannot be told now are told later. */
   async revoke(camera: CameraRef & { uid: string }): Promise<void> {
     if (this.#own === undefined) throw new Error('NATS is unreachable')
     const { signingDir, validity } = this.#options

@@ -21,8 +21,7 @@ export class Rtp {
   /** RTCP BYE, and no RTP since. */
   saidBye = false
 
-  /** `payload`: the type that the description announces. */
-  /** `clock`: told of what goes to ffmpeg, and of reports. */
+  /** `payload`: the type that the description announces. `clock`: told of what goes to ffmpeg, and of reports. */
   constructor(payload: number, channels: Channels, clock?: SenderClock) {
     this.#payload = payload
     this.#channels = channels
