@@ -3,18 +3,31 @@ import { compiledIn } from './common/node-options.ts'
 
 // These take longest. They begin first, so that none of them runs alone at the end.
 const LONGEST = [
+  'kube/path',
+  'sources',
+  'takeover',
+  'kube/operator',
+  'local',
+  'faults',
+  'page',
   'kube/',
-  'archive',
+  'python-client-install',
   'epochs',
   'exactness',
-  'decoder',
-  'nats-cluster',
-  'faults',
-  'buffer',
+  'proxy',
+  'archive',
+  'buffered',
   'causes',
-  'local',
+  'frame',
+  'decoder',
+  'rtsp-cameras',
+  'thin-link',
+  'gateway-placement-live',
   'delivery',
-  'sources',
+  'annotations',
+  'nats-cluster',
+  'camera',
+  'substream',
 ]
 const rank = file => {
   const found = LONGEST.findIndex(name => file.includes(`/test/${name}`))
