@@ -90,8 +90,11 @@ export class Substream implements AsyncDisposable {
       this.#publish(packet, codec)
     }
     const events = { onPacket, onState: (state: IngestState) => this.#connection(state), onDevice: () => {}, onRestart: () => {} }
-    await ingest({ ...config, source: this.#source }, deny, this.#lastEpoch, events, this.#log, signal)
-    clearInterval(timer)
+    try {
+      await ingest({ ...config, source: this.#source }, deny, this.#lastEpoch, events, this.#log, signal)
+    } finally {
+      clearInterval(timer)
+    }
   }
 
   #connection({ connection, failure }: IngestState): void {

@@ -96,24 +96,24 @@ export class Revocations {
   }
 
   async #keepTelling(signal: AbortSignal): Promise<void> {
-    const { nats, signingDir, log } = this.#options
-    try {
-      const keys = await readKeys(signingDir)
-      this.#system = await connectNats(
-        'operator, of the system',
-        { url: nats.url, ca: nats.ca, replicas: nats.replicas, creds: () => systemCreds(keys) },
-        log,
-        signal,
-      )
-    } catch (error) {
-      if (!signal.aborted) this.#warn(messageOf(error))
-    }
-    await using _ = this.#system
+    await using stack = new AsyncDisposableStack()
     while (!signal.aborted) {
-      await this.#tellOrWarn()
+      try {
+        this.#system ??= stack.use(await this.#connectSystem(signal))
+        await this.#tell()
+      } catch (error) {
+        if (!signal.aborted) this.#warn(messageOf(error))
+      }
       await sleep(TELL_MS, signal)
     }
     this.#system = undefined
+  }
+
+  async #connectSystem(signal: AbortSignal): Promise<Nats> {
+    const { nats, signingDir, log } = this.#options
+    const keys = await readKeys(signingDir)
+    const { url, ca, replicas } = nats
+    return connectNats('operator, of the system', { url, ca, replicas, creds: () => systemCreds(keys) }, log, signal)
   }
 
   async #tellOrWarn(): Promise<void> {
