@@ -12,7 +12,7 @@ import type { Health } from './health.ts'
 import { liveCount, type Metrics } from './metrics.ts'
 import type { PacketSink } from './packet-sink.ts'
 import { FramePublisher } from './publish/frame-publisher.ts'
-import { RenditionPublisher } from './publish/rendition-publisher.ts'
+import { renditionPublisher, type RenditionPublisher } from './publish/rendition-publisher.ts'
 
 /** `gop` has each packet before it is pushed here. Frames have a connection of their own, so that nothing else waits behind them. */
 export type DecodingParts = { nats: Nats; frames: Nats; config: SidecarConfig; gop: Gop; health: Health; metrics: Metrics; log: Logger }
@@ -34,7 +34,7 @@ export class DecodingSink implements PacketSink {
         const { message } = frame
         const rendition = ofRenditions.get(key)
         if (message !== undefined) publisher.offer({ ...frame, message, seq })
-        else if (rendition !== undefined) rendition.offer(frame, seq)
+        else if (rendition !== undefined) rendition.offer({ ...frame, seq })
         else frame.lease?.release()
       },
       onHealth: here => {
@@ -47,7 +47,7 @@ export class DecodingSink implements PacketSink {
       onWants: ({ wants, maxFps, renditions }) => {
         for (const key of ofRenditions.keys()) if (renditions.every(other => other.key !== key)) ofRenditions.delete(key)
         for (const { key } of renditions) {
-          if (!ofRenditions.has(key)) ofRenditions.set(key, new RenditionPublisher(frames, config.camera, key, metrics, log))
+          if (!ofRenditions.has(key)) ofRenditions.set(key, renditionPublisher(frames, config.camera, key, metrics, log))
         }
         for (const label of ['all', 'keyframes']) metrics.demand.set({ wants: label }, wants === label ? 1 : 0)
         const image = wants === 'none' ? [] : [{ ...imageDemand(config.decoding, wants), maxFps }]

@@ -40,7 +40,7 @@ await runProcess(process.env, async signal => {
   const deny = denied(config.denyCidrs)
   await using pipeline = openPipeline({ nats, frames, config, deny, health, metrics, log })
 
-  await using substream = config.substream && new Substream(config.substream, { nats, config, deny, health, metrics, log })
+  using substream = config.substream && new Substream(config.substream, { nats, config, deny, health, metrics, log })
 
   const connection = new ConnectionReport(health, metrics)
   const onState = (state: IngestState) => {

@@ -2,10 +2,9 @@
 // nowhere.
 import type { BlockList } from 'node:net'
 import { sleep, whenAborted } from '../common/abort.ts'
-import { messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { Nats } from '../common/nats/connect.ts'
-import { packetMessages, type Packet } from '../proto/messages.ts'
+import type { Packet } from '../proto/messages.ts'
 import type { Codec, SubstreamState } from '../proto/state.ts'
 import { substreamSubject } from '../proto/subjects.ts'
 import type { SidecarConfig } from './config.ts'
@@ -13,7 +12,7 @@ import { followDemand } from './demand.ts'
 import { Rate, type Health } from './health.ts'
 import type { Lease } from './lease.ts'
 import type { Metrics } from './metrics.ts'
-import { headerRoom } from './publish/packet-buffer.ts'
+import { publishLive } from './publish/live-packet.ts'
 import type { Source } from './source/drivers/driver.ts'
 import { ingest, type IngestState } from './source/ingest.ts'
 
@@ -24,7 +23,7 @@ const RATE_MS = 5_000
 
 type Parts = { nats: Nats; config: SidecarConfig; deny: BlockList; health: Health; metrics: Metrics; log: Logger }
 
-export class Substream implements AsyncDisposable {
+export class Substream implements Disposable {
   readonly #source: Source
   readonly #parts: Parts
   readonly #log: Logger
@@ -63,7 +62,7 @@ export class Substream implements AsyncDisposable {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.dispose](): void {
     this.#demand[Symbol.dispose]()
   }
 
@@ -105,15 +104,7 @@ export class Substream implements AsyncDisposable {
 
   #publish(packet: Packet, codec: Codec): void {
     const { nats, config } = this.#parts
-    if (!nats.connected()) return
-    try {
-      const serverMax = nats.nc.info?.max_payload ?? 2 ** 20
-      for (const { headers, payload } of packetMessages(config.camera.uid, packet, 0, codec, serverMax - headerRoom(serverMax))) {
-        nats.nc.publish(substreamSubject(config.camera), payload, { headers })
-      }
-    } catch (error) {
-      this.#log.debug({ error: messageOf(error) }, 'could not publish a packet')
-    }
+    if (nats.connected()) publishLive(nats.nc, substreamSubject(config.camera), config.camera.uid, packet, codec, this.#log)
   }
 
   #tellRate(rate: Rate): void {

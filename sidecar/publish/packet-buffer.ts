@@ -8,13 +8,14 @@ import { bufferRefusal, ensurePacketStream, isPacketStreamThere } from '../../co
 import { sleep } from '../../common/abort.ts'
 import { forbiddenIn, isStreamMissing } from '../../common/nats/streams.ts'
 import { ByteQueue } from '../../common/queue.ts'
-import { packetMessages, parseJson, type Outgoing, type Packet } from '../../proto/messages.ts'
+import { parseJson, type Outgoing, type Packet } from '../../proto/messages.ts'
 import type { AnyReason } from '../../proto/reasons.ts'
 import { BufferReply, encodeState, type CameraState, type Codec } from '../../proto/state.ts'
 import { bufferSubject, packetSubject, unstoredSubject } from '../../proto/subjects.ts'
 import type { SidecarConfig } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PacketSink } from '../packet-sink.ts'
+import { messagesFor, publishLive } from './live-packet.ts'
 import { isOpen, nextBufferPhase, type BufferEvent, type BufferPhase } from './buffer-phase.ts'
 
 type BufferHealth = CameraState['buffer']
@@ -32,9 +33,6 @@ const AWAY_MS = 250
 /** For so long packets wait for the stream, or for word that their keyframe is stored. In a cluster its server may be gone alone. */
 const PATIENCE_MS = { alone: 5_000, cluster: 1_000 } as const
 const ASK_MS = 5_000
-const HEADER_ROOM = 128 * 1024
-/** The server's own default of 1 MiB leaves no room for large headers: extradata is a few hundred bytes in practice. */
-export const headerRoom = (payloadMax: number) => Math.min(HEADER_ROOM, Math.floor(payloadMax / 4))
 
 /**
  * One queue, one publisher, and a phase (`buffer-phase.ts`) that says whether packets may be published now. Only whole GOPs are stored, as far
@@ -133,7 +131,7 @@ export class PacketBuffer implements PacketSink {
   async #store(packet: Packet, codec: Codec, keySeq: number): Promise<number | undefined> {
     try {
       const { nc } = this.#nats
-      const messages = this.#messages(packet, keySeq, codec)
+      const messages = messagesFor(nc, this.#config.camera.uid, packet, keySeq, codec)
       const check = this.#isDue(packet, codec) ? messages.shift() : undefined
       const stored = check && this.#check(check)
       const subject = packetSubject(this.#config.camera)
@@ -165,19 +163,8 @@ export class PacketBuffer implements PacketSink {
 
   /** For those who listen now. */
   #sendUnstored(packet: Packet, codec: Codec): void {
-    try {
-      const { nc } = this.#nats
-      for (const { headers, payload } of this.#messages(packet, 0, codec)) {
-        nc.publish(unstoredSubject(this.#config.camera), payload, { headers })
-      }
-    } catch (error) {
-      this.#log.debug({ error: messageOf(error) }, 'could not publish a packet')
-    }
-  }
-
-  #messages(packet: Packet, keySeq: number, codec: Codec): Outgoing[] {
-    const serverMax = this.#nats.nc.info?.max_payload ?? 2 ** 20
-    return packetMessages(this.#config.camera.uid, packet, keySeq, codec, serverMax - headerRoom(serverMax))
+    const { camera } = this.#config
+    publishLive(this.#nats.nc, unstoredSubject(camera), camera.uid, packet, codec, this.#log)
   }
 
   /** Time for an acknowledgement; that of a keyframe tells its followers what to refer to. */
