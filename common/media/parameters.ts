@@ -1,5 +1,6 @@
 // The size of the picture from a keyframe's own parameter sets, without decoding: a camera may change it in mid-stream.
 // H.264: ITU-T H.264 7.3.2.1; HEVC: ITU-T H.265 7.3.2.2; JPEG: ITU-T T.81 B.2.2.
+import { BitReader } from './bit-reader.ts'
 
 export type Parameters = {
   width: number
@@ -170,41 +171,6 @@ function* prefixedUnits(bytes: Buffer, lengthBytes: number): Generator<Buffer> {
   }
 }
 
-class BitReader {
-  readonly #bytes: Uint8Array
-  #bit = 0
-
-  constructor(unit: Uint8Array) {
-    this.#bytes = unescaped(unit)
-  }
-
-  bits(count: number): number {
-    let value = 0
-    for (let i = 0; i < count; i++, this.#bit++) {
-      const byte = this.#bytes[this.#bit >> 3]
-      if (byte === undefined) throw new RangeError('end of parameter set')
-      value = value * 2 + ((byte >> (7 - (this.#bit & 7))) & 1)
-    }
-    return value
-  }
-
-  flag(): boolean {
-    return this.bits(1) === 1
-  }
-
-  /** ue(v): Exp-Golomb, 9.1. */
-  ue(): number {
-    let zeros = 0
-    while (!this.flag()) if (++zeros > 32) throw new RangeError('malformed Exp-Golomb code')
-    return 2 ** zeros - 1 + this.bits(zeros)
-  }
-
-  se(): number {
-    const code = this.ue()
-    return code % 2 === 0 ? -code / 2 : (code + 1) / 2
-  }
-}
-
 const SUBSAMPLING = ['gray', 'yuv420p', 'yuv422p', 'yuv444p']
 const pixelFormat = (chroma: number, depth: number): string => {
   const base = SUBSAMPLING[chroma] ?? 'yuv420p'
@@ -217,7 +183,7 @@ const HIGH_PROFILES = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 
 const PROFILES = [66, 77, 88, ...HIGH_PROFILES]
 
 function h264Sps(unit: Uint8Array): Picture | undefined {
-  const r = new BitReader(unit.subarray(1))
+  const r = new BitReader(unescaped(unit.subarray(1)))
   const profile = r.bits(8)
   if (!PROFILES.includes(profile)) return undefined
   r.bits(16) // constraints, level
@@ -269,7 +235,7 @@ function skipScalingList(r: BitReader, size: number): void {
 }
 
 function hevcSps(unit: Uint8Array): Picture {
-  const r = new BitReader(unit.subarray(2))
+  const r = new BitReader(unescaped(unit.subarray(2)))
   r.bits(4) // vps id
   const subLayers = r.bits(3)
   r.flag() // temporal_id_nesting

@@ -1,4 +1,5 @@
 // How MP4 describes AV1 (the binding of AV1 to the ISO base media file format 2.3, 2.4), of the sequence header (AV1 5.5). Pure.
+import { BitReader } from '../bit-reader.ts'
 import { u8 } from './boxes.ts'
 
 const SEQUENCE_HEADER = 1
@@ -45,99 +46,71 @@ function* obusIn(bytes: Buffer): Generator<Obu> {
   }
 }
 
-class Bits {
-  readonly #bytes: Buffer
-  #bit = 0
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes
-  }
-
-  take(count: number): number {
-    let value = 0
-    for (let i = 0; i < count; i++, this.#bit++) {
-      value = value * 2 + ((this.#bytes.readUInt8(this.#bit >> 3) >> (7 - (this.#bit & 7))) & 1)
-    }
-    return value
-  }
-
-  flag(): boolean {
-    return this.take(1) === 1
-  }
-
-  /** uvlc(): 4.10.3 */
-  skipVariable(): void {
-    let zeros = 0
-    while (!this.flag()) if (++zeros > 32) throw new RangeError('malformed number')
-    this.take(zeros)
-  }
-}
-
 /** 5.5.1, as far as the colours. */
 function sequenceHeader(payload: Buffer) {
-  const bits = new Bits(payload)
-  const profile = bits.take(3)
-  bits.take(1) // still picture
-  const isReduced = bits.flag()
-  const { level, tier } = isReduced ? { level: bits.take(5), tier: 0 } : operatingPoint(bits)
-  const [widthBits, heightBits] = [bits.take(4) + 1, bits.take(4) + 1]
-  bits.take(widthBits)
-  bits.take(heightBits)
-  if (!isReduced && bits.flag()) bits.take(7) // frame ids
-  bits.take(3)
-  if (!isReduced) skipTools(bits)
-  bits.take(3)
-  return { profile, level, tier, ...colours(bits, profile) }
+  const r = new BitReader(payload)
+  const profile = r.bits(3)
+  r.bits(1) // still picture
+  const isReduced = r.flag()
+  const { level, tier } = isReduced ? { level: r.bits(5), tier: 0 } : operatingPoint(r)
+  const [widthBits, heightBits] = [r.bits(4) + 1, r.bits(4) + 1]
+  r.bits(widthBits)
+  r.bits(heightBits)
+  if (!isReduced && r.flag()) r.bits(7) // frame ids
+  r.bits(3)
+  if (!isReduced) skipTools(r)
+  r.bits(3)
+  return { profile, level, tier, ...colours(r, profile) }
 }
 
 /** The first one's, which is that of the whole stream; all are read. */
-function operatingPoint(bits: Bits): { level: number; tier: number } {
+function operatingPoint(r: BitReader): { level: number; tier: number } {
   let delayBits: number | undefined
-  if (bits.flag()) {
-    bits.take(32)
-    bits.take(32)
-    if (bits.flag()) bits.skipVariable() // ticks per picture
-    if (bits.flag()) {
-      delayBits = bits.take(5) + 1
-      bits.take(32)
-      bits.take(10)
+  if (r.flag()) {
+    r.bits(32)
+    r.bits(32)
+    if (r.flag()) r.ue() // ticks per picture
+    if (r.flag()) {
+      delayBits = r.bits(5) + 1
+      r.bits(32)
+      r.bits(10)
     }
   }
-  const hasDisplayDelay = bits.flag()
-  const points = Array.from({ length: bits.take(5) + 1 }, () => {
-    bits.take(12)
-    const level = bits.take(5)
-    const tier = level > 7 ? bits.take(1) : 0
-    if (delayBits !== undefined && bits.flag()) {
-      bits.take(delayBits)
-      bits.take(delayBits)
-      bits.take(1)
+  const hasDisplayDelay = r.flag()
+  const points = Array.from({ length: r.bits(5) + 1 }, () => {
+    r.bits(12)
+    const level = r.bits(5)
+    const tier = level > 7 ? r.bits(1) : 0
+    if (delayBits !== undefined && r.flag()) {
+      r.bits(delayBits)
+      r.bits(delayBits)
+      r.bits(1)
     }
-    if (hasDisplayDelay && bits.flag()) bits.take(4)
+    if (hasDisplayDelay && r.flag()) r.bits(4)
     return { level, tier }
   })
   return points[0] ?? { level: 31, tier: 0 }
 }
 
-function skipTools(bits: Bits): void {
-  bits.take(4)
-  const hasOrder = bits.flag()
-  if (hasOrder) bits.take(2)
-  const screenContent = bits.flag() ? 2 : bits.take(1)
-  if (screenContent > 0 && !bits.flag()) bits.take(1) // integer motion vectors
-  if (hasOrder) bits.take(3)
+function skipTools(r: BitReader): void {
+  r.bits(4)
+  const hasOrder = r.flag()
+  if (hasOrder) r.bits(2)
+  const screenContent = r.flag() ? 2 : r.bits(1)
+  if (screenContent > 0 && !r.flag()) r.bits(1) // integer motion vectors
+  if (hasOrder) r.bits(3)
 }
 
 /** 5.5.2 */
-function colours(bits: Bits, profile: number) {
-  const isHigh = bits.flag()
-  const depth = isHigh ? (profile === 2 && bits.flag() ? 12 : 10) : 8
-  const isMono = profile !== 1 && bits.flag()
-  const [primaries, transfer, matrix] = bits.flag() ? [bits.take(8), bits.take(8), bits.take(8)] : [2, 2, 2]
+function colours(r: BitReader, profile: number) {
+  const isHigh = r.flag()
+  const depth = isHigh ? (profile === 2 && r.flag() ? 12 : 10) : 8
+  const isMono = profile !== 1 && r.flag()
+  const [primaries, transfer, matrix] = r.flag() ? [r.bits(8), r.bits(8), r.bits(8)] : [2, 2, 2]
   if (isMono) return { depth, isMono, subX: 1, subY: 1, position: 0 }
   if (primaries === 1 && transfer === 13 && matrix === 0) return { depth, isMono, subX: 0, subY: 0, position: 0 }
-  bits.take(1) // range
-  const subX = profile === 0 ? 1 : profile === 1 ? 0 : depth === 12 ? bits.take(1) : 1
-  const subY = profile === 0 ? 1 : profile === 2 && depth === 12 && subX === 1 ? bits.take(1) : 0
-  return { depth, isMono, subX, subY, position: subX === 1 && subY === 1 ? bits.take(2) : 0 }
+  r.bits(1) // range
+  const subX = profile === 0 ? 1 : profile === 1 ? 0 : depth === 12 ? r.bits(1) : 1
+  const subY = profile === 0 ? 1 : profile === 2 && depth === 12 && subX === 1 ? r.bits(1) : 0
+  return { depth, isMono, subX, subY, position: subX === 1 && subY === 1 ? r.bits(2) : 0 }
 }
