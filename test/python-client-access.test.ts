@@ -26,7 +26,10 @@ const tokenOf = (metadata: Metadata) => String(metadata.get('authorization')[0] 
 
 /** A snapshot of the camera "status-N" fails with that code. Frames come while the call's token is the valid one. */
 async function startServer(valid: string) {
+  await using stack = new AsyncDisposableStack()
+  const folder = stack.use(await temporaryFolder())
   const tls = await selfSigned()
+  await writeFile(folder.file('ca.crt'), tls.cert)
   const server = new Server()
   const seen: string[] = []
   const asked: Asked[] = []
@@ -60,26 +63,28 @@ async function startServer(valid: string) {
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', credentials, (error, bound) => (error ? reject(error) : resolve(bound))),
   )
+  stack.defer(() => server.forceShutdown())
+  const owned = stack.move()
   return {
-    ...{ port, cert: tls.cert, seen, asked },
+    ...{ url: `https://localhost:${port}`, folder, seen, asked },
+    /** Of a program that trusts the server. */
+    env: { CHRYSALIS_CA: folder.file('ca.crt') },
     renew(token: string) {
       state.valid = token
       for (const call of state.watching) call.emit('error', refusal(status.UNAUTHENTICATED, 'the token has expired'))
       state.watching.clear()
     },
-    [Symbol.asyncDispose]: async () => server.forceShutdown(),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
 
 test('a token file is read again for each call, and a loop goes on with the token that is in it now', async t => {
-  await using folder = await temporaryFolder()
   await using server = await startServer('first')
-  await writeFile(folder.file('ca.crt'), server.cert)
-  await writeFile(folder.file('token'), 'first\n')
-  const env = { CHRYSALIS_TOKEN_FILE: folder.file('token'), CHRYSALIS_CA: folder.file('ca.crt') }
-  await using program = startPythonClient(`https://localhost:${server.port}`, 'watching', env)
+  await writeFile(server.folder.file('token'), 'first\n')
+  const env = { ...server.env, CHRYSALIS_TOKEN_FILE: server.folder.file('token') }
+  await using program = startPythonClient(server.url, 'watching', env)
   await until(() => program.said.length >= 1, { what: 'a frame', timeoutMs: 60_000 })
-  await writeFile(folder.file('token'), 'second\n')
+  await writeFile(server.folder.file('token'), 'second\n')
   server.renew('second')
   await until(() => program.said.length >= 2, { what: 'a frame with the renewed token', timeoutMs: 60_000 })
   t.deepEqual(
@@ -96,21 +101,17 @@ test('a token file is read again for each call, and a loop goes on with the toke
 })
 
 test('a loop whose token is refused ends with the mistake', async t => {
-  await using folder = await temporaryFolder()
   await using server = await startServer('first')
-  await writeFile(folder.file('ca.crt'), server.cert)
-  const env = { CHRYSALIS_TOKEN: 'wrong', CHRYSALIS_CA: folder.file('ca.crt') }
-  await using program = startPythonClient(`https://localhost:${server.port}`, 'watching', env)
+  const env = { ...server.env, CHRYSALIS_TOKEN: 'wrong' }
+  await using program = startPythonClient(server.url, 'watching', env)
   t.not(await within(program.ended, { what: 'the program', timeoutMs: 60_000 }), 0)
   t.regex(program.errors(), /NotAuthenticated: the token is not valid/)
 })
 
 test('each refusal has its class of exceptions, with what the gateway says', async t => {
-  await using folder = await temporaryFolder()
   await using server = await startServer('first')
-  await writeFile(folder.file('ca.crt'), server.cert)
-  const env = { CHRYSALIS_TOKEN: 'first', CHRYSALIS_CA: folder.file('ca.crt') }
-  await using program = startPythonClient(`https://localhost:${server.port}`, 'refusals', env)
+  const env = { ...server.env, CHRYSALIS_TOKEN: 'first' }
+  await using program = startPythonClient(server.url, 'refusals', env)
   t.is(await within(program.ended, { what: 'the program', timeoutMs: 60_000 }), 0, program.errors())
   const got = Object.fromEntries(
     program.said.map(({ code, got, message }) => [String(code), [got, String(message).startsWith('what to do')]]),
@@ -129,11 +130,9 @@ test('each refusal has its class of exceptions, with what the gateway says', asy
 })
 
 test('options reach the gateway: group, age, rate, mode, keyframes, names, selector', async t => {
-  await using folder = await temporaryFolder()
   await using server = await startServer('first')
-  await writeFile(folder.file('ca.crt'), server.cert)
-  const env = { CHRYSALIS_TOKEN: 'first', CHRYSALIS_CA: folder.file('ca.crt') }
-  await using program = startPythonClient(`https://localhost:${server.port}`, 'options', env)
+  const env = { ...server.env, CHRYSALIS_TOKEN: 'first' }
+  await using program = startPythonClient(server.url, 'options', env)
   t.is(await within(program.ended, { what: 'the program', timeoutMs: 60_000 }), 0, program.errors())
   const wish = {
     selector: 'site=shop',
