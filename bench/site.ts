@@ -70,7 +70,7 @@ export async function measureSite({ seconds }: Options): Promise<Measured> {
   }
   const tables = [
     { title: `${COUNT} Cameras`, rows: creation.rows },
-    { title: `${COUNT} sidecars that report every 5 s; some send 15 packets of 8 kB a second; nobody watches`, rows },
+    { title: `${COUNT} sidecars that report every 5 s; some send 15 packets of 8 kB a second; without viewers`, rows },
   ]
   return { tables, targets: [], figures: { creation: creation.figures, figures } }
 }

@@ -246,7 +246,7 @@ inTurn('a codec that RTMP does not carry is named, and not tried again and again
   t.is(await metric(sidecar, 'chrysalis_forwarding_failures_total'), 1)
 })
 
-inTurn('a new picture size is forwarded anew', async t => {
+inTurn('a new picture size is forwarded too', async t => {
   await using first = await startRtmpServer()
   await using parts = await setUp({ url: first.url })
   const { sidecar, camera } = parts

@@ -22,8 +22,8 @@ reconnectOnce()
 const TEXT = new TextEncoder()
 
 /**
- * Reads the credentials at each connect, so that rotated credentials take effect without a restart. Where it can't be read any more those of before are
- * sent: an error here would close the connection for good.
+ * Reads the credentials at each connect, so that rotated ones take effect without a restart. If they can't be read any more, those of before
+ * are sent: an error here would close the connection for good.
  */
 function credsFrom(read: () => string): Authenticator {
   let before: string | undefined

@@ -20,7 +20,7 @@ const PAYLOAD_BYTES_MAX = 8 * MIB
 const PENDING_BYTES_MAX = 64 * MIB
 const READY_TIMEOUT_MS = 30_000
 const POLL_MS = 25
-/** What the server could not write for want of room it never writes again, however much there is later, until it restarts. */
+/** What the server could not write on a full disk it never writes again, however much there is later, until it restarts. */
 const NO_ROOM = /Critical write error: .*no space left on device/
 const ROOM_POLL_MS = 5_000
 /** A camera's buffer, unless its spec says otherwise. */

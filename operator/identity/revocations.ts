@@ -14,7 +14,7 @@ import { accountToken, claimsSubject } from './trust.ts'
 import { cameraUser, systemCreds } from './users.ts'
 
 const DAY_SECONDS = 86_400
-/** A server that was started anew knows of no revocation until it is told. */
+/** A server that was restarted knows of no revocation until it is told. */
 const TELL_MS = 15_000
 const CALL_MS = 5_000
 /** The bucket has room for them. Of more, those that expire first may connect again. */
@@ -70,7 +70,7 @@ export class Revocations {
     const kept = bindBucket(nc, 'revoked').then(kv => kv.put(key, JSON.stringify(revocation)))
     await within(CALL_MS, 'NATS', kept)
     this.#revoked.set(key, revocation)
-    await this.#tellOrWarn()
+    await this.#tell().catch((error: unknown) => this.#warn(messageOf(error)))
   }
 
   /** Those whose users have expired are of no use. */
@@ -114,10 +114,6 @@ export class Revocations {
     const keys = await readKeys(signingDir)
     const { url, ca, replicas } = nats
     return connectNats('operator, of the system', { url, ca, replicas, creds: () => systemCreds(keys) }, log, signal)
-  }
-
-  async #tellOrWarn(): Promise<void> {
-    await this.#tell().catch((error: unknown) => this.#warn(messageOf(error)))
   }
 
   /** The same claims once more do nothing. */

@@ -5,7 +5,7 @@ import type { Signing } from './users.ts'
 
 /**
  * What is kept. The account's own key is not: it signs nothing. JetStream keeps streams by the account's public key, so that outlives all
- * others. With the operator's key and a user of the system account an account can be made anew in a running server: so users are revoked.
+ * others. With the operator's key and a user of the system account a running server takes new claims of an account: so users are revoked.
  */
 export type Keys = Signing & {
   /** The seed of the operator's key, which signs accounts. */
